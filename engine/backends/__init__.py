@@ -6,7 +6,7 @@ list of names is free of torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -38,6 +38,20 @@ class LoraPart:
     name: str
     target_modules: tuple[str, ...]
     learning_rate_factor: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendInfo:
+    """What is known of a backend before it is loaded, without torch: for forms, audits and lists."""
+
+    name: str
+    title: str
+    sample_rate: int
+    voices: tuple[str, ...]
+    parts: tuple[str, ...]
+    min_sec: float  # a training clip is at least this long
+    max_sec: float  # and at most this long
+    unpronounceable: Callable[[str], str | None]  # why a text cannot be spoken, or None
 
 
 class RowMixer(Protocol):
@@ -90,6 +104,16 @@ class SpeechModel(Protocol):
 
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {"finch": "engine.backends.finch.speech_model"}
+# name -> module that has `info() -> BackendInfo` and imports no torch
+INFO: dict[str, str] = {"finch": "engine.backends.finch.info"}
+
+
+def info(name: str) -> BackendInfo:
+    """What is known of a backend without loading it. Raises NotFound with the known names."""
+    if name not in INFO:
+        raise NotFound(f"There is no backend named {name!r}; known are: {', '.join(sorted(INFO))}.")
+    found: BackendInfo = import_module(INFO[name]).info()
+    return found
 
 
 def load(name: str, base_model: str = "", device: str = "cpu") -> SpeechModel:
