@@ -1,0 +1,26 @@
+"""The use cases of Earmark: the only thing that the pages and the command line call.
+
+`Studio` is one object with one method a use case; each file of this folder holds those of one page. It wires the other modules
+together and decides nothing that they can decide. Importing it imports no torch: models load when they are first needed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from engine.studio.deciding import MatrixRow, TierState
+from engine.studio.releasing import Releasing
+from engine.studio.rendering import Grid, GridCell
+from engine.workspace import Workspace
+
+__all__ = ["Grid", "GridCell", "MatrixRow", "Studio", "TierState"]
+
+
+class Studio(Releasing):
+    """An open workspace with everything that can be done in it. Raises Busy when another process holds it."""
+
+    def __init__(
+        self, workspace: Workspace, *, clock: Callable[[], float] = time.time, device: str = "auto"
+    ) -> None:
+        super().__init__(workspace, clock=clock, device=device)

@@ -1,0 +1,84 @@
+"""What every use case shares: the workspace and its lock, the store, the jobs, and the one lane to the device.
+
+Knows how a model is loaded once and kept; knows nothing of what it is used for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Self
+
+from engine import locks
+from engine.jobs import Jobs, JobView
+from engine.store import Store
+from engine.types import Busy
+from engine.workspace import Workspace
+
+if TYPE_CHECKING:
+    from engine.adapters import AdapterHost
+
+
+class Core:
+    """An open workspace. One process holds it; closing releases the lock, the database and the running jobs."""
+
+    def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
+        self.workspace = workspace
+        self._clock = clock
+        self._device = device
+        self._hosts: dict[str, AdapterHost] = {}
+        # One lease per device: rendering, screening and speaking take turns, so that two pages never share a model's state.
+        self._lane = threading.RLock()
+        self._stack = ExitStack()
+        try:
+            workspace.create()
+            self._stack.enter_context(locks.hold(workspace.lock, what="Earmark"))
+            self.store = self._stack.enter_context(Store(workspace.database))
+        except BaseException:
+            self._stack.close()
+            raise
+        self._jobs = Jobs(clock)
+        self._stack.callback(self._jobs.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel the jobs, close the database, release the workspace. Trainings go on: they are their own processes."""
+        self._stack.close()
+
+    # ---------------------------------------------------------------------------------------------------------- jobs
+    def job(self, job_id: str) -> JobView:
+        """How a job stands. Raises NotFound for one of an earlier process."""
+        return self._jobs.view(job_id)
+
+    def jobs(self) -> list[JobView]:
+        """The jobs of this process, newest first."""
+        return self._jobs.views()
+
+    def cancel(self, job_id: str) -> None:
+        """Ask a job to stop at its next step; what it finished stays."""
+        self._jobs.cancel(job_id)
+
+    # -------------------------------------------------------------------------------------------------------- device
+    @contextmanager
+    def host(self, backend: str, *, wait_sec: float = -1) -> Iterator[AdapterHost]:
+        """The loaded base model of a backend, for the block alone. Raises Busy when it is not free within `wait_sec`."""
+        if not self._lane.acquire(timeout=wait_sec):
+            raise Busy("A sweep is rendering; try again when it is done, or cancel it on the Sweep page.")
+        try:
+            yield self._loaded(backend)
+        finally:
+            self._lane.release()
+
+    def _loaded(self, backend: str) -> AdapterHost:
+        if backend not in self._hosts:
+            from engine import backends
+            from engine.adapters import AdapterHost
+
+            self._hosts[backend] = AdapterHost(backends.load(backend, device=self._device))
+        return self._hosts[backend]

@@ -1,0 +1,250 @@
+"""Use cases about clips: plan a sweep, render and screen it, lay the scores out as a grid, speak any text."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine import harness, scripts, sweep
+from engine.jobs import Report
+from engine.studio.training import Training
+from engine.types import (
+    BadInput,
+    Candidate,
+    Checkpoint,
+    Clip,
+    GenerationSettings,
+    NotFound,
+    Score,
+    Script,
+    Speech,
+    Tier,
+    WordScore,
+)
+
+if TYPE_CHECKING:
+    from engine.screeners import Ear, Profile
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridCell:
+    """One candidate in a grid: the mean of a measure over its clips, their spread, and how many were flagged."""
+
+    candidate: Candidate
+    value: float | None
+    low: float | None
+    high: float | None
+    flagged: int
+    clip_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Checkpoints down, scales across. `cells` maps (checkpoint id or None for the base, scale) to a cell."""
+
+    measure: str
+    unit: str
+    checkpoints: tuple[Checkpoint, ...]
+    scales: tuple[float, ...]
+    cells: Mapping[tuple[str | None, float], GridCell]
+
+
+class Rendering(Training):
+    """What the Sweep page does."""
+
+    def scripts(self) -> tuple[str, ...]:
+        """The names of the listening scripts."""
+        return scripts.names()
+
+    def script(self, name: str = "english") -> Script:
+        """A listening script: the fixed texts that every candidate speaks."""
+        return scripts.load(name)
+
+    # ----------------------------------------------------------------------------------------------------- candidates
+    def candidates(
+        self, checkpoint_ids: Iterable[str], scales: Iterable[float], *, with_base: bool = True
+    ) -> list[Candidate]:
+        """Every checkpoint at every scale, and the base of each voice as the control. Scale 0 is the base itself."""
+        found: dict[str, Candidate] = {}
+        steered = sorted({float(s) for s in scales if s})
+        for checkpoint_id in checkpoint_ids:
+            adapter = self.checkpoint(checkpoint_id).adapter
+            if with_base:
+                base = Candidate(backend=adapter.backend, voice=adapter.voice)
+                found[base.id] = base
+            for scale in steered:
+                candidate = Candidate(
+                    backend=adapter.backend, voice=adapter.voice, checkpoint_id=checkpoint_id, lora_scale=scale
+                )
+                found[candidate.id] = candidate
+        return list(found.values())
+
+    def label(self, candidate: Candidate) -> str:
+        """How pages name a candidate: 'epoch 3 at 0.35', 'base'."""
+        if candidate.checkpoint_id is None:
+            return f"base ({candidate.voice})"
+        try:
+            epoch = f"epoch {self.checkpoint(candidate.checkpoint_id).epoch}"
+        except NotFound:
+            epoch = candidate.checkpoint_id.partition("@")[2]
+        return f"{epoch} at {candidate.lora_scale:g}"
+
+    # ---------------------------------------------------------------------------------------------------------- sweep
+    def plan_sweep(self, request: sweep.Request) -> sweep.Plan:
+        """What a sweep would render and what it would cost; nothing is loaded or written."""
+        if not request.candidates:
+            raise BadInput("A sweep needs at least one candidate: choose checkpoints and scales.")
+        adapters = {
+            c.checkpoint_id: self.checkpoint(c.checkpoint_id).adapter for c in request.candidates if c.checkpoint_id
+        }
+        return sweep.plan(request, clips=self.workspace.clips, adapters=adapters)
+
+    def start_sweep(self, request: sweep.Request) -> str:
+        """Render and screen in the background; returns the job's id."""
+        plan = self.plan_sweep(request)
+        return self._jobs.start("sweep", lambda report: self._sweep(plan, report, report.cancelled))
+
+    def render(self, request: sweep.Request, on_progress: Progress | None = None) -> list[Clip]:
+        """Render and screen in the foreground."""
+        return self._sweep(self.plan_sweep(request), on_progress or _silent, lambda: False)
+
+    def _sweep(self, plan: sweep.Plan, report: Progress | Report, cancelled: Callable[[], bool]) -> list[Clip]:
+        clips: list[Clip] = []
+        total = 2 * len(plan.jobs)
+        backend = plan.request.candidates[0].backend
+        with self.host(backend) as host:
+            for clip in sweep.render(
+                plan, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock
+            ):
+                self.store.add_clips([clip])
+                clips.append(clip)
+                report(len(clips), total, "rendering")
+            for done, clip in enumerate(clips, start=1):
+                if cancelled():
+                    break
+                self.screen(clip)
+                report(len(clips) + done, total, "listening by measures")
+        return clips
+
+    # ------------------------------------------------------------------------------------------------ clips and scores
+    def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
+        """The rendered clips of some candidates, or all."""
+        return self.store.clips(None if candidates is None else [c.id for c in candidates])
+
+    def clip(self, clip_id: str) -> Clip:
+        """One clip. Raises NotFound."""
+        return self.store.clip(clip_id)
+
+    def screen(self, clip: Clip) -> list[Score]:
+        """All screeners' answers about a clip; computed once and kept."""
+        from engine import screeners
+
+        known = self.store.scores([clip.id]).get(clip.id, [])
+        wanted = {(s.name, s.version) for s in screeners.SCREENERS.values()}
+        if wanted <= {(s.screener, s.version) for s in known}:
+            return known
+        fresh = screeners.screen(
+            clip, ear=self._ear(clip.candidate.backend), target=self._target(clip.candidate), base=self._base(clip)
+        )
+        self.store.add_scores(fresh)
+        return fresh
+
+    def scores(self, clip_ids: Sequence[str]) -> dict[str, list[Score]]:
+        """What the screeners said, by clip."""
+        return self.store.scores(clip_ids)
+
+    def words(self, clip_id: str) -> tuple[WordScore, ...]:
+        """The clip's words with their times, by alignment of the audio against the text."""
+        from engine import screeners
+
+        clip = self.clip(clip_id)
+        return screeners.words(clip, self._ear(clip.candidate.backend))
+
+    def measures(self) -> tuple[str, ...]:
+        """The names of the measures that a grid can show."""
+        from engine import screeners
+
+        return tuple(screeners.SCREENERS)
+
+    def grid(self, run_id: str, measure: str, *, tier: Tier | None = None) -> Grid:
+        """One measure over a run's checkpoints and scales, with the base as the first row."""
+        found = self.checkpoints(run_id)
+        ids = {c.id for c in found}
+        voices = {c.adapter.voice for c in found}
+        clips = [
+            clip
+            for clip in self.clips()
+            if (tier is None or clip.tier is tier)
+            and (clip.candidate.checkpoint_id in ids or (clip.candidate.is_base and clip.candidate.voice in voices))
+        ]
+        scores = self.scores([clip.id for clip in clips])
+        by_candidate: dict[Candidate, list[Clip]] = {}
+        for clip in clips:
+            by_candidate.setdefault(clip.candidate, []).append(clip)
+        cells = {
+            (candidate.checkpoint_id, candidate.lora_scale): _cell(candidate, own, scores, measure)
+            for candidate, own in by_candidate.items()
+        }
+        units = {s.unit for own in scores.values() for s in own if s.screener == measure}
+        return Grid(
+            measure=measure,
+            unit=units.pop() if units else "",
+            checkpoints=tuple(found),
+            scales=tuple(sorted({scale for _, scale in cells})),
+            cells=cells,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- speaking
+    def speak(
+        self,
+        text: str,
+        *,
+        candidate: Candidate,
+        seed: int = 42,
+        settings: GenerationSettings | None = None,
+    ) -> Speech:
+        """Speak any text through the splitter with the base or a checkpoint at its scale."""
+        with self.host(candidate.backend, wait_sec=30) as host:
+            adapter = None
+            if candidate.checkpoint_id is not None:
+                adapter = self.checkpoint(candidate.checkpoint_id).adapter
+                host.add(adapter)
+            return harness.speak(
+                text, host=host, candidate=candidate, adapter=adapter, seed=seed, settings=settings or GenerationSettings()
+            )
+
+    # ------------------------------------------------------------------------------------------- what screeners need
+    def _ear(self, backend: str) -> Ear:
+        from engine import screeners
+
+        return screeners.ear(backend)
+
+    def _target(self, candidate: Candidate) -> Profile | None:
+        """The recorded voice that a candidate was trained towards, as numbers; None for the base."""
+        if candidate.checkpoint_id is None:
+            return None
+        return None
+
+    def _base(self, clip: Clip) -> Profile | None:
+        return None
+
+
+def _silent(done: int, total: int, message: str) -> None:
+    """No progress wanted."""
+
+
+def _cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, list[Score]], measure: str) -> GridCell:
+    own = [s for clip in clips for s in scores.get(clip.id, []) if s.screener == measure]
+    values = [s.value for s in own]
+    return GridCell(
+        candidate=candidate,
+        value=statistics.fmean(values) if values else None,
+        low=min(values, default=None),
+        high=max(values, default=None),
+        flagged=sum(s.passed is False for s in own),
+        clip_ids=tuple(clip.id for clip in clips),
+    )
