@@ -126,6 +126,7 @@ class Dataset:
     excluded_count: int
     source: Path
     created_at: float
+    notes: tuple[str, ...] = ()  # what the preparation had to decide: rows left out, a split within one recording
 
 
 # ------------------------------------------------------------------------------------------------------------------ runs
