@@ -71,7 +71,10 @@ class Phoneme:
 
 @dataclass(frozen=True)
 class Pronunciation:
-    """A text with its phonemes. Times are those of espeak-ng's own reading of the text."""
+    """A text with its phonemes, of which the last is always a pause.
+
+    Times are those of espeak-ng's own reading of the text.
+    """
 
     text: str
     words: tuple[Word, ...]
@@ -271,7 +274,10 @@ def _assemble(text: str, events: list[_RawEvent], samples: int, rate_hz: int) ->
                     phonemes.append(Phoneme(marks[index], start_s, -1))
             else:
                 phonemes.append(Phoneme(symbol, start_s, current))
-    return Pronunciation(text, words, tuple(phonemes), samples / rate_hz)
+    duration_s = samples / rate_hz
+    if phonemes and not phonemes[-1].is_pause:
+        phonemes.append(Phoneme("_.", duration_s, -1))
+    return Pronunciation(text, words, tuple(phonemes), duration_s)
 
 
 def _word_at(words: tuple[Word, ...], position: int, current: int) -> int:
