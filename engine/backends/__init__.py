@@ -52,6 +52,8 @@ class BackendInfo:
     min_sec: float  # a training clip is at least this long
     max_sec: float  # and at most this long
     unpronounceable: Callable[[str], str | None]  # why a text cannot be spoken, or None
+    base_sha256: str  # of the base weights that `load` would load
+    version: str  # of the code that speaks: part of every clip's content key
 
 
 class RowMixer(Protocol):
