@@ -1,0 +1,120 @@
+"""Audio files: what is read is what was written, faults are one sentence, and no half file is ever seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engine import audio
+from engine.types import BadInput
+
+
+def tone(seconds: float = 1.0, rate: int = 16_000, hz: float = 220.0, level: float = 0.5) -> NDArray[np.float32]:
+    time = np.arange(int(seconds * rate)) / rate
+    return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
+    """16-bit files return the samples to within one quantisation step, with their rate."""
+    path = tmp_path / f"tone{suffix}"
+    audio.write(path, tone(), 16_000)
+    samples, rate = audio.read(path)
+    assert rate == 16_000
+    assert samples.dtype == np.float32
+    assert np.abs(samples - tone()).max() <= 1 / 32767
+    assert audio.probe(path) == audio.AudioInfo(sample_rate=16_000, channels=1, duration_sec=1.0)
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    """A multi-channel file is read as the mean of its channels."""
+    frames = np.stack([tone(), np.zeros_like(tone())], axis=1)
+    soundfile.write(tmp_path / "stereo.wav", frames, 16_000)
+    samples, _ = audio.read(tmp_path / "stereo.wav")
+    assert np.abs(samples - tone() / 2).max() < 1e-4
+
+
+def test_resampling_keeps_pitch_and_length(tmp_path: Path) -> None:
+    """Reading at another rate changes the number of samples, not the seconds nor the frequency."""
+    audio.write(tmp_path / "tone.flac", tone(rate=22_050), 22_050)
+    samples, rate = audio.read(tmp_path / "tone.flac", 16_000)
+    assert rate == 16_000
+    assert len(samples) == pytest.approx(16_000, abs=1)
+    assert np.argmax(np.abs(np.fft.rfft(samples))) == pytest.approx(220, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "does not exist"), (b"", "empty \\(0 bytes\\)"), (b"this is a text", "cannot be read as audio")],
+)
+def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    """A missing, empty or foreign file is refused by name, both when probed and when read."""
+    path = tmp_path / "broken.wav"
+    if content is not None:
+        path.write_bytes(content)
+    for look in (audio.probe, audio.read):
+        with pytest.raises(BadInput, match=f"broken.wav.*{sentence}"):
+            look(path)
+
+
+def test_samples_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    """NaN in a float file would poison a training silently."""
+    soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan, 0.1], dtype=np.float32), 16_000, subtype="FLOAT")
+    with pytest.raises(BadInput, match="not numbers"):
+        audio.read(tmp_path / "nan.wav")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When writing fails, the previous file is whole and nothing else lies beside it."""
+    path = tmp_path / "clip.flac"
+    audio.write(path, tone(), 16_000)
+    before = path.read_bytes()
+
+    def fail(file: str, *_: object, **__: object) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(soundfile, "write", fail)
+    with pytest.raises(OSError, match="No space"):
+        audio.write(path, tone(hz=440), 16_000)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_suffixes_are_refused(tmp_path: Path) -> None:
+    """The kind of file is said by its suffix; one that is not written is refused before anything happens."""
+    with pytest.raises(BadInput, match=r"\.flac or \.wav"):
+        audio.write(tmp_path / "clip.mp3", tone(), 16_000)
+
+
+def test_values_beyond_full_scale_are_clipped_not_wrapped(tmp_path: Path) -> None:
+    """Overshoot becomes full scale; a wrap-around would be a loud click."""
+    audio.write(tmp_path / "loud.wav", np.array([1.4, -1.4], dtype=np.float32), 16_000)
+    samples, _ = audio.read(tmp_path / "loud.wav")
+    assert samples == pytest.approx([1.0, -1.0], abs=1e-4)
+
+
+def test_loudness_of_the_standards_reference_tone() -> None:
+    """BS.1770: a 997 Hz sine at full scale in one channel measures -3.01 LUFS."""
+    assert audio.loudness_lufs(tone(3.0, 48_000, 997.0, 1.0), 48_000) == pytest.approx(-3.01, abs=0.05)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seconds=st.floats(0.01, 1.2), gain_db=st.floats(-20, 0))
+def test_loudness_follows_gain_at_any_length(seconds: float, gain_db: float) -> None:
+    """A gain of x dB changes the loudness by x dB, also for clips shorter than a gating block."""
+    loud = tone(seconds, hz=997.0)
+    quiet = (loud * 10 ** (gain_db / 20)).astype(np.float32)
+    assert audio.loudness_lufs(quiet, 16_000) - audio.loudness_lufs(loud, 16_000) == pytest.approx(gain_db, abs=0.1)
+
+
+def test_silence_has_no_loudness() -> None:
+    """Silence and no samples at all are minus infinity, without a warning."""
+    assert audio.loudness_lufs(np.zeros(16_000, dtype=np.float32), 16_000) == float("-inf")
+    assert audio.loudness_lufs(np.zeros(0, dtype=np.float32), 16_000) == float("-inf")
