@@ -34,7 +34,8 @@ def read(path: Path) -> Manifest:
         raise BadInput(f"{path} does not exist; give the path of a JSONL manifest or of an LJSpeech metadata.csv.")
     content = path.read_bytes()
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        # Not splitlines(): a text may hold U+2028 or U+0085, which it would take for the end of a row.
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
     rows = _ljspeech_rows(path, lines) if path.suffix == ".csv" else _jsonl_rows(path, lines)
