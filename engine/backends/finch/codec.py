@@ -169,11 +169,12 @@ def decoder_loss(
 
 
 def _ear_loss(ear: Ear, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-    """Both log mels (b, frames, 60) as the ear hears them; the true one's mean is used for both."""
-    shift = normalise_mel(true) - true / 1.5
-    layers, logits = ear.hear(made / 1.5 + shift)
-    with torch.no_grad():
-        true_layers, true_logits = ear.hear(true / 1.5 + shift)
+    """What the ear makes of both log mels (b, frames, 60), less the true one's mean; in bfloat16."""
+    mean = true.mean(-2, keepdim=True)
+    with torch.autocast(made.device.type, torch.bfloat16):
+        layers, logits = ear.hear(normalise_mel(made, mean))
+        with torch.no_grad():
+            true_layers, true_logits = ear.hear(normalise_mel(true, mean))
     feature_loss = torch.stack(
         [
             (a.float() - b.float()).abs().mean() / b.float().abs().mean()

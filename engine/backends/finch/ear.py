@@ -86,9 +86,9 @@ class Ear(nn.Module):
         return layers, self.output_projection(hidden)
 
 
-def normalise_mel(mel: Tensor) -> Tensor:
-    """Log mel (..., frames, 60) with the clip's mean taken off, in units of 1.5 nepers."""
-    return (mel - mel.mean(-2, keepdim=True)) / _MEL_SPREAD
+def normalise_mel(mel: Tensor, mean: Tensor | None = None) -> Tensor:
+    """Log mel (..., frames, 60) less its mean over time (or `mean`), in units of 1.5 nepers."""
+    return (mel - (mel.mean(-2, keepdim=True) if mean is None else mean)) / _MEL_SPREAD
 
 
 @dataclass(frozen=True)

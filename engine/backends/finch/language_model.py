@@ -168,9 +168,7 @@ def collate(
         ids[row, :end] = torch.tensor(prefix + speech)
         labels[row, start:end] = ids[row, start:end]
         attention_mask[row, :end] = 1
-        positions[row, :start] = torch.tensor(
-            vocabulary.prefix_positions(item.phonemes, clock)
-        )
+        positions[row, :start] = torch.tensor(vocabulary.prefix_positions(item.phonemes, clock))
         positions[row, start:] = torch.arange(1, width - start + 1)
         if item.starts:
             low, high = _expected_phonemes(item)
@@ -220,7 +218,9 @@ class GuidedAttention:
         is_elsewhere = (keys < batch.lowest_key[..., None]) | (keys > batch.highest_key[..., None])
         total = torch.zeros(())
         for layer in self._layers:
-            query, key = (self._kept[layer, name][..., :size].float() for name in ("q_proj", "k_proj"))
+            query, key = (
+                self._kept[layer, name][..., :size].float() for name in ("q_proj", "k_proj")
+            )
             cos, sin = self._model.model.rotary_emb(query, batch.positions)
             query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
             scores = (query @ key.transpose(1, 2) / math.sqrt(size)).masked_fill(is_future, -1e9)

@@ -25,7 +25,7 @@ PAUSES = ("_", "_,", "_.", "_?", "_!")
 
 _SYMBOL_CHARACTERS = frozenset("$£€%&@#+=*/°")
 _PUNCTUATION_CHARACTERS = frozenset(".,;:!?'\"-()[]{}_~…–—‘’“”«»`´")
-_SPACED_OUT = frozenset("\"“”«»`´[]{}_~*")
+_SPACED_OUT = frozenset('"“”«»`´[]{}_~*')
 _REPLACED = {"‘": "'", "’": "'", "–": "-", "—": "-", "…": "."}
 _EVENT_WORD, _EVENT_PHONEME = 1, 7
 _CHARS_UTF8, _POSITION_CHARACTER = 1, 1

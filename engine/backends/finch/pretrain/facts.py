@@ -86,9 +86,7 @@ def measure(shards: list[Shard]) -> Facts:
         ]
     )
     means = torch.tensor([speakers[name].mean_cepstra for name in voices.BASE_VOICES])
-    normalisation = Normalisation(
-        tuple(means.mean(0).tolist()), tuple(residuals.std(0).tolist())
-    )
+    normalisation = Normalisation(tuple(means.mean(0).tolist()), tuple(residuals.std(0).tolist()))
     return Facts(symbols, durations, normalisation, speakers)
 
 

@@ -15,7 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from engine.backends.finch import acoustics
-from engine.backends.finch.ear import STACKED_FRAMES, Ear, EarConfig, compare, fold_all, normalise_mel
+from engine.backends.finch.ear import (
+    STACKED_FRAMES,
+    Ear,
+    EarConfig,
+    compare,
+    fold_all,
+    normalise_mel,
+)
 from engine.backends.finch.pretrain import schedule, voices
 from engine.backends.finch.pretrain.data import Entry, Shard, is_validation, load_shards, utter
 from engine.backends.finch.pretrain.facts import Facts, load_or_measure

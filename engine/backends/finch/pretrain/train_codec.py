@@ -1,0 +1,99 @@
+"""Trains tokenizer and decoder together, on parallel items, with the ear's loss from the start."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.backends.finch import ear as listening
+from engine.backends.finch.codec import CodecConfig, Decoder, Encoder, decoder_loss
+from engine.backends.finch.pretrain import checks, schedule, train_ear, train_vocoder, voices
+from engine.backends.finch.pretrain.facts import Facts, load_or_measure
+from engine.backends.finch.pretrain.pairs import PairBatch, PairSampler, load_groups
+from engine.backends.finch.pretrain.texts import Corpus
+
+_ROWS = 24
+_CONSISTENCY_WEIGHT = 0.2
+_PEAK_RATE = 1.5e-3
+_SAVE_EVERY = 2000
+
+
+def config() -> CodecConfig:
+    """Sizes in training: one speaker row for every training speaker."""
+    return replace(CodecConfig(), speakers=len(voices.speakers()))
+
+
+def run(work: Path, minutes: float, sentences: Path) -> None:
+    """Train the codec and save it under `work`."""
+    path = work / "codec.pt"
+    if path.exists():
+        print(f"codec: kept, {path} exists")
+        return
+    torch.manual_seed(4)
+    facts, ear = load_or_measure(work), train_ear.load(work, "ear")
+    training = PairSampler(load_groups(work, False), facts, random.Random(4))
+    held_out = PairSampler(load_groups(work, True), facts, random.Random(5))
+    validation = held_out.batch(96, perturb=False, only_parallel=True)
+    encoder, decoder = Encoder(config()), Decoder(config())
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = schedule.adamw(parameters, _PEAK_RATE, (0.8, 0.98), 0.01)
+    trainer = schedule.Trainer("codec", optimizer, list(parameters), minutes, _PEAK_RATE)
+    for step in trainer.ticks():
+        trainer.step(losses(encoder, decoder, training.batch(_ROWS), facts, ear))
+        if step % _SAVE_EVERY == _SAVE_EVERY - 1:
+            _save(encoder, decoder, work / "codec.partial.pt")
+            _report(encoder, decoder, validation, facts, ear)
+    _report(encoder, decoder, validation, facts, ear)
+    _save(encoder, decoder, path)
+    checks.codec_gate(
+        encoder.eval(),
+        decoder.eval(),
+        train_vocoder.load(work),
+        listening.Listener(ear),
+        facts,
+        Corpus.load(sentences).development,
+    )
+
+
+def load(work: Path, name: str = "codec.pt") -> tuple[Encoder, Decoder]:
+    """The trained codec under `work`, frozen; the decoder has a row for every training speaker."""
+    stored = torch.load(work / name)
+    encoder, decoder = Encoder(config()), Decoder(config())
+    encoder.load_state_dict(stored["encoder"])
+    decoder.load_state_dict(stored["decoder"])
+    return encoder.eval().requires_grad_(False), decoder.eval().requires_grad_(False)
+
+
+def losses(
+    encoder: Encoder, decoder: Decoder, batch: PairBatch, facts: Facts, ear: listening.Ear
+) -> dict[str, Tensor]:
+    """`decoder_loss` of voice b made from voice a's tokens, and how far a's code is from b's."""
+    rows = len(batch.source)
+    with torch.autocast("cpu", torch.bfloat16):
+        unrounded = encoder.unrounded(torch.cat([batch.source, batch.clean]))
+        values, tokens = encoder.quantiser(unrounded)
+        output = decoder(values[:rows], batch.speaker)
+    parts = decoder_loss(output.float(), batch.target, facts.normalisation, ear)
+    bounded = encoder.quantiser.bounded(unrounded)
+    parts["consistency"] = (bounded[:rows] - bounded[rows:]).abs().mean()
+    parts["agreement"] = (tokens[:rows] == tokens[rows:]).float().mean()
+    parts["total"] = parts["total"] + _CONSISTENCY_WEIGHT * parts["consistency"]
+    return parts
+
+
+@torch.no_grad()
+def _report(
+    encoder: Encoder, decoder: Decoder, batch: PairBatch, facts: Facts, ear: listening.Ear
+) -> None:
+    parts = losses(encoder, decoder, batch, facts, ear)
+    used = len(encoder(batch.clean)[1].unique())
+    print(f"codec: validation {schedule.line({k: float(v) for k, v in parts.items()})}", end=" ")
+    print(f"tokens in use {used}", flush=True)
+
+
+def _save(encoder: Encoder, decoder: Decoder, path: Path) -> None:
+    torch.save({"encoder": encoder.state_dict(), "decoder": decoder.state_dict()}, path)
