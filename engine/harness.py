@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from engine.adapters import AdapterHost
 
 HARNESS_VERSION = "1"
-MAX_CHARS = 140  # about 9 s of speech: long enough for one breath of prosody, short enough that no voice loses its place
+MAX_CHARS = 140  # about 9 s of speech: long enough for its prosody, short enough that no voice loses its place
 PAUSE_SEC = 0.2  # between two chunks, on top of what the voice itself pauses
 FADE_SEC = 0.005  # at both ends of a chunk: no click, no lost consonant
 
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms mx dr prof st jr sr rev hon gen col capt lt sgt gov sen rep no nos vol fig figs eq ch sec pp p ed eds "
-    "vs etc approx dept est inc ltd co corp bros e.g i.e cf al ca a.m p.m jan feb mar apr jun jul aug sep sept oct nov dec "
-    "mon tue wed thu fri sat sun u.s u.k ph.d".split()
-)
+_TITLES = "mr mrs ms mx dr prof st jr sr rev hon gen col capt lt sgt gov sen"
+_SHORT_WORDS = "no nos vol fig figs eq ch sec pp ed eds vs etc approx dept est inc ltd co corp bros e.g i.e cf al ca"
+_DATES = "a.m p.m jan feb mar apr jun jul aug sep sept oct nov dec"
+_ABBREVIATIONS = frozenset(f"{_TITLES} {_SHORT_WORDS} {_DATES} u.s u.k ph.d".split())
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'’”)\]»]*$")
 _CLAUSE_END = re.compile(r"(?:[,;:]|[–—]|--)[\"'’”)\]»]*$")
 _OPENING = "\"'‘“([«"
@@ -36,12 +35,14 @@ _CLOSING = "\"'’”)]»"
 
 
 def split(text: str, max_chars: int = MAX_CHARS) -> tuple[str, ...]:
-    """`text` as chunks of at most `max_chars` characters, whitespace collapsed; joined by one space they are the text again.
+    """`text` as chunks of at most `max_chars` characters, whitespace collapsed; joined by one space they are the text
+    again.
 
-    Boundaries are the ends of sentences; a sentence that is too long is divided at its clauses, and a clause that is too
-    long between words. Neighbouring pieces are then packed together while they fit, since very short chunks are spoken
-    badly. A boundary never lies inside a number (`3.14`, `1,000`, `20 000`), an abbreviation (`Mr. Hale`), an initial
-    (`J. Ward`) or a URL, so a single unbreakable run of words may exceed `max_chars`. Raises BadInput for an empty text.
+    Boundaries are the ends of sentences; a sentence that is too long is divided at its clauses, and a clause that is
+    too long between words. Neighbouring pieces are then packed together while they fit, since very short chunks are
+    spoken badly. A boundary never lies inside a number (`3.14`, `1,000`, `20 000`), an abbreviation (`Mr. Hale`), an
+    initial (`J. Ward`) or a URL, so a single unbreakable run of words may exceed `max_chars`. Raises BadInput for an
+    empty text.
     """
     words = text.split()
     if not any(character.isalnum() for character in text):
@@ -71,7 +72,9 @@ def rows(
     settings: GenerationSettings | None = None,
     max_chars: int = MAX_CHARS,
 ) -> list[SpeakRow]:
-    """The rows that speak `text`, one a chunk, in order. `voice_settings` are the adapter's, as they hold at scale 1."""
+    """The rows that speak `text`, one a chunk, in order. `voice_settings` are the adapter's, as they hold at scale
+    1.
+    """
     return [
         SpeakRow(
             text=chunk,
@@ -95,7 +98,9 @@ def speak(
     seed: int,
     settings: GenerationSettings | None = None,
 ) -> Speech:
-    """Speak `text` as one: split, rendered in one batch, joined. `adapter` is the candidate's, already loaded in `host`."""
+    """Speak `text` as one: split, rendered in one batch, joined. `adapter` is the candidate's, already loaded in
+    `host`.
+    """
     asked = rows(
         text,
         voice=candidate.voice,
@@ -121,7 +126,9 @@ def joined(spoken: Sequence[Speech]) -> Speech:
 
 
 def join(samples: Sequence[NDArray[np.float32]], sample_rate: int, pause_sec: float = PAUSE_SEC) -> NDArray[np.float32]:
-    """Chunks one after the other as float32 mono, shape (n,): short linear fades at every end, a fixed pause between."""
+    """Chunks one after the other as float32 mono, shape (n,): short linear fades at every end, a fixed pause
+    between.
+    """
     import numpy as np
 
     if not samples:

@@ -1,6 +1,7 @@
 """Listening scripts: the fixed texts that every candidate speaks, kept as JSON in `assets/scripts/`.
 
-Knows the file format and the hash that makes an edited script another script. Knows nothing of voices, durations or clips.
+Knows the file format and the hash that makes an edited script another script. Knows nothing of voices, durations or
+clips.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def parse(data: Any, *, name: str, where: str) -> Script:
 def sha256(language: str, lines: Sequence[Line]) -> str:
     """The hash of the script's canonical JSON: of what is spoken and in which tier, not of the file's layout."""
     rows = [{"id": line.id, "tier": line.tier.value, "text": line.text} for line in lines]
-    canonical = json.dumps({"language": language, "lines": rows}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    canonical = json.dumps(
+        {"language": language, "lines": rows}, sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

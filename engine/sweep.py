@@ -1,7 +1,8 @@
 """The sweep: candidates x lines x seeds become clips, planned first and rendered in mixed batches.
 
-Knows the clip cache (a FLAC file and a JSON file by content key, the JSON last) and how chunks of many clips share a batch. Knows no
-model and no score: an `AdapterHost` speaks, screeners listen elsewhere. Planning reads the cache and writes nothing.
+Knows the clip cache (a FLAC file and a JSON file by content key, the JSON last) and how chunks of many clips share a
+batch. Knows no model and no score: an `AdapterHost` speaks, screeners listen elsewhere. Planning reads the cache and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -36,22 +37,15 @@ from engine.types import (
 
 if TYPE_CHECKING:
     from engine.adapters import AdapterHost
+    from engine.backends import BackendInfo
 
 CACHE_VERSION = 1
 BATCH_ROWS = 16
-WINDOW_BATCHES = 4  # rows are sorted by length within so many batches: tight packing, yet clips finish all along the way
+WINDOW_BATCHES = 4  # rows are sorted by length within so many batches: tight, and yet clips finish all along the way
 CHARS_PER_SEC = 14.0  # of ordinary English speech; estimates only
 BYTES_PER_SEC = 30_000  # of 16-bit mono FLAC at 24 kHz, rounded up; estimates only
 RENDER_SEC_PER_AUDIO_SEC = 0.06  # on two CPU cores, until this workspace has clips to learn from
 SPARE_BYTES = 64 * 2**20  # left free on the disk, for the database and the running training
-
-
-@dataclass(frozen=True, kw_only=True)
-class Base:
-    """What a base model is, for the content key: the hash of its weights and the version of the code that speaks with them."""
-
-    sha256: str
-    version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +82,8 @@ class Job:
 class Plan:
     """All jobs of a request, which of them lie in the cache, and what the rest would cost.
 
-    `audio_sec` is the expected length of what is to be rendered, `estimate_sec` the expected time to render it on this machine.
+    `audio_sec` is the expected length of what is to be rendered, `estimate_sec` the expected time to render it on
+    this machine.
     """
 
     request: Request
@@ -109,7 +104,9 @@ class Plan:
 
 
 def clip_key(recipe: Mapping[str, Any]) -> str:
-    """The content key: sha256 of the canonical JSON of everything that a clip's audio depends on, and of nothing else."""
+    """The content key: sha256 of the canonical JSON of everything that a clip's audio depends on, and of nothing
+    else.
+    """
     canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -119,19 +116,22 @@ def plan(
     *,
     clips: Path,
     adapters: Mapping[str, Adapter],
-    bases: Mapping[str, Base],
+    infos: Mapping[str, BackendInfo],
 ) -> Plan:
     """What `request` asks for and what it costs. Reads the cache in `clips`; writes nothing and loads no model.
 
-    `adapters` are by checkpoint id, `bases` by backend. Raises BadInput for a request without lines, seeds or candidates, NotFound
-    for a candidate whose adapter or base is not given.
+    `adapters` are by checkpoint id, `infos` by backend. Raises BadInput for a request without lines, seeds or
+    candidates and for a line that the voice cannot pronounce, NotFound for a candidate whose adapter or backend is
+    not given.
     """
     for what, given in (("candidate", request.candidates), ("line", request.lines), ("seed", request.seeds)):
         if not given:
             raise BadInput(f"A sweep needs at least one {what}; choose one and try again.")
     candidates = dict.fromkeys(request.candidates)
+    for backend in {candidate.backend for candidate in candidates}:
+        _check_backend(backend, request.lines, infos)
     jobs = tuple(
-        _job(request, candidate, line, seed, adapters, bases)
+        _job(request, candidate, line, seed, adapters, infos)
         for seed in dict.fromkeys(request.seeds)
         for line in request.lines
         for candidate in candidates
@@ -160,9 +160,9 @@ def render(
 ) -> Iterator[Clip]:
     """Every clip of the plan: first those in the cache, then the others as they are finished and published.
 
-    Rows of different adapters and scales share a batch. `cancelled` is asked before each batch; what was finished stays, and the next
-    sweep goes on from there. Raises DiskFull before rendering when the disk is short, Refused (by the host) for an adapter of
-    another base, BadInput (by the voice) for a text that it cannot pronounce.
+    Rows of different adapters and scales share a batch. `cancelled` is asked before each batch; what was finished
+    stays, and the next sweep goes on from there. Raises DiskFull before rendering when the disk is short, Refused (by
+    the host) for an adapter of another base, BadInput (by the voice) for a text that it cannot pronounce.
     """
     for job in plan.jobs:
         if (facts := _cached(clips, job.key)) is not None:
@@ -183,17 +183,25 @@ def render(
 
 
 # ------------------------------------------------------------------------------------------------------------- planning
+def _check_backend(backend: str, lines: Sequence[Line], infos: Mapping[str, BackendInfo]) -> None:
+    if backend not in infos:
+        raise NotFound(
+            f"There is no backend named {backend!r}; choose candidates of: {', '.join(sorted(infos)) or 'none'}."
+        )
+    for line in lines:
+        if why := infos[backend].unpronounceable(line.text):
+            raise BadInput(f"The line {line.id!r} cannot be spoken by {backend}: {why.rstrip('.')}.")
+
+
 def _job(
     request: Request,
     candidate: Candidate,
     line: Line,
     seed: int,
     adapters: Mapping[str, Adapter],
-    bases: Mapping[str, Base],
+    infos: Mapping[str, BackendInfo],
 ) -> Job:
-    base = bases.get(candidate.backend)
-    if base is None:
-        raise NotFound(f"The base model of {candidate.id} is not known; the backend {candidate.backend!r} is not installed.")
+    info = infos[candidate.backend]
     adapter = None if candidate.checkpoint_id is None else adapters.get(candidate.checkpoint_id)
     if candidate.checkpoint_id is not None and adapter is None:
         raise NotFound(f"The adapter of {candidate.id} is not there; its checkpoint may be in the trash.")
@@ -210,8 +218,8 @@ def _job(
     recipe = {
         "cache_version": CACHE_VERSION,
         "backend": candidate.backend,
-        "backend_version": base.version,
-        "base_sha256": base.sha256,
+        "backend_version": info.version,
+        "base_sha256": info.base_sha256,
         "adapter_sha256": adapter.sha256 if adapter else None,
         "lora_scale": candidate.lora_scale if adapter else 0.0,
         "voice": candidate.voice,
@@ -326,7 +334,9 @@ def _publish(clips: Path, job: Job, spoken: Sequence[Speech], *, rendered_at: fl
         _write_json(clips / f"{job.key}.json", facts)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise DiskFull(f"The disk with {clips} is full; free some space, then sweep again: finished clips are kept.") from error
+            raise DiskFull(
+                f"The disk with {clips} is full; free some space, then sweep again: finished clips are kept."
+            ) from error
         raise
     return facts
 
@@ -375,7 +385,8 @@ def _clip(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
 
 
 def _clip_id(job: Job) -> str:
-    """The audio's key with what asked for it: runs with equal adapters, and scripts with a line in common, share the audio
+    """The audio's key with what asked for it: runs with equal adapters, and scripts with a line in common, share the
+    audio
     on disk, and each still has a clip of its own to be judged."""
     asked = f"{job.key}/{job.candidate.id}/{job.script_sha256}/{job.line.id}"
     return hashlib.sha256(asked.encode()).hexdigest()

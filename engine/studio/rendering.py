@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine import harness, scripts, sweep
+from engine import backends, harness, scripts, sweep
 from engine.jobs import Report
 from engine.studio.training import Training
 from engine.types import (
@@ -101,7 +101,8 @@ class Rendering(Training):
         adapters = {
             c.checkpoint_id: self.checkpoint(c.checkpoint_id).adapter for c in request.candidates if c.checkpoint_id
         }
-        return sweep.plan(request, clips=self.workspace.clips, adapters=adapters)
+        infos = {backend: backends.info(backend) for backend in {c.backend for c in request.candidates}}
+        return sweep.plan(request, clips=self.workspace.clips, adapters=adapters, infos=infos)
 
     def start_sweep(self, request: sweep.Request) -> str:
         """Render and screen in the background; returns the job's id."""

@@ -1,0 +1,119 @@
+"""Screeners: automatic measures of a clip, one small file each. They flag, sort and explain; people decide.
+
+Knows the table of measures, how a clip is read for them, and how a backend's ear is found. A new measure is a file
+with a class that follows `Screener`, and a line in `SCREENERS`; a new recogniser follows `Ear`, and gets a line in
+`EARS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from engine import audio
+from engine.screeners.clipping import Clipping
+from engine.screeners.end import End
+from engine.screeners.heard import Ear, Heard, Profile, Screener
+from engine.screeners.phoneme_errors import PhonemeErrors
+from engine.screeners.pitch import Pitch
+from engine.screeners.rate import Rate
+from engine.screeners.silence import Silence
+from engine.screeners.similarity import Similarity
+from engine.screeners.words import Words
+from engine.types import BadInput, Clip, Score, Utterance, WordScore
+
+__all__ = [
+    "SCREENERS",
+    "Ear",
+    "Heard",
+    "Profile",
+    "Screener",
+    "Screening",
+    "ear",
+    "profile",
+    "screen",
+    "screen_file",
+    "words",
+]
+
+SCREENERS: dict[str, Screener] = {
+    screener.name: screener
+    for screener in (Words(), PhonemeErrors(), End(), Rate(), Silence(), Clipping(), Pitch(), Similarity())
+}
+# backend -> module that has `load() -> Ear | None`; None when its weights are not installed
+EARS: dict[str, str] = {"finch": "engine.screeners.finch_ear"}
+PROFILE_SEC = 60.0  # of a recorded voice are enough to know its timbre and pitch
+MIN_SEC = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screening:
+    """What is heard in one file."""
+
+    duration_sec: float
+    words: tuple[WordScore, ...]
+    scores: tuple[Score, ...]
+
+
+def ear(backend: str) -> Ear | None:
+    """The recogniser that follows a backend's voices; None when there is none (then words are not judged, never
+    "ok").
+    """
+    if backend not in EARS:
+        return None
+    found: Ear | None = import_module(EARS[backend]).load()
+    return found
+
+
+def screen(clip: Clip, *, ear: Ear | None, target: Profile | None = None, base: Profile | None = None) -> list[Score]:
+    """Every screener's answer about a clip. `base` is of the base's clip of the same line and seed, `target` of the
+    recorded voice.
+    """
+    heard = _heard(clip.path, clip.text, ear)
+    heard.clip_id, heard.stop, heard.base, heard.target = clip.id, clip.stop, base, target
+    return [screener(heard) for screener in SCREENERS.values()]
+
+
+def screen_file(
+    path: Path, text: str, *, ear: Ear | None, base: Profile | None = None, target: Profile | None = None
+) -> Screening:
+    """Every screener's answer about any file that should say `text`. Raises BadInput for a file or text that cannot
+    be used.
+    """
+    if not any(character.isalnum() for character in text):
+        raise BadInput("Screening needs the text that the clip should say; give at least one word.")
+    heard = _heard(path, text, ear)
+    heard.base, heard.target = base, target
+    scores = tuple(screener(heard) for screener in SCREENERS.values())
+    return Screening(duration_sec=heard.duration_sec, words=heard.words, scores=scores)
+
+
+def words(clip: Clip, ear: Ear | None) -> tuple[WordScore, ...]:
+    """The clip's words with times and states; empty without an ear."""
+    return _heard(clip.path, clip.text, ear).words
+
+
+def profile(
+    utterances: Sequence[Utterance] | Sequence[Clip], ear: Ear | None = None, *, max_sec: float = PROFILE_SEC
+) -> Profile | None:
+    """A voice as numbers, from its recordings or clips: the first ones, up to `max_sec`. None without any."""
+    from engine.screeners import acoustics
+
+    found: list[Profile] = []
+    total = 0.0
+    for each in utterances:
+        heard = _heard(each.audio_path if isinstance(each, Utterance) else each.path, each.text, ear)
+        found.append(heard.profile)
+        total += heard.duration_sec
+        if total >= max_sec:
+            break
+    return acoustics.pooled(found) if found else None
+
+
+def _heard(path: Path, text: str, ear: Ear | None) -> Heard:
+    samples, rate = audio.read(path)
+    if len(samples) < MIN_SEC * rate:
+        raise BadInput(f"{path} is {len(samples) / rate:.2f} s long; a clip of {MIN_SEC:g} s or more can be screened.")
+    return Heard(samples=samples, sample_rate=rate, text=text, ear=ear)

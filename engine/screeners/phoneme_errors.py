@@ -1,0 +1,31 @@
+"""The phoneme error rate by the ear: what share of the sounds came out otherwise than the text asks."""
+
+from __future__ import annotations
+
+import math
+
+from engine.screeners.heard import Heard, score
+from engine.types import Score
+
+GOOD_PERCENT = 20.0
+BAD_PERCENT = 30.0
+
+
+class PhonemeErrors:
+    name = "phoneme_errors"
+    version = 1
+    unit = "%"
+
+    def __call__(self, heard: Heard) -> Score:
+        """Phoneme error rate in per cent: good up to 20, bad from 30 on, in between for people to say."""
+        errors = heard.errors
+        if errors is None:
+            return score(
+                self, heard, value=math.nan, passed=None, explanation="No ear is there to recognise this voice."
+            )
+        passed = True if errors.percent <= GOOD_PERCENT else False if errors.percent >= BAD_PERCENT else None
+        told = (
+            f"{errors.percent:.0f} % of {errors.expected} phonemes are off by the ear: {errors.substituted} changed, "
+            f"{errors.deleted} missing, {errors.inserted} added."
+        )
+        return score(self, heard, value=errors.percent, passed=passed, explanation=told)

@@ -1,0 +1,53 @@
+"""Words dropped, run together or invented, by the ear's alignment of the clip against its text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from engine.screeners.heard import Heard, score
+from engine.types import Score, WordScore
+
+FOLLOWS_PERCENT = 65.0  # an ear that gets more phonemes wrong than this cannot tell words apart
+NAMED = 6  # words named in an explanation
+
+
+class Words:
+    name = "words"
+    version = 1
+    unit = "%"
+
+    def __call__(self, heard: Heard) -> Score:
+        """Per cent of the text's words that are missing or run together, plus invented stretches; any one flags the
+        clip.
+        """
+        errors = heard.errors
+        if errors is None:
+            return score(self, heard, value=math.nan, passed=None, explanation="No ear is there to listen for words.")
+        if errors.percent > FOLLOWS_PERCENT:
+            told = "The ear cannot follow this voice, so it cannot say which words are there; listen."
+            return score(self, heard, value=math.nan, passed=None, explanation=told)
+        asked = [word for word in heard.words if word.state != "inserted"]
+        dropped, merged, inserted = (_texts(heard.words, state) for state in ("dropped", "merged", "inserted"))
+        unclear = _texts(heard.words, "wrong")
+        value = 100.0 * (len(dropped) + len(merged) + len(inserted)) / max(1, len(asked))
+        faults = [
+            _named(dropped, f"of {len(asked)} words missing"),
+            _named(merged, "run together"),
+            f"{len(inserted)} invented stretch{'es' if len(inserted) > 1 else ''}" if inserted else "",
+        ]
+        told = "; ".join(fault for fault in faults if fault) or f"All {len(asked)} words are there"
+        if unclear:
+            told += f"; {_named(unclear, 'unclear')}"
+        return score(self, heard, value=value, passed=not (dropped or merged or inserted), explanation=f"{told}.")
+
+
+def _texts(words: Iterable[WordScore], state: str) -> list[str]:
+    return [word.text.strip(".,;:!?\"'“”()") for word in words if word.state == state]
+
+
+def _named(words: Sequence[str], what: str) -> str:
+    if not words:
+        return ""
+    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return f"{len(words)} {what}: {', '.join(words[:NAMED])}{more}"
