@@ -94,6 +94,21 @@ def load_adapter(path: Path) -> Adapter:
 
     Raises NotFound when `path` holds no `adapter.json`, BadInput when it is damaged or its files do not have the hash it states.
     """
+    adapter = read_adapter(path)
+    found = adapter_sha256(path, adapter.parts)
+    if found != adapter.sha256:
+        raise BadInput(
+            f"The weights or the config in {path} are not those that {ADAPTER_FILE} describes "
+            f"({found[:12]} instead of {adapter.sha256[:12]}): they were altered; copy the folder again from where it came."
+        )
+    return adapter
+
+
+def read_adapter(path: Path) -> Adapter:
+    """What `adapter.json` says, without reading the weights: for lists, where hashing every adapter would take seconds.
+
+    Raises NotFound when `path` holds no `adapter.json`, BadInput when that is damaged.
+    """
     file = path / ADAPTER_FILE
     if not file.is_file():
         raise NotFound(
@@ -106,7 +121,7 @@ def load_adapter(path: Path) -> Adapter:
             "use the version that wrote it."
         )
     try:
-        adapter = Adapter(
+        return Adapter(
             sha256=str(record["sha256"]),
             path=path,
             backend=str(record["backend"]),
@@ -121,13 +136,6 @@ def load_adapter(path: Path) -> Adapter:
         raise BadInput(
             f"{file} is not an adapter's description ({error!r}): copy the folder again from where it came."
         ) from error
-    found = adapter_sha256(path, adapter.parts)
-    if found != adapter.sha256:
-        raise BadInput(
-            f"The weights or the config in {path} are not those that {ADAPTER_FILE} describes "
-            f"({found[:12]} instead of {adapter.sha256[:12]}): they were altered; copy the folder again from where it came."
-        )
-    return adapter
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -38,6 +38,16 @@ def holder(path: Path) -> str:
     return f"process {told.get('pid', '?')} ({told.get('what', 'unknown')})"
 
 
+def holder_pid(path: Path) -> int | None:
+    """The process that holds the lock at `path`; None when nobody does or it did not say."""
+    if not is_held(path):
+        return None
+    try:
+        return int(json.loads(_told(path).read_text(encoding="utf-8"))["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 @contextmanager
 def hold(path: Path, *, what: str) -> Iterator[None]:
     """Hold the lock at `path` for the block. Raises Busy naming the holder when it is taken."""
