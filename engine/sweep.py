@@ -1,30 +1,25 @@
 """The sweep: candidates x lines x seeds become clips, planned first and rendered in mixed batches.
 
-Knows the clip cache (a FLAC file and a JSON file by content key, the JSON last) and how chunks of many clips share a
+Knows what a clip's audio depends on and how chunks of many clips share a
 batch. Knows no model and no score: an `AdapterHost` speaks, screeners listen elsewhere. Planning reads the cache and
 writes nothing.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import audio, harness
+from engine import clip_cache, harness
 from engine.types import (
     Adapter,
     BadInput,
     Candidate,
     Clip,
-    DiskFull,
     GenerationSettings,
     Line,
     NotFound,
@@ -39,13 +34,11 @@ if TYPE_CHECKING:
     from engine.adapters import AdapterHost
     from engine.backends import BackendInfo
 
-CACHE_VERSION = 1
 BATCH_ROWS = 16
 WINDOW_BATCHES = 4  # rows are sorted by length within so many batches: tight, and yet clips finish all along the way
 CHARS_PER_SEC = 14.0  # of ordinary English speech; estimates only
 BYTES_PER_SEC = 30_000  # of 16-bit mono FLAC at 24 kHz, rounded up; estimates only
 RENDER_SEC_PER_AUDIO_SEC = 0.06  # on two CPU cores, until this workspace has clips to learn from
-SPARE_BYTES = 64 * 2**20  # left free on the disk, for the database and the running training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +96,6 @@ class Plan:
         return tuple(found.values())
 
 
-def clip_key(recipe: Mapping[str, Any]) -> str:
-    """The content key: sha256 of the canonical JSON of everything that a clip's audio depends on, and of nothing
-    else.
-    """
-    canonical = json.dumps(recipe, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 def plan(
     request: Request,
     *,
@@ -136,7 +121,7 @@ def plan(
         for line in request.lines
         for candidate in candidates
     )
-    facts = {job.key: found for job in jobs if (found := _cached(clips, job.key)) is not None}
+    facts = {job.key: found for job in jobs if (found := clip_cache.find(clips, job.key)) is not None}
     lengths = {job.key: _expected_sec(job) for job in jobs if job.key not in facts}
     audio_sec = sum(lengths.values())
     return Plan(
@@ -165,17 +150,17 @@ def render(
     the host) for an adapter of another base, BadInput (by the voice) for a text that it cannot pronounce.
     """
     for job in plan.jobs:
-        if (facts := _cached(clips, job.key)) is not None:
+        if (facts := clip_cache.find(clips, job.key)) is not None:
             yield _clip(job, clips, facts)
-    missing = [job for job in plan.missing if _cached(clips, job.key) is None]
+    missing = [job for job in plan.missing if clip_cache.find(clips, job.key) is None]
     twins: dict[str, list[Job]] = {}
     for job in plan.jobs:
         twins.setdefault(job.key, []).append(job)
-    _check_space(clips, plan.estimate_bytes)
+    clip_cache.check_space(clips, plan.estimate_bytes)
     clips.mkdir(parents=True, exist_ok=True)
     for window in _windows(missing, batch_rows * WINDOW_BATCHES):
         for finished, speeches in _spoken(window, host, batch_rows, cancelled):
-            facts = _publish(clips, finished, speeches, rendered_at=now())
+            facts = clip_cache.publish(clips, finished.recipe, speeches, rendered_at=now())
             for job in twins[finished.key]:
                 yield _clip(job, clips, facts)
         if cancelled():
@@ -216,7 +201,7 @@ def _job(
         settings=request.settings,
     )
     recipe = {
-        "cache_version": CACHE_VERSION,
+        "cache_version": clip_cache.CACHE_VERSION,
         "backend": candidate.backend,
         "backend_version": info.version,
         "base_sha256": info.base_sha256,
@@ -230,7 +215,7 @@ def _job(
         "harness_version": harness.HARNESS_VERSION,
     }
     return Job(
-        key=clip_key(recipe),
+        key=clip_cache.key(recipe),
         recipe=recipe,
         candidate=candidate,
         adapter=adapter,
@@ -304,65 +289,7 @@ def _timed(host: AdapterHost, rows: list[SpeakRow]) -> list[Speech]:
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------- the cache
-def _cached(clips: Path, key: str) -> dict[str, Any] | None:
-    """What is known of a clip in the cache; None when it is not there, or not whole."""
-    try:
-        facts = json.loads((clips / f"{key}.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    whole = isinstance(facts, dict) and facts.get("key") == key and (clips / f"{key}.flac").is_file()
-    return facts if whole else None
-
-
-def _publish(clips: Path, job: Job, spoken: Sequence[Speech], *, rendered_at: float) -> dict[str, Any]:
-    """Write the audio, then the facts: a key with a JSON file is whole, whatever died in between."""
-    speech = harness.joined(spoken)
-    facts = {
-        "key": job.key,
-        "recipe": dict(job.recipe),
-        "sample_rate": speech.sample_rate,
-        "duration_sec": len(speech.samples) / speech.sample_rate,
-        "stop": speech.stop.value,
-        "chunks": len(spoken),
-        "tokens": speech.tokens,
-        "render_sec": speech.render_sec,
-        "rendered_at": rendered_at,
-    }
-    try:
-        audio.write(clips / f"{job.key}.flac", speech.samples, speech.sample_rate)
-        _write_json(clips / f"{job.key}.json", facts)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(
-                f"The disk with {clips} is full; free some space, then sweep again: finished clips are kept."
-            ) from error
-        raise
-    return facts
-
-
-def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    partial = path.with_suffix(f".json.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(facts, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _check_space(clips: Path, needed: int) -> None:
-    existing = next(folder for folder in (clips, *clips.resolve().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    if needed and free < needed + SPARE_BYTES:
-        raise DiskFull(
-            f"The sweep needs about {needed / 2**20:.0f} MB in {clips} and {free / 2**20:.0f} MB are free; "
-            "free some space or sweep fewer candidates. Nothing was rendered."
-        )
-
-
+# -------------------------------------------------------------------------------------------------------------- clips
 def _clip(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
     return Clip(
         id=_clip_id(job),
@@ -373,7 +300,7 @@ def _clip(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
         tier=job.line.tier,
         text=job.line.text,
         seed=job.seed,
-        path=clips / f"{job.key}.flac",
+        path=clip_cache.audio_path(clips, job.key),
         sample_rate=int(facts["sample_rate"]),
         duration_sec=float(facts["duration_sec"]),
         stop=Stop(facts["stop"]),
