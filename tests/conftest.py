@@ -1,0 +1,46 @@
+"""Basics that every test relies on: no network, no telemetry, no window, few threads.
+
+Fixtures and factories of one part of the product live beside its tests, not here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ENVIRONMENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MPLBACKEND": "Agg",
+    "EARMARK_NO_BROWSER": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def pytest_configure() -> None:
+    """Set the environment before any test module is imported; what the caller set stays."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # A pool as wide as the machine makes small models slower, and two test processes starve one another.
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a CUDA device where there is none; torch is imported only if such a test was collected."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session", name="repository")
+def _repository() -> Path:
+    """The folder of the checkout."""
+    return Path(__file__).resolve().parents[1]
