@@ -1,7 +1,8 @@
 """Adapters: their identity on disk, and the host that speaks with many of them over one loaded base model.
 
-Knows the folder that a checkpoint or an export keeps an adapter in (`adapter.json` and one folder in PEFT's format a part) and how
-rows of different adapters and scales share a batch. Does not know any backend, and imports torch only when a host is given one.
+Knows the folder that a checkpoint or an export keeps an adapter in (`adapter.json` and one folder in PEFT's format a
+part) and how rows of different adapters and scales share a batch. Does not know any backend, and imports torch only
+when a host is given one.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 FORMAT_VERSION = 1
 
 
-# ---------------------------------------------------------------------------------------------------------------- on disk
+# -------------------------------------------------------------------------------------------------------------- on disk
 def adapter_sha256(path: Path, parts: Sequence[str]) -> str:
-    """Content hash of an adapter: the weights' bytes and the config's meaning of every part, in the order of their names.
+    """Content hash of an adapter: the weights' bytes and the config's meaning of every part, in the order of their
+    names.
 
-    The config is hashed as canonical JSON with sorted target modules, because PEFT writes that set in any order: the same training
-    gives the same hash. Raises BadInput naming a file that is missing or cannot be read.
+    The config is hashed as canonical JSON with sorted target modules, because PEFT writes that set in any order: the
+    same training gives the same hash. Raises BadInput naming a file that is missing or cannot be read.
     """
     digest = hashlib.sha256()
     for part in sorted(parts):
@@ -92,14 +94,15 @@ def write_adapter(
 def load_adapter(path: Path) -> Adapter:
     """The adapter of a checkpoint's or an export's folder, its hash checked. Loads no weights and no torch.
 
-    Raises NotFound when `path` holds no `adapter.json`, BadInput when it is damaged or its files do not have the hash it states.
+    Raises NotFound when `path` holds no `adapter.json`, BadInput when it is damaged or its files do not have the hash
+    it states.
     """
     adapter = read_adapter(path)
     found = adapter_sha256(path, adapter.parts)
     if found != adapter.sha256:
         raise BadInput(
             f"The weights or the config in {path} are not those that {ADAPTER_FILE} describes "
-            f"({found[:12]} instead of {adapter.sha256[:12]}): they were altered; copy the folder again from where it came."
+            f"({found[:12]} instead of {adapter.sha256[:12]}): they were altered; copy the folder again."
         )
     return adapter
 
@@ -150,16 +153,17 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-# --------------------------------------------------------------------------------------------------------------- speaking
+# ------------------------------------------------------------------------------------------------------------- speaking
 class AdapterHost:
     """One base model in memory, adapters beside it by content hash, and batches whose rows differ in adapter and scale.
 
-    Every Linear that a loaded adapter targets carries one `RowLora`; removing the last adapter that targets it takes it off, so the
-    model is then what it was. The base's weights are never written to: no merge, no swap, nothing to undo.
+    Every Linear that a loaded adapter targets carries one `RowLora`; removing the last adapter that targets it takes
+    it off, so the model is then what it was. The base's weights are never written to: no merge, no swap, nothing to
+    undo.
 
-    One re-entrant lock protects two things that belong together: the set of loaded adapters with the `RowLora`s on the model, and
-    which rows these currently serve. `add`, `remove`, `speak` and `using` hold it, so a second thread waits for a whole batch. The
-    lock does not protect the model against calls that do not come through the host.
+    One re-entrant lock protects two things that belong together: the set of loaded adapters with the `RowLora`s on the
+    model, and which rows these currently serve. `add`, `remove`, `speak` and `using` hold it, so a second thread waits
+    for a whole batch. The lock does not protect the model against calls that do not come through the host.
     """
 
     def __init__(self, model: SpeechModel) -> None:
@@ -185,8 +189,8 @@ class AdapterHost:
         model = self.model
         if (adapter.backend, adapter.base_sha256) != (model.name, model.base_sha256):
             raise Refused(
-                f"The adapter in {adapter.path} was trained on {adapter.backend} {adapter.base_sha256[:12]} and the loaded base is "
-                f"{model.name} {model.base_sha256[:12]}: load the base it belongs to, or train again on this one."
+                f"The adapter in {adapter.path} was trained on {adapter.backend} {adapter.base_sha256[:12]} and the loaded "
+                f"base is {model.name} {model.base_sha256[:12]}: load the base it belongs to, or train again on this one."
             )
         unknown = sorted(set(adapter.parts) - set(model.capabilities.parts))
         if unknown:
@@ -218,8 +222,9 @@ class AdapterHost:
                 self._loras.pop(site).detach()
 
     def speak(self, rows: Sequence[SpeakRow]) -> list[Speech]:
-        """Render the rows: in one batch where the backend mixes rows, else one after the other. Raises NotFound for an adapter
-        that was not added."""
+        """Render the rows: in one batch where the backend mixes rows, else one after the other. Raises NotFound
+        for an adapter that was not added.
+        """
         if not rows:
             return []
         with self._lock:
@@ -229,10 +234,11 @@ class AdapterHost:
 
     @contextmanager
     def using(self, rows: Sequence[SpeakRow]) -> Iterator[None]:
-        """Within the block, row i of every adapted Linear's input (its leading dimension) uses `rows[i]`'s adapter at its scale.
+        """Within the block, row i of every adapted Linear's input (its leading dimension) uses `rows[i]`'s adapter at
+        its scale.
 
-        May be nested: a model whose batch shrinks opens another block with the rows that are left. A model that repeats its rows
-        (for guidance) passes them as often as it repeats them.
+        May be nested: a model whose batch shrinks opens another block with the rows that are left. A model that
+        repeats its rows (for guidance) passes them as often as it repeats them.
         """
         with self._lock:
             before = self._rows

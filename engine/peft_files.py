@@ -1,7 +1,8 @@
 """LoRA weights in PEFT's format on disk, read for one module, strictly.
 
-Knows `adapter_config.json` and `adapter_model.safetensors` (PEFT decides which modules a config means). Whatever it does not
-understand to the last tensor, it refuses: a silent mismatch would sound like a bad checkpoint. Never reads pickles.
+Knows `adapter_config.json` and `adapter_model.safetensors` (PEFT decides which modules a config means). Whatever it
+does not understand to the last tensor, it refuses: a silent mismatch would sound like a bad checkpoint. Never reads
+pickles.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ _OTHER_FORMS = (
 
 @dataclass(frozen=True, eq=False)
 class LoraPair:
-    """One Linear's adapter, ready to multiply from the right: `a` (in, rank), `b` (rank, out), float32 on the Linear's device.
+    """One Linear's adapter, ready to multiply from the right: `a` (in, rank), `b` (rank, out), float32 on the Linear's
+    device.
 
     `scaling` is alpha / rank, or alpha / sqrt(rank) for a rank-stabilised adapter (arXiv:2312.03732).
     """
@@ -58,8 +60,8 @@ class LoraPair:
 def read_part(folder: Path, module: nn.Module) -> dict[str, LoraPair]:
     """The adapter of one part, by the name of the Linear in `module`.
 
-    Raises BadInput when files are missing or damaged, Refused when the adapter targets what the module does not have, lacks a
-    tensor, has one too many, or is of a kind that is not plain LoRA.
+    Raises BadInput when files are missing or damaged, Refused when the adapter targets what the module does not have,
+    lacks a tensor, has one too many, or is of a kind that is not plain LoRA.
     """
     config = _config(folder)
     linears = _targets(folder, config, module)
@@ -161,6 +163,7 @@ def _take(folder: Path, tensors: dict[str, Tensor], key: str, shape: tuple[int, 
         raise Refused(f"{folder / WEIGHTS_FILE} has no tensor {key}: it belongs to another config or another model.")
     if tuple(tensor.shape) != shape:
         raise Refused(
-            f"{key} in {folder / WEIGHTS_FILE} has shape {tuple(tensor.shape)} instead of {shape}: another model's adapter."
+            f"{key} in {folder / WEIGHTS_FILE} has shape {tuple(tensor.shape)} instead of {shape}: it belongs "
+            "to another model."
         )
     return tensor

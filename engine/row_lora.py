@@ -15,17 +15,19 @@ from engine.peft_files import LoraPair
 
 
 class RowLora:
-    """Adds `scale_i * alpha / rank * x_i A_i B_i` to row i of what a Linear gives (Hu et al. 2021, arXiv:2106.09685, section 4.1).
+    """Adds `scale_i * alpha / rank * x_i A_i B_i` to row i of what a Linear gives (Hu et al. 2021, arXiv:2106.09685,
+    section 4.1).
 
-    It hangs on the Linear as a forward hook, so the model keeps its modules, parameters and state-dict names: whatever PEFT can
-    target, this can serve, and detaching it leaves no trace. Rows are those of the input's leading dimension.
+    It hangs on the Linear as a forward hook, so the model keeps its modules, parameters and state-dict names: whatever
+    PEFT can target, this can serve, and detaching it leaves no trace. Rows are those of the input's leading dimension.
 
-    Three cases, cheapest first: no row is adapted (nothing is computed, so the output is the base's bit for bit); all adapted rows
-    share one adapter (two plain products; rows at other scales, or at none, by a factor a row); rows of several adapters (their A and
-    B stacked and zero-padded to the largest rank, two batched products).
+    Three cases, cheapest first: no row is adapted (nothing is computed, so the output is the base's bit for bit); all
+    adapted rows share one adapter (two plain products; rows at other scales, or at none, by a factor a row); rows of
+    several adapters (their A and B stacked and zero-padded to the largest rank, two batched products).
     """
 
     def __init__(self, linear: nn.Module) -> None:
+        self._served: tuple[Sequence[LoraPair | None], Sequence[float]] = ((), ())
         self._adapted: _Shared | _Stacked | None = None
         self._handle = linear.register_forward_hook(self._add)
 
@@ -35,23 +37,24 @@ class RowLora:
 
     def serve(self, pairs: Sequence[LoraPair | None], scales: Sequence[float]) -> None:
         """Use `pairs[i]` at `scales[i]` for row i from now on; None is the base."""
-        distinct = {id(pair): pair for pair in pairs if pair is not None}
-        if not distinct:
-            self._adapted = None
-        elif len(distinct) == 1:
-            self._adapted = _shared(next(iter(distinct.values())), pairs, scales)
-        else:
-            self._adapted = _stacked(pairs, scales)
+        self._served, self._adapted = (pairs, scales), None
 
     def _add(self, _linear: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        if self._adapted is None:
+        if not self._served[0]:
             return None
+        if self._adapted is None:  # the first time: a part of the model that is not used costs nothing to serve
+            self._adapted = _adapted(*self._served)
+            if self._adapted is None:
+                self._served = ((), ())
+                return None
         return self._adapted.add(inputs[0], output)
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """One adapter for all rows. `a` (in, rank); `b` (rank, out), with the scale in it unless `factors` (rows,) has one a row."""
+    """One adapter for all rows. `a` (in, rank); `b` (rank, out), with the scale in it unless `factors` (rows,) has
+    one a row.
+    """
 
     a: Tensor
     b: Tensor
@@ -79,6 +82,15 @@ class _Stacked:
         low = torch.bmm(x.to(self.a.dtype).reshape(rows, -1, x.shape[-1]), self.a)
         flat = torch.baddbmm(y.to(self.b.dtype).reshape(rows, -1, y.shape[-1]), low, self.b)
         return flat.view(y.shape).to(y.dtype)
+
+
+def _adapted(pairs: Sequence[LoraPair | None], scales: Sequence[float]) -> _Shared | _Stacked | None:
+    distinct = {id(pair): pair for pair in pairs if pair is not None}
+    if not distinct:
+        return None
+    if len(distinct) == 1:
+        return _shared(next(iter(distinct.values())), pairs, scales)
+    return _stacked(pairs, scales)
 
 
 def _shared(pair: LoraPair, pairs: Sequence[LoraPair | None], scales: Sequence[float]) -> _Shared:

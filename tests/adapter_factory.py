@@ -1,4 +1,6 @@
-"""Makes what the tests of adapters need: a tiny two-part model that speaks numbers, and adapters that PEFT itself wrote."""
+"""Makes what the tests of adapters need: a tiny two-part model that speaks numbers, and adapters that PEFT itself
+wrote.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BASE_SHA256 = "b" * 64
 
 
 class TwoPartModel:
-    """A SpeechModel as far as a host needs one: a real tiny Qwen2 as `lm`, an MLP as `decoder`; a row's text gives its ids."""
+    """A SpeechModel as far as a host needs one: a real tiny Qwen2 as `lm`, an MLP as `decoder`; a row's text gives
+    its ids.
+    """
 
     name = "two-part"
     base_sha256 = BASE_SHA256

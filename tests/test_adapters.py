@@ -33,7 +33,7 @@ def samples(speeches: list[Speech]) -> list[np.ndarray]:
     return [speech.samples for speech in speeches]
 
 
-# ---------------------------------------------------------------------------------------------------------- with PEFT itself
+# ----------------------------------------------------------------------------------------------------- with PEFT itself
 @pytest.mark.parametrize(
     "config",
     [
@@ -62,7 +62,9 @@ def test_a_row_is_what_peft_gives_at_that_scale(
 def test_rows_of_different_adapters_scales_ranks_and_targets_share_a_batch(
     tmp_path: Path, model: TwoPartModel, host: AdapterHost
 ) -> None:
-    """Each row of one mixed batch equals PEFT's output for that row's adapter and scale, whatever its neighbours are."""
+    """Each row of one mixed batch equals PEFT's output for that row's adapter and scale, whatever its neighbours
+    are.
+    """
     adapters = [
         make_adapter(tmp_path / "a", model, seed=1, rank=4),
         make_adapter(tmp_path / "b", model, seed=2, rank=7, alpha=3.0, use_rslora=True),
@@ -87,7 +89,7 @@ def test_rows_of_different_adapters_scales_ranks_and_targets_share_a_batch(
         np.testing.assert_allclose(speech, twin.outputs([one.text]).flatten().numpy(), atol=1e-5, rtol=1e-5)
 
 
-# -------------------------------------------------------------------------------------------------------------- invariants
+# ----------------------------------------------------------------------------------------------------------- invariants
 def test_scale_0_is_the_base_bit_for_bit_alone_and_among_others(
     tmp_path: Path, model: TwoPartModel, host: AdapterHost
 ) -> None:
@@ -210,7 +212,7 @@ def test_another_thread_waits_until_a_block_is_over(tmp_path: Path, model: TwoPa
     assert host.loaded == ()
 
 
-# ------------------------------------------------------------------------------------------------------------ on disk, hash
+# -------------------------------------------------------------------------------------------------------- on disk, hash
 def test_an_adapter_is_read_back_as_it_was_written(tmp_path: Path, model: TwoPartModel) -> None:
     """`adapter.json` holds every field, so a folder alone is enough to speak with."""
     written = make_adapter(tmp_path / "a", model, seed=1, rank=5, alpha=7.5)
@@ -268,7 +270,7 @@ def test_a_folder_without_a_good_description_is_no_adapter(
         load_adapter(tmp_path)
 
 
-# ---------------------------------------------------------------------------------------------------------------- refusals
+# ------------------------------------------------------------------------------------------------------------- refusals
 def test_adding_twice_is_once(tmp_path: Path, model: TwoPartModel, host: AdapterHost) -> None:
     """Adapters are held by content: the same one again changes nothing."""
     adapter = make_adapter(tmp_path / "a", model, seed=1)

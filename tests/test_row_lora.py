@@ -42,7 +42,9 @@ def expected(linear: nn.Linear, x: Tensor, pair: LoraPair | None, scale: float) 
 def test_every_mix_of_rows_is_the_formula_row_by_row(
     rows: list[tuple[int | None, float]], inner: tuple[int, ...], bias: bool
 ) -> None:
-    """Row i is W x_i + scale_i * alpha/rank * x_i A_i B_i for inputs of any number of dimensions; a base row is exactly W x_i."""
+    """Row i is W x_i + scale_i * alpha/rank * x_i A_i B_i for inputs of any number of dimensions; a base row is
+    exactly W x_i.
+    """
     torch.manual_seed(1)
     linear = nn.Linear(IN, OUT, bias=bias)
     lora, pairs = RowLora(linear), make_pairs()
