@@ -1,0 +1,294 @@
+"""The sweep: what is planned, what is rendered, and what a cache may promise."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from engine import audio, clip_cache, harness, sweep
+from engine.types import BadInput, Candidate, Clip, DiskFull, GenerationSettings, Line, NotFound, Script, Stop, Tier
+from tests.fake_host import FakeHost, adapter, backend_info
+
+LONG = "One sentence of an ordinary length stands here. " * 8
+ADAPTERS = {"run@000010": adapter("a1"), "run@000020": adapter("a2")}
+BASE = Candidate(backend="fake", voice="robin")
+STEERED = tuple(
+    Candidate(backend="fake", voice="robin", checkpoint_id=checkpoint, lora_scale=scale)
+    for checkpoint in ADAPTERS
+    for scale in (0.35, 1.0)
+)
+
+
+def script(*texts: str, name: str = "test") -> Script:
+    """A script of short lines, the last one long."""
+    tiers = [Tier.SHORT] * (len(texts) - 1) + [Tier.LONG]
+    lines = tuple(Line(id=f"line-{n}", tier=t, text=x) for n, (t, x) in enumerate(zip(tiers, texts, strict=True)))
+    return Script(name=name, language="en", lines=lines, sha256=f"sha-{name}")
+
+
+def request(**changes: object) -> sweep.Request:
+    """Base and two checkpoints at two scales, two lines."""
+    asked = sweep.Request(candidates=(BASE, *STEERED), script=script("Good morning.", LONG))
+    return replace(asked, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(name="clips")
+def _clips(tmp_path: Path) -> Path:
+    return tmp_path / "clips"
+
+
+def planned(clips: Path, asked: sweep.Request | None = None, **infos: str) -> sweep.Plan:
+    return sweep.plan(asked or request(), clips=clips, adapters=ADAPTERS, infos={"fake": backend_info(**infos)})
+
+
+def rendered(
+    clips: Path,
+    asked: sweep.Request | None = None,
+    *,
+    host: FakeHost | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    batch_rows: int = 16,
+) -> list[Clip]:
+    plan = planned(clips, asked)
+    found = sweep.render(
+        plan, host=host or FakeHost(), clips=clips, batch_rows=batch_rows, cancelled=cancelled, now=lambda: 1.0
+    )  # type: ignore[arg-type]
+    return list(found)
+
+
+def test_a_plan_counts_and_writes_nothing(clips: Path) -> None:
+    """Planning is pure: every candidate on every line and seed, the cost, and no file."""
+    plan = planned(clips, request(seeds=(1, 2, 2)))
+    assert len(plan.jobs) == 5 * 2 * 2
+    assert not plan.cached
+    assert plan.missing == plan.jobs
+    assert plan.audio_sec == pytest.approx(10 * (13 + len(LONG.strip())) / 14, rel=0.05)
+    assert plan.estimate_sec > 0 and plan.estimate_bytes > 0
+    assert not clips.exists()
+
+
+def test_tiers_choose_lines(clips: Path) -> None:
+    """A sweep may be of some tiers only, and must have a line."""
+    assert {job.line.tier for job in planned(clips, request(tiers=(Tier.LONG,))).jobs} == {Tier.LONG}
+    with pytest.raises(BadInput, match="line"):
+        planned(clips, request(tiers=(Tier.MEDIUM,)))
+
+
+def test_every_clip_is_rendered_once_and_found_again(clips: Path) -> None:
+    """A second sweep renders nothing and gives the same clips; a wider one renders only what is new."""
+    first = rendered(clips)
+    assert len(first) == len({clip.id for clip in first}) == 10
+    again = FakeHost()
+    assert sorted(c.id for c in rendered(clips, host=again)) == sorted(c.id for c in first)
+    assert again.spoken == 0
+    wider = FakeHost()
+    rendered(clips, request(seeds=(42, 43)), host=wider)
+    assert {row.seed for batch in wider.batches for row in batch} == {
+        harness.chunk_seed(43, i) for i in range(len(harness.split(LONG)))
+    }
+
+
+def test_a_clip_says_what_it_is(clips: Path) -> None:
+    """Length, chunks, settings and ending are those of the audio on disk."""
+    settings = GenerationSettings(temperature=0.9)
+    found = rendered(clips, request(script=script("Go on forever.", LONG), settings=settings))
+    short = next(c for c in found if c.line_id == "line-0")
+    long = next(c for c in found if c.line_id == "line-1" and not c.candidate.is_base)
+    assert short.stop is Stop.CAP and short.chunks == 1
+    assert long.stop is Stop.EOS and long.chunks == len(harness.split(LONG))
+    assert long.settings == settings and long.harness_version == harness.HARNESS_VERSION
+    info = audio.probe(long.path)
+    assert info.sample_rate == long.sample_rate
+    assert info.duration_sec == pytest.approx(long.duration_sec, abs=1e-3)
+    assert long.render_sec >= 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda: request(settings=GenerationSettings(temperature=0.31)),
+        lambda: request(settings=GenerationSettings(max_factor=2.0)),
+        lambda: request(seeds=(43,)),
+        lambda: request(script=script("Good evening.", LONG + " ")),
+        lambda: request(candidates=tuple(replace(c, lora_scale=c.lora_scale + 0.01) for c in STEERED)),
+        lambda: request(candidates=(replace(BASE, voice="wren"),)),
+    ],
+    ids=["temperature", "cap", "seed", "text", "scale", "voice"],
+)
+def test_whatever_changes_the_audio_changes_the_key(clips: Path, changed: Callable[[], sweep.Request]) -> None:
+    """Nothing stale is ever taken for what was asked."""
+    before = {job.key for job in planned(clips).jobs}
+    after = {job.key for job in planned(clips, changed()).jobs if job.line.id == "line-0"}
+    assert after and not before & after
+
+
+@pytest.mark.parametrize("changed", [{"base_sha256": "other"}, {"version": "2"}])
+def test_another_base_or_backend_is_another_clip(clips: Path, changed: dict[str, str]) -> None:
+    """The base's weights and the code that speaks with them belong to the key."""
+    assert not {job.key for job in planned(clips).jobs} & {job.key for job in planned(clips, **changed).jobs}
+
+
+def test_another_harness_is_another_clip(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed splitter invalidates every clip."""
+    before = {job.key for job in planned(clips).jobs}
+    monkeypatch.setattr(harness, "HARNESS_VERSION", "next")
+    assert not before & {job.key for job in planned(clips).jobs}
+
+
+def test_equal_audio_is_shared_and_clips_are_not(clips: Path) -> None:
+    """Two runs with the same weights share the file, but each candidate has a clip of its own to be judged."""
+    twin = Candidate(backend="fake", voice="robin", checkpoint_id="twin@000010", lora_scale=0.35)
+    adapters = {**ADAPTERS, "twin@000010": ADAPTERS["run@000010"]}
+    asked = request(candidates=(STEERED[0], twin))
+    plan = sweep.plan(asked, clips=clips, adapters=adapters, infos={"fake": backend_info()})
+    host = FakeHost()
+    found = list(sweep.render(plan, host=host, clips=clips))  # type: ignore[arg-type]
+    assert len(found) == 4 and len({c.id for c in found}) == 4 and len({c.path for c in found}) == 2
+    assert host.spoken == 1 + len(harness.split(LONG))
+
+
+def test_rows_of_all_candidates_share_batches(clips: Path) -> None:
+    """Batches are full, mix adapters and scales, and hold chunks of like length."""
+    host = FakeHost()
+    rendered(clips, host=host, batch_rows=8)
+    assert all(len(batch) == 8 for batch in host.batches[:-1])
+    assert max(len({(row.adapter_sha256, row.lora_scale) for row in batch}) for batch in host.batches) >= 3
+    assert [len(r.text) for b in host.batches for r in b] == sorted(
+        (len(r.text) for b in host.batches for r in b), reverse=True
+    )
+    assert sorted(set(host.added)) == ["a1", "a2"]
+
+
+def test_batching_changes_no_audio(clips: Path, tmp_path: Path) -> None:
+    """A clip rendered among others is the clip rendered alone."""
+    together = {c.id: c.path.read_bytes() for c in rendered(clips)}
+    alone = {c.id: c.path.read_bytes() for c in rendered(tmp_path / "alone", batch_rows=1)}
+    assert together == alone
+
+
+def test_a_cancelled_sweep_keeps_what_it_finished(clips: Path) -> None:
+    """Cancel is heard between batches, and the next sweep goes on from there."""
+    host = FakeHost()
+    finished = rendered(clips, host=host, cancelled=lambda: len(host.batches) >= 4, batch_rows=4)
+    assert 0 < len(finished) < 10
+    rest = FakeHost()
+    assert len(rendered(clips, host=rest)) == 10
+    assert rest.spoken < sum(len(job.rows) for job in planned(clips).jobs)
+    assert len(planned(clips).cached) == 10
+
+
+@pytest.mark.parametrize("torn", ["json", "flac"])
+def test_half_a_clip_is_no_clip(clips: Path, torn: str) -> None:
+    """Audio without facts, facts without audio, and facts that end early are rendered again."""
+    victim = rendered(clips)[0]
+    key = victim.path.stem
+    (clips / f"{key}.{torn}").unlink()
+    assert key not in planned(clips).cached
+    (clips / f"{key}.json").write_text('{"key": "')
+    assert key not in planned(clips).cached
+    rendered(clips)
+    assert key in planned(clips).cached
+
+
+def test_a_killed_render_leaves_nothing_torn(clips: Path) -> None:
+    """After kill -9 in the middle, whatever the cache lists is whole, and the sweep can be finished."""
+    program = textwrap.dedent(
+        f"""
+        import os, signal
+        from pathlib import Path
+        from engine import sweep
+        from tests import test_sweep, fake_host
+        host = fake_host.FakeHost()
+        speak = host.speak
+        def dying(rows):
+            if len(host.batches) == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return speak(rows)
+        host.speak = dying
+        test_sweep.rendered(Path({str(clips)!r}), host=host, batch_rows=4)
+        """
+    )
+    root = Path(__file__).resolve().parent.parent
+    died = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, env={"PYTHONPATH": str(root), "PATH": ""}, check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    cached = planned(clips).cached
+    assert cached
+    for key in cached:
+        facts = clip_cache.find(clips, key)
+        assert facts is not None
+        assert audio.probe(clip_cache.audio_path(clips, key)).duration_sec == pytest.approx(
+            facts["duration_sec"], abs=1e-3
+        )
+    assert len(rendered(clips)) == 10
+
+
+def test_a_full_disk_is_said_before_anything_is_rendered(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The estimate is checked first, and the sentence says how much is missing where."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    host = FakeHost()
+    with pytest.raises(DiskFull, match="Nothing was rendered"):
+        rendered(clips, host=host)
+    assert host.spoken == 0
+
+
+def test_a_disk_that_fills_up_tears_nothing(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When writing fails for want of space, finished clips stay and the one in work leaves no facts."""
+    written: list[Path] = []
+    write = audio.write
+
+    def filling(path: Path, *rest: object) -> None:
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(audio, "write", filling)
+    with pytest.raises(DiskFull, match="finished clips are kept"):
+        rendered(clips)
+    assert len(planned(clips).cached) == 3
+    assert sorted(p.suffix for p in clips.iterdir()) == [".flac"] * 3 + [".json"] * 3
+
+
+def test_a_line_that_cannot_be_spoken_is_named_before_rendering(clips: Path) -> None:
+    """The voice's own reason is passed on with the line's id."""
+    with pytest.raises(BadInput, match="'line-0' cannot be spoken by fake: it is unspeakable"):
+        planned(clips, request(script=script("unspeakable", LONG)))
+
+
+def test_a_candidate_without_its_adapter_or_backend_is_named(clips: Path) -> None:
+    """A checkpoint that lies in the trash, or a backend that is not there, is a sentence and no key error."""
+    gone = Candidate(backend="fake", voice="robin", checkpoint_id="gone@000001", lora_scale=1.0)
+    with pytest.raises(NotFound, match="gone@000001"):
+        planned(clips, request(candidates=(gone,)))
+    with pytest.raises(NotFound, match="'other'"):
+        planned(clips, request(candidates=(Candidate(backend="other", voice="x"),)))
+
+
+def test_an_utterly_silent_voice_still_gives_a_clip(clips: Path) -> None:
+    """A model that stops at once is a finding for the screeners, not an error of the sweep."""
+    host = FakeHost()
+    speak = host.speak
+    host.speak = lambda rows: [replace(s, samples=s.samples[:0]) for s in speak(rows)]  # type: ignore[method-assign]
+    found = rendered(clips, request(script=script("Nothing.")), host=host)
+    assert all(clip.duration_sec == pytest.approx(clip_cache.MIN_SEC) for clip in found)
+    assert all(audio.probe(clip.path).duration_sec > 0 for clip in found)
+
+
+def test_the_estimate_learns_from_the_cache(clips: Path) -> None:
+    """Once some clips are known, the rest is expected to render at their pace on this machine."""
+    rendered(clips, request(tiers=(Tier.LONG,)))
+    known = [clip_cache.find(clips, key) for key in planned(clips).cached]
+    pace = sum(f["render_sec"] for f in known if f) / sum(f["duration_sec"] for f in known if f)
+    plan = planned(clips)
+    assert plan.estimate_sec == pytest.approx(plan.audio_sec * pace)
