@@ -1,0 +1,93 @@
+"""The schema of `evaluations.duckdb`, as named steps that are applied in order, each once.
+
+Knows how tables came to be and nothing of what is asked of them. A step that has been released is never changed: a new
+need is a new step at the end. `apply` runs each step in one transaction together with the record that it ran, so that
+a crash between two steps leaves a database that the next start completes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from engine.types import BadInput
+
+
+class Connection(Protocol):
+    """What a step may use of a database connection."""
+
+    def execute(self, query: str) -> Any: ...
+
+
+def m0001_judgements(connection: Connection) -> None:
+    """Clips, scores, sittings with their trials and answers, verdicts, promotions, acts and pins. Rows are only ever
+    added.
+
+    `seq` is the order of arrival: of several rows about one thing the one with the highest `seq` is in force.
+    """
+    connection.execute("CREATE SEQUENCE arrival")
+    for table, columns in _FIRST_TABLES.items():
+        connection.execute(f"CREATE TABLE {table} (seq BIGINT DEFAULT nextval('arrival'), {columns})")
+
+
+_CANDIDATE = "candidate_id VARCHAR, backend VARCHAR, voice VARCHAR, checkpoint_id VARCHAR, lora_scale DOUBLE"
+
+_FIRST_TABLES = {
+    # Two checkpoints with the same weights share a clip's content key, so the key alone does not name a row.
+    "clips": f"""id VARCHAR, {_CANDIDATE}, adapter_sha256 VARCHAR, script_sha256 VARCHAR, line_id VARCHAR, tier VARCHAR,
+        text VARCHAR, seed BIGINT, path VARCHAR, sample_rate BIGINT, duration_sec DOUBLE, stop VARCHAR, chunks BIGINT,
+        settings JSON, harness_version VARCHAR, render_sec DOUBLE, PRIMARY KEY (id, candidate_id)""",
+    "scores": """clip_id VARCHAR, screener VARCHAR, version BIGINT, value DOUBLE, unit VARCHAR, passed BOOLEAN,
+        explanation VARCHAR""",
+    "sessions": """id VARCHAR PRIMARY KEY, kind VARCHAR, reviewer VARCHAR, seed BIGINT, gate VARCHAR, created_at DOUBLE,
+        simulated BOOLEAN""",
+    "session_closings": "session_id VARCHAR PRIMARY KEY, closed_at DOUBLE",
+    "trials": """id VARCHAR PRIMARY KEY, session_id VARCHAR, position BIGINT, kind VARCHAR, line_id VARCHAR,
+        text VARCHAR, tier VARCHAR, is_catch BOOLEAN, UNIQUE (session_id, position)""",
+    "slots": """token VARCHAR PRIMARY KEY, trial_id VARCHAR, place BIGINT, label VARCHAR, clip_id VARCHAR,
+        UNIQUE (trial_id, place)""",
+    "responses": """trial_id VARCHAR PRIMARY KEY, session_id VARCHAR, choice VARCHAR, reasons JSON, note VARCHAR,
+        plays JSON, answered_at DOUBLE""",
+    "verdicts": f"""id VARCHAR PRIMARY KEY, {_CANDIDATE}, gate VARCHAR, gate_version BIGINT, outcome VARCHAR,
+        findings JSON, decided_by VARCHAR, decided_at DOUBLE, simulated BOOLEAN""",
+    "promotions": f"""id VARCHAR PRIMARY KEY, alias VARCHAR, {_CANDIDATE}, adapter_sha256 VARCHAR, base_sha256 VARCHAR,
+        settings JSON, harness_version VARCHAR, gate VARCHAR, gate_version BIGINT, verdict_id VARCHAR,
+        promoted_by VARCHAR, promoted_at DOUBLE, reason VARCHAR""",
+    "acts": "kind VARCHAR, who VARCHAR, data JSON, done_at DOUBLE",
+    "pins": "checkpoint_id VARCHAR, pinned BOOLEAN, who VARCHAR, done_at DOUBLE",
+}
+
+Migration = Callable[[Connection], None]
+MIGRATIONS: tuple[Migration, ...] = (m0001_judgements,)
+
+
+def apply(connection: Connection, *, now: float, where: str, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:
+    """Bring a database up to date; returns the names of the steps that ran. `where` is what messages call the database.
+
+    Raises BadInput when the database has steps that this version does not know: it was written by a newer one.
+    """
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name VARCHAR PRIMARY KEY, applied_at DOUBLE)")
+    done = {row[0] for row in connection.execute("SELECT name FROM migrations").fetchall()}
+    if unknown := done - {step.__name__ for step in migrations}:
+        raise BadInput(
+            f"{where} was written by a newer Earmark (it has {', '.join(sorted(unknown))}); "
+            "update Earmark, or open another workspace."
+        )
+    ran = []
+    for step in migrations:
+        if step.__name__ in done:
+            continue
+        _run(connection, step, now)
+        ran.append(step.__name__)
+    return ran
+
+
+def _run(connection: Connection, step: Migration, now: float) -> None:
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        step(connection)
+        connection.execute(f"INSERT INTO migrations VALUES ('{step.__name__}', {now!r})")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

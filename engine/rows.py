@@ -1,0 +1,289 @@
+"""Records to table rows and back: what a record looks like in the database, without the database.
+
+Knows column names and JSON; knows no SQL. Every pair of functions here is an exact round trip, except that paths come
+back absolute: those inside the workspace are kept relative to it, so that a workspace can be moved or renamed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engine.types import (
+    BadInput,
+    Candidate,
+    Choice,
+    Clip,
+    Finding,
+    GenerationSettings,
+    Outcome,
+    Promotion,
+    Response,
+    Score,
+    Session,
+    Slot,
+    Stop,
+    Tier,
+    Trial,
+    TrialKind,
+    Verdict,
+)
+
+Row = dict[str, Any]
+
+
+def dump(value: object) -> str:
+    """JSON for a column. Raises BadInput for what JSON cannot say, such as NaN."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"This record cannot be kept ({error}); give numbers, texts, lists and maps of them.") from error
+
+
+# ----------------------------------------------------------------------------------------------------------- candidates
+def from_candidate(candidate: Candidate) -> Row:
+    return {
+        "candidate_id": candidate.id,
+        "backend": candidate.backend,
+        "voice": candidate.voice,
+        "checkpoint_id": candidate.checkpoint_id,
+        "lora_scale": candidate.lora_scale,
+    }
+
+
+def to_candidate(row: Mapping[str, Any]) -> Candidate:
+    return Candidate(
+        backend=row["backend"],
+        voice=row["voice"],
+        checkpoint_id=row["checkpoint_id"],
+        lora_scale=row["lora_scale"],
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- clips and scores
+def from_clip(clip: Clip, home: Path | None) -> Row:
+    path = clip.path.absolute()
+    kept = path.relative_to(home) if home is not None and path.is_relative_to(home) else path
+    return {
+        "id": clip.id,
+        **from_candidate(clip.candidate),
+        "adapter_sha256": clip.adapter_sha256,
+        "script_sha256": clip.script_sha256,
+        "line_id": clip.line_id,
+        "tier": clip.tier.value,
+        "text": clip.text,
+        "seed": clip.seed,
+        "path": kept.as_posix(),
+        "sample_rate": clip.sample_rate,
+        "duration_sec": clip.duration_sec,
+        "stop": clip.stop.value,
+        "chunks": clip.chunks,
+        "settings": dump(asdict(clip.settings)),
+        "harness_version": clip.harness_version,
+        "render_sec": clip.render_sec,
+    }
+
+
+def to_clip(row: Mapping[str, Any], home: Path | None) -> Clip:
+    return Clip(
+        id=row["id"],
+        candidate=to_candidate(row),
+        adapter_sha256=row["adapter_sha256"],
+        script_sha256=row["script_sha256"],
+        line_id=row["line_id"],
+        tier=Tier(row["tier"]),
+        text=row["text"],
+        seed=row["seed"],
+        path=(home or Path()) / row["path"],
+        sample_rate=row["sample_rate"],
+        duration_sec=row["duration_sec"],
+        stop=Stop(row["stop"]),
+        chunks=row["chunks"],
+        settings=GenerationSettings(**json.loads(row["settings"])),
+        harness_version=row["harness_version"],
+        render_sec=row["render_sec"],
+    )
+
+
+def from_score(score: Score) -> Row:
+    return {
+        "clip_id": score.clip_id,
+        "screener": score.screener,
+        "version": score.version,
+        "value": score.value,
+        "unit": score.unit,
+        "passed": score.passed,
+        "explanation": score.explanation,
+    }
+
+
+def to_score(row: Mapping[str, Any]) -> Score:
+    return Score(
+        clip_id=row["clip_id"],
+        screener=row["screener"],
+        version=row["version"],
+        value=row["value"],
+        unit=row["unit"],
+        passed=row["passed"],
+        explanation=row["explanation"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ listening
+def from_session(session: Session) -> Row:
+    return {
+        "id": session.id,
+        "kind": session.kind.value,
+        "reviewer": session.reviewer,
+        "seed": session.seed,
+        "gate": session.gate,
+        "created_at": session.created_at,
+        "simulated": session.simulated,
+    }
+
+
+def to_session(row: Mapping[str, Any]) -> Session:
+    return Session(
+        id=row["id"],
+        kind=TrialKind(row["kind"]),
+        reviewer=row["reviewer"],
+        seed=row["seed"],
+        gate=row["gate"],
+        created_at=row["created_at"],
+        simulated=row["simulated"],
+        closed_at=row["closed_at"],
+    )
+
+
+def from_trial(trial: Trial) -> Row:
+    return {
+        "id": trial.id,
+        "session_id": trial.session_id,
+        "position": trial.position,
+        "kind": trial.kind.value,
+        "line_id": trial.line_id,
+        "text": trial.text,
+        "tier": trial.tier.value,
+        "is_catch": trial.is_catch,
+    }
+
+
+def from_slots(trial: Trial) -> list[Row]:
+    return [
+        {"token": slot.token, "trial_id": trial.id, "place": place, "label": slot.label, "clip_id": slot.clip_id}
+        for place, slot in enumerate(trial.slots)
+    ]
+
+
+def to_trial(row: Mapping[str, Any], slots: Sequence[Slot]) -> Trial:
+    return Trial(
+        id=row["id"],
+        session_id=row["session_id"],
+        position=row["position"],
+        kind=TrialKind(row["kind"]),
+        line_id=row["line_id"],
+        text=row["text"],
+        tier=Tier(row["tier"]),
+        slots=tuple(slots),
+        is_catch=row["is_catch"],
+    )
+
+
+def to_slot(row: Mapping[str, Any]) -> Slot:
+    return Slot(label=row["label"], token=row["token"], clip_id=row["clip_id"])
+
+
+def from_response(response: Response) -> Row:
+    return {
+        "trial_id": response.trial_id,
+        "session_id": response.session_id,
+        "choice": response.choice.value,
+        "reasons": dump(list(response.reasons)),
+        "note": response.note,
+        "plays": dump(dict(response.plays)),
+        "answered_at": response.answered_at,
+    }
+
+
+def to_response(row: Mapping[str, Any]) -> Response:
+    return Response(
+        trial_id=row["trial_id"],
+        session_id=row["session_id"],
+        choice=Choice(row["choice"]),
+        reasons=tuple(json.loads(row["reasons"])),
+        note=row["note"],
+        plays=json.loads(row["plays"]),
+        answered_at=row["answered_at"],
+    )
+
+
+# ------------------------------------------------------------------------------------------------- verdicts and keeping
+def from_verdict(verdict: Verdict) -> Row:
+    return {
+        "id": verdict.id,
+        **from_candidate(verdict.candidate),
+        "gate": verdict.gate,
+        "gate_version": verdict.gate_version,
+        "outcome": verdict.outcome.value,
+        "findings": dump([asdict(finding) for finding in verdict.findings]),
+        "decided_by": verdict.decided_by,
+        "decided_at": verdict.decided_at,
+        "simulated": verdict.simulated,
+    }
+
+
+def to_verdict(row: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        id=row["id"],
+        candidate=to_candidate(row),
+        gate=row["gate"],
+        gate_version=row["gate_version"],
+        outcome=Outcome(row["outcome"]),
+        findings=tuple(_to_finding(finding) for finding in json.loads(row["findings"])),
+        decided_by=row["decided_by"],
+        decided_at=row["decided_at"],
+        simulated=row["simulated"],
+    )
+
+
+def _to_finding(kept: Mapping[str, Any]) -> Finding:
+    return Finding(**{**kept, "tier": Tier(kept["tier"]), "outcome": Outcome(kept["outcome"])})
+
+
+def from_promotion(promotion: Promotion) -> Row:
+    return {
+        "id": promotion.id,
+        "alias": promotion.alias,
+        **from_candidate(promotion.candidate),
+        "adapter_sha256": promotion.adapter_sha256,
+        "base_sha256": promotion.base_sha256,
+        "settings": dump(asdict(promotion.settings)),
+        "harness_version": promotion.harness_version,
+        "gate": promotion.gate,
+        "gate_version": promotion.gate_version,
+        "verdict_id": promotion.verdict_id,
+        "promoted_by": promotion.promoted_by,
+        "promoted_at": promotion.promoted_at,
+        "reason": promotion.reason,
+    }
+
+
+def to_promotion(row: Mapping[str, Any]) -> Promotion:
+    return Promotion(
+        id=row["id"],
+        alias=row["alias"],
+        candidate=to_candidate(row),
+        adapter_sha256=row["adapter_sha256"],
+        base_sha256=row["base_sha256"],
+        settings=GenerationSettings(**json.loads(row["settings"])),
+        harness_version=row["harness_version"],
+        gate=row["gate"],
+        gate_version=row["gate_version"],
+        verdict_id=row["verdict_id"],
+        promoted_by=row["promoted_by"],
+        promoted_at=row["promoted_at"],
+        reason=row["reason"],
+    )
