@@ -142,19 +142,31 @@ class RunConfig:
     name: str = _field("", "Name", "A short name for this run, for example the voice's.")
     dataset: str = _field("", "Dataset", "A prepared dataset of this workspace.")
     backend: str = _field("finch", "Model", "The base model that is fine-tuned.")
-    base_model: str = _field("", "Base weights", "A folder of base weights; empty for the built-in ones.", advanced=True)
+    base_model: str = _field(
+        "", "Base weights", "A folder of base weights; empty for the built-in ones.", advanced=True
+    )
     voice: str = _field("", "Base voice", "The voice to start from; empty picks the closest one by pitch.")
     parts: tuple[str, ...] = _field(("lm", "decoder"), "Parts", "Which parts of the model get an adapter.")
     rank: int = _field(8, "Rank", "LoRA rank: the adapter's capacity.", minimum=1, maximum=128)
-    alpha: float = _field(16.0, "Alpha", "LoRA alpha: the update is scaled by alpha / rank.", minimum=0.1, maximum=512.0)
+    alpha: float = _field(
+        16.0, "Alpha", "LoRA alpha: the update is scaled by alpha / rank.", minimum=0.1, maximum=512.0
+    )
     dropout: float = _field(0.05, "Dropout", "LoRA dropout.", minimum=0.0, maximum=0.5, advanced=True)
     learning_rate: float = _field(1e-3, "Learning rate", "Peak AdamW rate.", minimum=1e-7, maximum=0.1)
     epochs: int = _field(8, "Epochs", "Passes over the data; a checkpoint is kept after each.", minimum=1, maximum=1000)
-    batch_tokens: int = _field(1500, "Tokens a batch", "Tokens a batch holds at most.", minimum=100, maximum=100_000, advanced=True)
-    warmup_steps: int = _field(10, "Warm-up steps", "Steps of linear warm-up.", minimum=0, maximum=10_000, advanced=True)
-    max_grad_norm: float = _field(1.0, "Gradient clip", "Gradients are clipped to this norm.", minimum=0.01, maximum=100.0, advanced=True)
+    batch_tokens: int = _field(
+        1500, "Tokens a batch", "Tokens a batch holds at most.", minimum=100, maximum=100_000, advanced=True
+    )
+    warmup_steps: int = _field(
+        10, "Warm-up steps", "Steps of linear warm-up.", minimum=0, maximum=10_000, advanced=True
+    )
+    max_grad_norm: float = _field(
+        1.0, "Gradient clip", "Gradients are clipped to this norm.", minimum=0.01, maximum=100.0, advanced=True
+    )
     weight_decay: float = _field(0.0, "Weight decay", "AdamW weight decay.", minimum=0.0, maximum=1.0, advanced=True)
-    seed: int = _field(42, "Seed", "Order, dropout and initial adapter weights follow it.", minimum=0, maximum=2**31 - 1, advanced=True)
+    seed: int = _field(
+        42, "Seed", "Order, dropout and initial adapter weights follow it.", minimum=0, maximum=2**31 - 1, advanced=True
+    )
     device: str = _field("auto", "Device", "auto, cpu, or cuda:0.", advanced=True)
 
 

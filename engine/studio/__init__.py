@@ -20,7 +20,5 @@ __all__ = ["Grid", "GridCell", "MatrixRow", "Studio", "TierState"]
 class Studio(Releasing):
     """An open workspace with everything that can be done in it. Raises Busy when another process holds it."""
 
-    def __init__(
-        self, workspace: Workspace, *, clock: Callable[[], float] = time.time, device: str = "auto"
-    ) -> None:
+    def __init__(self, workspace: Workspace, *, clock: Callable[[], float] = time.time, device: str = "auto") -> None:
         super().__init__(workspace, clock=clock, device=device)

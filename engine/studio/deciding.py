@@ -95,7 +95,7 @@ class Deciding(ListeningLab):
             self.checkpoint(checkpoint_id)
             if (answer := answers[checkpoint_id]).keep:
                 raise Refused(f"{checkpoint_id} stays: {'; '.join(answer.reasons)}.")
-        verdict_ids = {v.candidate.checkpoint_id: v.id for v in self.store.verdicts()}
+        verdicts = self.store.verdicts()
         moved = []
         for checkpoint_id in checkpoint_ids:
             stone = trash.move(
@@ -103,12 +103,16 @@ class Deciding(ListeningLab):
                 trash=self.workspace.trash,
                 by=by.strip(),
                 reason="; ".join(answers[checkpoint_id].reasons),
-                verdict_ids=tuple(v for c, v in verdict_ids.items() if c == checkpoint_id),
+                verdict_ids=tuple(v.id for v in verdicts if v.candidate.checkpoint_id == checkpoint_id),
                 now=self._clock(),
             )
             self.store.add_act("trash", by, {"checkpoint": checkpoint_id, "tombstone": stone.id}, at=self._clock())
             moved.append(stone)
         return moved
+
+    def repair(self) -> list[str]:
+        """Complete or take back what a crash left half done in the trash; a sentence for each."""
+        return trash.repair(self.workspace.trash, now=self._clock())
 
     def trashed(self) -> list[trash.Tombstone]:
         """What lies in the trash, newest first."""
@@ -155,6 +159,7 @@ class Deciding(ListeningLab):
                         choice=response.choice,
                         reasons=response.reasons,
                         reviewer=session.reviewer,
+                        clip_id=trial.slots[0].clip_id,
                         simulated=session.simulated,
                     )
                 )
@@ -241,5 +246,3 @@ def _keeps(candidate: Candidate, kept: Mapping[str, Retained]) -> str:
         return "control"
     answer = kept.get(candidate.checkpoint_id)
     return "in the trash or gone" if answer is None else "; ".join(answer.reasons)
-
-

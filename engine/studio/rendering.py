@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import backends, harness, scripts, sweep
+from engine import backends, dataset, harness, scripts, sweep
 from engine.jobs import Report
 from engine.studio.training import Training
 from engine.types import (
@@ -21,10 +23,13 @@ from engine.types import (
     Script,
     Speech,
     Tier,
+    Utterance,
     WordScore,
 )
+from engine.workspace import Workspace
 
 if TYPE_CHECKING:
+    from engine import screeners
     from engine.screeners import Ear, Profile
 
 Progress = Callable[[int, int, str], None]
@@ -55,6 +60,12 @@ class Grid:
 
 class Rendering(Training):
     """What the Sweep page does."""
+
+    def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
+        super().__init__(workspace, clock=clock, device=device)
+        self._ears: dict[str, Ear | None] = {}
+        self._targets: dict[str, Profile | None] = {}  # by dataset
+        self._bases: dict[str, Profile | None] = {}  # by the base's clip
 
     def scripts(self) -> tuple[str, ...]:
         """The names of the listening scripts."""
@@ -107,7 +118,11 @@ class Rendering(Training):
     def start_sweep(self, request: sweep.Request) -> str:
         """Render and screen in the background; returns the job's id."""
         plan = self.plan_sweep(request)
-        return self._jobs.start("sweep", lambda report: self._sweep(plan, report, report.cancelled))
+
+        def work(report: Report) -> None:
+            self._sweep(plan, report, report.cancelled)
+
+        return self._jobs.start("sweep", work)
 
     def render(self, request: sweep.Request, on_progress: Progress | None = None) -> list[Clip]:
         """Render and screen in the foreground."""
@@ -118,13 +133,12 @@ class Rendering(Training):
         total = 2 * len(plan.jobs)
         backend = plan.request.candidates[0].backend
         with self.host(backend) as host:
-            for clip in sweep.render(
-                plan, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock
-            ):
+            for clip in sweep.render(plan, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock):
                 self.store.add_clips([clip])
                 clips.append(clip)
                 report(len(clips), total, "rendering")
-            for done, clip in enumerate(clips, start=1):
+            # The base's clips first: the others are compared with them.
+            for done, clip in enumerate(sorted(clips, key=lambda c: not c.candidate.is_base), start=1):
                 if cancelled():
                     break
                 self.screen(clip)
@@ -149,10 +163,16 @@ class Rendering(Training):
         if wanted <= {(s.screener, s.version) for s in known}:
             return known
         fresh = screeners.screen(
-            clip, ear=self._ear(clip.candidate.backend), target=self._target(clip.candidate), base=self._base(clip)
+            clip, ear=self._ear(clip.candidate.backend), target=self._target(clip), base=self._base(clip)
         )
         self.store.add_scores(fresh)
         return fresh
+
+    def screen_file(self, path: Path, text: str, *, backend: str = "finch") -> screeners.Screening:
+        """All screeners' answers about any file that should say `text`; nothing is kept."""
+        from engine import screeners
+
+        return screeners.screen_file(path, text, ear=self._ear(backend))
 
     def scores(self, clip_ids: Sequence[str]) -> dict[str, list[Score]]:
         """What the screeners said, by clip."""
@@ -215,23 +235,47 @@ class Rendering(Training):
                 adapter = self.checkpoint(candidate.checkpoint_id).adapter
                 host.add(adapter)
             return harness.speak(
-                text, host=host, candidate=candidate, adapter=adapter, seed=seed, settings=settings or GenerationSettings()
+                text,
+                host=host,
+                candidate=candidate,
+                adapter=adapter,
+                seed=seed,
+                settings=settings or GenerationSettings(),
             )
 
     # ------------------------------------------------------------------------------------------- what screeners need
-    def _ear(self, backend: str) -> Ear:
-        from engine import screeners
+    def _ear(self, backend: str) -> Ear | None:
+        if backend not in self._ears:
+            from engine import screeners
 
-        return screeners.ear(backend)
+            self._ears[backend] = screeners.ear(backend)
+        return self._ears[backend]
 
-    def _target(self, candidate: Candidate) -> Profile | None:
-        """The recorded voice that a candidate was trained towards, as numbers; None for the base."""
-        if candidate.checkpoint_id is None:
+    def _target(self, clip: Clip) -> Profile | None:
+        """The recorded voice that a clip's candidate was trained towards, as numbers; None for the base."""
+        if clip.candidate.checkpoint_id is None:
             return None
-        return None
+        name = self.run(clip.candidate.checkpoint_id.partition("@")[0]).config.dataset
+        if name not in self._targets:
+            known = {d.id: d for d in self.datasets()}
+            recordings = dataset.utterances(known[name]) if name in known else ()
+            self._targets[name] = self._profile_of(recordings, clip.candidate.backend)
+        return self._targets[name]
 
     def _base(self, clip: Clip) -> Profile | None:
-        return None
+        """The base voice saying the same line with the same seed, as numbers; None when it was not rendered."""
+        control = Candidate(backend=clip.candidate.backend, voice=clip.candidate.voice)
+        same = [c for c in self.clips([control]) if c.text == clip.text and c.seed == clip.seed]
+        if not same:
+            return None
+        if same[0].id not in self._bases:
+            self._bases[same[0].id] = self._profile_of(same[:1], clip.candidate.backend)
+        return self._bases[same[0].id]
+
+    def _profile_of(self, recordings: Sequence[Utterance] | Sequence[Clip], backend: str) -> Profile | None:
+        from engine import screeners
+
+        return screeners.profile(recordings, self._ear(backend))
 
 
 def _silent(done: int, total: int, message: str) -> None:
@@ -240,7 +284,7 @@ def _silent(done: int, total: int, message: str) -> None:
 
 def _cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, list[Score]], measure: str) -> GridCell:
     own = [s for clip in clips for s in scores.get(clip.id, []) if s.screener == measure]
-    values = [s.value for s in own]
+    values = [s.value for s in own if not math.isnan(s.value)]
     return GridCell(
         candidate=candidate,
         value=statistics.fmean(values) if values else None,
