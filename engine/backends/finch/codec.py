@@ -88,7 +88,6 @@ class Decoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        self.config = config
         self.quantiser = FiniteScalarQuantiser(config.levels)
         self.speakers = nn.Embedding(config.speakers, config.speaker_width)
         self.speaker_projection = nn.Linear(config.speaker_width, config.width)

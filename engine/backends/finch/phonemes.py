@@ -12,8 +12,8 @@ import functools
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import espeakng_loader
 import numpy as np
@@ -159,7 +159,10 @@ def speak(
     with _LOCK:
         library, rate_hz = _library()
         samples, events = _synthesise(library, _plain(text), voice)
-    pronunciation = _assemble(text, events, len(samples), rate_hz)
+        phonemes = _assemble(text, events, len(samples), rate_hz)
+        phonemes = _divide_merged(text, phonemes, functools.partial(_count, library, voice))
+    duration_s = len(samples) / rate_hz
+    pronunciation = Pronunciation(text, split_words(text), tuple(phonemes), duration_s)
     if not any(not phoneme.is_pause for phoneme in pronunciation.phonemes):
         raise UnpronounceableText("there is nothing to say in the text; write at least one word")
     return pronunciation, samples, rate_hz
@@ -232,7 +235,7 @@ def _synthesise(
 
     def receive(wave: object, count: int, event: object) -> int:
         if count > 0 and wave:
-            chunks.append(np.ctypeslib.as_array(wave, (count,)).copy())  # type: ignore[arg-type]
+            chunks.append(np.ctypeslib.as_array(wave, (count,)).copy())
         index = 0
         while event[index].type:  # type: ignore[index]
             events.append(_raw(event[index]))  # type: ignore[index]
@@ -258,7 +261,8 @@ def _raw(event: _Event) -> _RawEvent:
     return _RawEvent(event.type, event.text_position, event.sample, raw.decode("utf8", "replace"))
 
 
-def _assemble(text: str, events: list[_RawEvent], samples: int, rate_hz: int) -> Pronunciation:
+def _assemble(text: str, events: list[_RawEvent], samples: int, rate_hz: int) -> list[Phoneme]:
+    """Phonemes with their words; runs of pauses become one, and a pause closes the text."""
     words = split_words(text)
     marks = _pause_marks(text, events)
     phonemes: list[Phoneme] = []
@@ -274,10 +278,45 @@ def _assemble(text: str, events: list[_RawEvent], samples: int, rate_hz: int) ->
                     phonemes.append(Phoneme(marks[index], start_s, -1))
             else:
                 phonemes.append(Phoneme(symbol, start_s, current))
-    duration_s = samples / rate_hz
     if phonemes and not phonemes[-1].is_pause:
-        phonemes.append(Phoneme("_.", duration_s, -1))
-    return Pronunciation(text, words, tuple(phonemes), duration_s)
+        phonemes.append(Phoneme("_.", samples / rate_hz, -1))
+    return phonemes
+
+
+def _count(library: ctypes.CDLL, voice: EspeakVoice, word: str) -> int:
+    """How many phonemes a word has when it is read alone."""
+    _, events = _synthesise(library, _plain(word), voice)
+    symbols = [e.symbol for e in events if e.kind == _EVENT_PHONEME]
+    return max(1, sum(not symbol.startswith("_") for symbol in symbols))
+
+
+def _divide_merged(
+    text: str, phonemes: list[Phoneme], count: Callable[[str], int]
+) -> list[Phoneme]:
+    """Give words that espeak-ng reads as one ("on the", "has been") their own phonemes.
+
+    It announces the first of them alone. Its phonemes are dealt out in the proportions that the
+    words have when read one by one; every word gets at least one while there are enough.
+    """
+    words = split_words(text)
+    owned = {phoneme.word for phoneme in phonemes}
+    result = list(phonemes)
+    for first in sorted(owned - {-1}):
+        last = first
+        while last + 1 < len(words) and last + 1 not in owned:
+            last += 1
+        if last > first:
+            places = [i for i, phoneme in enumerate(phonemes) if phoneme.word == first]
+            counts = [count(words[index].text) for index in range(first, last + 1)]
+            for place, offset in zip(places, _deal(len(places), counts), strict=True):
+                result[place] = replace(phonemes[place], word=first + offset)
+    return result
+
+
+def _deal(places: int, counts: list[int]) -> list[int]:
+    """For each of `places` in order, which of the shares `counts` it falls to."""
+    edges = [sum(counts[:index]) * places / sum(counts) for index in range(1, len(counts))]
+    return [sum(place + 0.5 > edge for edge in edges) for place in range(places)]
 
 
 def _word_at(words: tuple[Word, ...], position: int, current: int) -> int:
