@@ -46,7 +46,9 @@ CROP_TOKENS = 64  # the decoder trains on crops of 2.56 s
 MAX_POSITIONS = 4096
 MIN_CAP = 25  # tokens: a single short word may take a second
 LISTENED_UTTERANCES = 12  # enough for a median pitch
-VOCODER_STREAM = 1 << 40  # added to a row's seed: the vocoder's noise is another stream than the tokens'
+VOCODER_STREAM = (
+    1 << 40
+)  # added to a row's seed: the vocoder's noise is another stream than the tokens'
 DECODER_RATE = 2.0  # the decoder learns a voice best at twice the language model's rate
 
 
@@ -61,7 +63,9 @@ def load(base_model: str = "", device: str = "cpu") -> FinchModel:
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
     sha256 = base_sha256(stored_config(folder))
     try:
-        return FinchModel(weights.load(folder), sha256, functools.partial(weights.load_ear, folder), device)
+        return FinchModel(
+            weights.load(folder), sha256, functools.partial(weights.load_ear, folder), device
+        )
     except (weights.BrokenWeights, KeyError, TypeError) as error:
         raise BadInput(
             f"The Finch weights in {folder} cannot be used: {error}; restore them from the repository."
@@ -74,7 +78,9 @@ class FinchModel:
     name = "finch"
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, nets: weights.Finch, sha256: str, load_listener: Callable[[], Listener], device: str) -> None:
+    def __init__(
+        self, nets: weights.Finch, sha256: str, load_listener: Callable[[], Listener], device: str
+    ) -> None:
         """`load_listener` is called when a decoder is first trained: speaking needs no ear."""
         self.device = device
         self.base_sha256 = sha256
@@ -86,7 +92,12 @@ class FinchModel:
         self._inventory = nets.config.inventory
         self._parts: dict[str, nn.Module] = {"lm": nets.language_model, "decoder": nets.decoder}
         self._load_listener = load_listener
-        speaking: tuple[nn.Module, ...] = (nets.language_model, nets.encoder, nets.decoder, nets.vocoder)
+        speaking: tuple[nn.Module, ...] = (
+            nets.language_model,
+            nets.encoder,
+            nets.decoder,
+            nets.vocoder,
+        )
         for net in speaking:
             net.to(device).eval().requires_grad_(False)
 
@@ -103,7 +114,11 @@ class FinchModel:
         """The language model's attention, and all Linears of the decoder."""
         return (
             LoraPart(name="lm", target_modules=language_model.LM_LORA_TARGETS),
-            LoraPart(name="decoder", target_modules=codec.DECODER_LORA_TARGETS, learning_rate_factor=DECODER_RATE),
+            LoraPart(
+                name="decoder",
+                target_modules=codec.DECODER_LORA_TARGETS,
+                learning_rate_factor=DECODER_RATE,
+            ),
         )
 
     # ------------------------------------------------------------------------------------------------------- training
@@ -153,18 +168,33 @@ class FinchModel:
                 losses["decoder"] = self._decoder_loss(examples, speaker, draw)
         return losses
 
-    def _lm_loss(self, examples: Sequence[Example], speaker: int, draw: random.Random | None) -> Tensor:
+    def _lm_loss(
+        self, examples: Sequence[Example], speaker: int, draw: random.Random | None
+    ) -> Tensor:
         items = [tuning.language_item(self._nets, example, speaker) for example in examples]
         batch = language_model.collate(items, self._vocabulary, draw, CLOCK_JITTER)
-        moved = {field.name: getattr(batch, field.name).to(self.device) for field in dataclasses.fields(batch)}
-        return language_model.loss(self._nets.language_model, language_model.Batch(**moved))["tokens"]
+        moved = {
+            field.name: getattr(batch, field.name).to(self.device)
+            for field in dataclasses.fields(batch)
+        }
+        return language_model.loss(self._nets.language_model, language_model.Batch(**moved))[
+            "tokens"
+        ]
 
-    def _decoder_loss(self, examples: Sequence[Example], speaker: int, draw: random.Random) -> Tensor:
+    def _decoder_loss(
+        self, examples: Sequence[Example], speaker: int, draw: random.Random
+    ) -> Tensor:
         crops = sum(math.ceil(len(example.tokens) / CROP_TOKENS) for example in examples)
-        tokens, target = (x.to(self.device) for x in tuning.decoder_crops(examples, crops, CROP_TOKENS, draw))
+        tokens, target = (
+            x.to(self.device) for x in tuning.decoder_crops(examples, crops, CROP_TOKENS, draw)
+        )
         decoder = self._nets.decoder
-        output = decoder(decoder.quantiser.values(tokens), torch.full((crops,), speaker, device=self.device))
-        return codec.decoder_loss(output.float(), target, self._nets.config.normalisation, self._ear)["total"]
+        output = decoder(
+            decoder.quantiser.values(tokens), torch.full((crops,), speaker, device=self.device)
+        )
+        return codec.decoder_loss(
+            output.float(), target, self._nets.config.normalisation, self._ear
+        )["total"]
 
     @contextmanager
     def _mode(self, parts: Sequence[str], seed: int | None) -> Iterator[None]:
@@ -172,7 +202,10 @@ class FinchModel:
         devices = [self.device] if self.device.startswith("cuda") else []
         kind = "cuda" if devices else "cpu"
         modules = [self._parts[name] for name in parts]
-        with torch.random.fork_rng(devices), torch.autocast(kind, torch.bfloat16, enabled=_has_bfloat16(kind)):
+        with (
+            torch.random.fork_rng(devices),
+            torch.autocast(kind, torch.bfloat16, enabled=_has_bfloat16(kind)),
+        ):
             if seed is not None:
                 torch.manual_seed(seed)
             for module in modules:
@@ -191,7 +224,9 @@ class FinchModel:
         adapter when there is no mixer to serve it.
         """
         if mixer is None and any(row.adapter_sha256 is not None and row.lora_scale for row in rows):
-            raise Refused("A row names an adapter and nothing serves adapters; speak through an AdapterHost.")
+            raise Refused(
+                "A row names an adapter and nothing serves adapters; speak through an AdapterHost."
+            )
         prompts = [self._prompt(row) for row in rows]
 
         def serving(indices: Sequence[int]) -> AbstractContextManager[None]:
@@ -223,9 +258,14 @@ class FinchModel:
         except phonemes.UnpronounceableText as error:
             raise BadInput(f"{row.text[:60]!r} cannot be said: {error}.") from error
         clock = self._clock(row, voice.clock)
-        cap = max(MIN_CAP, math.ceil(row.settings.max_factor * self._vocabulary.expected_tokens(ids, clock)))
+        cap = max(
+            MIN_CAP,
+            math.ceil(row.settings.max_factor * self._vocabulary.expected_tokens(ids, clock)),
+        )
         if len(ids) + cap >= MAX_POSITIONS:
-            raise BadInput(f"The text {row.text[:40]!r}… is too long to be said in one go; split it into chunks first.")
+            raise BadInput(
+                f"The text {row.text[:40]!r}… is too long to be said in one go; split it into chunks first."
+            )
         return Prompt(
             ids=self._vocabulary.prefix_ids(ids, voice.speaker),
             positions=self._vocabulary.prefix_positions(ids, clock),
