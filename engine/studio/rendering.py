@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import backends, dataset, harness, scripts, sweep
+from engine import adapters, backends, dataset, harness, scripts, sweep
 from engine.jobs import Report
 from engine.studio.training import Training
 from engine.types import (
@@ -242,6 +242,24 @@ class Rendering(Training):
                 seed=seed,
                 settings=settings or GenerationSettings(),
             )
+
+    def speak_adapter(
+        self,
+        text: str,
+        *,
+        adapter: Path,
+        lora_scale: float,
+        seed: int = 42,
+        settings: GenerationSettings | None = None,
+    ) -> Speech:
+        """Speak with the adapter in a checkpoint's or an export's folder, whichever workspace it came from."""
+        loaded = adapters.load_adapter(adapter)
+        candidate = Candidate(
+            backend=loaded.backend, voice=loaded.voice, checkpoint_id=loaded.sha256, lora_scale=lora_scale
+        )
+        with self.host(loaded.backend, wait_sec=30) as host:
+            host.add(loaded)
+            return harness.speak(text, host=host, candidate=candidate, adapter=loaded, seed=seed, settings=settings)
 
     # ------------------------------------------------------------------------------------------- what screeners need
     def _ear(self, backend: str) -> Ear | None:

@@ -1,0 +1,98 @@
+"""How candidates, voices and settings are named on the command line. Knows flags and the studio's lists."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.types import BadInput, Candidate, GenerationSettings
+
+if TYPE_CHECKING:
+    from engine.studio import Studio
+
+SCALES = (0.2, 0.35, 0.5, 1.0)
+
+
+def add_candidates(parser: ArgumentParser) -> None:
+    """Flags that choose candidates: `--run` or `--checkpoints`, at `--scales`, with the base unless `--no-base`."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--run", help="all checkpoints of this run")
+    which.add_argument("--checkpoints", nargs="+", metavar="ID", help="these checkpoints: RUN@STEP")
+    parser.add_argument(
+        "--scales",
+        nargs="+",
+        type=float,
+        default=list(SCALES),
+        metavar="S",
+        help=f"at these lora_scales (default: {SCALES})",
+    )
+    parser.add_argument(
+        "--no-base", action="store_true", help="leave the base voice out; nothing is then compared with it"
+    )
+
+
+def candidates_of(studio: Studio, args: Namespace) -> list[Candidate]:
+    """The candidates that the flags choose."""
+    ids = args.checkpoints or [checkpoint.id for checkpoint in studio.checkpoints(args.run)]
+    if not ids:
+        raise BadInput(f"{args.run} has no checkpoints yet; wait until it has written one.")
+    return studio.candidates(ids, args.scales, with_base=not args.no_base)
+
+
+def parse_candidate(studio: Studio, name: str) -> Candidate:
+    """A candidate by its id: `RUN@STEP:SCALE`, or `base:BACKEND/VOICE`."""
+    if name.startswith("base:"):
+        backend, _, voice = name.removeprefix("base:").partition("/")
+        return _base(studio, backend, voice)
+    checkpoint, _, scale = name.rpartition(":")
+    try:
+        chosen = float(scale)
+    except ValueError:
+        chosen = float("nan")
+    if not checkpoint or not chosen > 0:
+        raise BadInput(f"{name!r} is no candidate; write a checkpoint and a scale above 0, such as RUN@000300:0.35.")
+    return studio.candidates([checkpoint], [chosen], with_base=False)[0]
+
+
+def add_voice(parser: ArgumentParser) -> None:
+    """Flags that choose one voice: base (default), `--adapter` with `--scale`, `--candidate` or `--alias`."""
+    parser.add_argument("--backend", default="finch", help="the model (default: finch)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--voice", default="", help="a base voice (default: the first)")
+    which.add_argument(
+        "--adapter", type=Path, metavar="DIR", help="the adapter in a checkpoint's or an export's folder"
+    )
+    which.add_argument("--candidate", help="a candidate of the workspace: RUN@STEP:SCALE")
+    which.add_argument("--alias", help="a promoted voice, such as production/robin")
+    parser.add_argument("--scale", type=float, default=1.0, help="lora_scale for --adapter (default: 1.0)")
+
+
+def candidate_of(studio: Studio, args: Namespace) -> Candidate:
+    """The candidate that the flags of `add_voice` choose; `--adapter` is not one."""
+    if args.alias:
+        return studio.promotion(args.alias).candidate
+    if args.candidate:
+        return parse_candidate(studio, args.candidate)
+    return _base(studio, args.backend, args.voice)
+
+
+def _base(studio: Studio, backend: str, voice: str) -> Candidate:
+    voices = studio.base_voices(backend)
+    if voice and voice not in voices:
+        raise BadInput(f"{backend} has no base voice {voice!r}; it has: {', '.join(voices)}.")
+    return Candidate(backend=backend, voice=voice or voices[0])
+
+
+def add_settings(parser: ArgumentParser) -> None:
+    """One flag for each generation setting, with its default."""
+    for field in fields(GenerationSettings):
+        kind = type(field.default)
+        flag = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(flag, type=kind, default=field.default, metavar="N", help=f"(default: {field.default})")
+
+
+def settings_of(args: Namespace) -> GenerationSettings:
+    """The generation settings that the flags give."""
+    return GenerationSettings(**{field.name: getattr(args, field.name) for field in fields(GenerationSettings)})

@@ -1,0 +1,175 @@
+"""Verbs about clips: sweep candidates over a script, speak any text, screen any file."""
+
+from __future__ import annotations
+
+import math
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.choosing import add_candidates, add_settings, add_voice, candidate_of, candidates_of, settings_of
+from engine.cli.output import progress, seconds, size, table
+from engine.cli.verb import Answer, Verb
+from engine.types import BadInput, Clip, Score, Speech, Tier
+
+if TYPE_CHECKING:
+    from engine.screeners import Screening
+    from engine.studio import Studio
+    from engine.sweep import Plan
+
+
+# ---------------------------------------------------------------------------------------------------------------- sweep
+def _sweep_arguments(parser: ArgumentParser) -> None:
+    add_candidates(parser)
+    parser.add_argument("--script", default="english", help="the listening script (default: english)")
+    parser.add_argument("--tiers", nargs="+", choices=[t.value for t in Tier], help="only these tiers (default: all)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[42], help="a clip for each seed (default: 42)")
+    add_settings(parser)
+    parser.add_argument("--plan", action="store_true", help="say what it would cost and render nothing")
+
+
+def _sweep(studio: Studio, args: Namespace) -> Answer:
+    from engine import sweep
+
+    request = sweep.Request(
+        candidates=tuple(candidates_of(studio, args)),
+        script=studio.script(args.script),
+        seeds=tuple(args.seeds),
+        settings=settings_of(args),
+        tiers=tuple(Tier(tier) for tier in args.tiers) if args.tiers else None,
+    )
+    plan = studio.plan_sweep(request)
+    if args.plan:
+        return Answer(data={"plan": _cost(plan)}, text=_cost_told(plan))
+    begun = time.perf_counter()
+    clips = studio.render(request, progress())
+    took = time.perf_counter() - begun
+    scores = studio.scores([clip.id for clip in clips])
+    total = f"{len(clips)} clips in {seconds(took)}, {len(plan.cached)} of them from the cache."
+    text = f"{_clip_table(clips, scores)}\n\n{total}"
+    return Answer(data={"plan": _cost(plan), "clips": clips, "scores": scores, "seconds": took}, text=text)
+
+
+def _cost(plan: Plan) -> dict[str, Any]:
+    return {
+        "clips": len(plan.jobs),
+        "cached": len(plan.jobs) - sum(job.key not in plan.cached for job in plan.jobs),
+        "audio_sec": plan.audio_sec,
+        "estimate_sec": plan.estimate_sec,
+        "estimate_bytes": plan.estimate_bytes,
+    }
+
+
+def _cost_told(plan: Plan) -> str:
+    cost = _cost(plan)
+    return (
+        f"{cost['clips']} clips, {cost['cached']} of them in the cache; the rest is about {seconds(plan.audio_sec)} "
+        f"of audio: {seconds(plan.estimate_sec)} to render, {size(plan.estimate_bytes)}."
+    )
+
+
+def _clip_table(clips: list[Clip], scores: dict[str, list[Score]]) -> str:
+    rows = []
+    for clip in clips:
+        own = scores.get(clip.id, [])
+        values = {score.screener: score.value for score in own}
+        flags = "; ".join(score.explanation for score in own if score.passed is False) or "nothing flagged"
+        rows.append((clip.candidate.id, clip.line_id, clip.duration_sec, values.get("phoneme_errors", math.nan), flags))
+    return table(("candidate", "line", "s", "errors %", "flags"), rows, empty="No clips.")
+
+
+# ---------------------------------------------------------------------------------------------------------------- speak
+def _speak_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--text", required=True, help="what to say")
+    parser.add_argument("--out", required=True, type=Path, help="the file to write, .wav or .flac")
+    parser.add_argument("--seed", type=int, default=42, help="the same seed says it the same way (default: 42)")
+    add_voice(parser)
+    add_settings(parser)
+
+
+def _speak(studio: Studio, args: Namespace) -> Answer:
+    from engine import audio
+
+    if args.out.suffix.lower() not in audio.FORMATS:
+        raise BadInput(f"{args.out} should end in {' or '.join(audio.FORMATS)}; other kinds of audio are not written.")
+    speech = _spoken(studio, args)
+    audio.write(args.out, speech.samples, speech.sample_rate)
+    data = {
+        "path": args.out,
+        "sample_rate": speech.sample_rate,
+        "duration_sec": len(speech.samples) / speech.sample_rate,
+        "tokens": speech.tokens,
+        "stop": speech.stop,
+        "render_sec": speech.render_sec,
+    }
+    told = f"{args.out}: {seconds(len(speech.samples) / speech.sample_rate)}, ended by {speech.stop.value}."
+    return Answer(data=data, text=told)
+
+
+def _spoken(studio: Studio, args: Namespace) -> Speech:
+    settings = settings_of(args)
+    if args.adapter is not None:
+        return studio.speak_adapter(
+            args.text, adapter=args.adapter, lora_scale=args.scale, seed=args.seed, settings=settings
+        )
+    return studio.speak(args.text, candidate=candidate_of(studio, args), seed=args.seed, settings=settings)
+
+
+# --------------------------------------------------------------------------------------------------------------- screen
+def _screen_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("audio", type=Path, help="a WAV or FLAC file")
+    parser.add_argument("--text", required=True, help="what it should say")
+    parser.add_argument("--backend", default="finch", help="whose ear listens (default: finch)")
+
+
+def _screen(studio: Studio, args: Namespace) -> Answer:
+    heard = studio.screen_file(args.audio, args.text, backend=args.backend)
+    named = {state: [w.text for w in heard.words if w.state == state] for state in ("dropped", "merged", "inserted")}
+    words = [
+        {
+            "word": w.text,
+            "start_sec": w.start_sec,
+            "end_sec": w.end_sec,
+            "state": w.state,
+            "log_posterior": w.log_posterior,
+        }
+        for w in heard.words
+    ]
+    scores = [
+        {"name": s.screener, "value": s.value, "unit": s.unit, "passed": s.passed, "explanation": s.explanation}
+        for s in heard.scores
+    ]
+    data = {"duration_sec": heard.duration_sec, "words": words, **named, "scores": scores}
+    return Answer(data=data, text=_heard_told(heard))
+
+
+def _heard_told(heard: Screening) -> str:
+    marks = {True: "pass", False: "FLAG", None: ""}
+    rows = [(s.screener, marks[s.passed], s.value, s.unit, s.explanation) for s in heard.scores]
+    return table(("measure", "", "value", "unit", "what was heard"), rows, empty="Nothing was measured.")
+
+
+VERBS = (
+    Verb(
+        name="sweep",
+        help="render and screen checkpoints x scales x lines x seeds",
+        description="Render and screen candidates over a listening script; clips rendered before come from the cache.",
+        arguments=_sweep_arguments,
+        run=_sweep,
+    ),
+    Verb(
+        name="speak",
+        help="say a text with a base voice, an adapter, a candidate or an alias",
+        arguments=_speak_arguments,
+        run=_speak,
+        needs_home=lambda args: args.candidate is not None or args.alias is not None,
+    ),
+    Verb(
+        name="screen",
+        help="listen to a file by measures: words, rate, silence, clipping, pitch",
+        arguments=_screen_arguments,
+        run=_screen,
+        needs_home=lambda args: False,
+    ),
+)
