@@ -29,18 +29,13 @@ CACHE_VERSION = "1"  # changes when the same audio, text and weights would give 
 MIN_TOKENS = 5
 
 
-def examples(
-    utterances: Sequence[Utterance], finch: Finch, base_sha256: str, cache: Path
-) -> list[Example]:
+def examples(utterances: Sequence[Utterance], finch: Finch, base_sha256: str, cache: Path) -> list[Example]:
     """One example an utterance, in order. Raises BadInput naming the file for audio or text that cannot be used."""
     measured = [_measured(utterance, finch, base_sha256, cache) for utterance in utterances]
     by_speaker: dict[str, list[Tensor]] = {}
     for utterance, (features, _) in zip(utterances, measured, strict=True):
         by_speaker.setdefault(utterance.speaker, []).append(features)
-    statistics = {
-        speaker: SpeakerStatistics.measure(torch.cat(matrices))
-        for speaker, matrices in by_speaker.items()
-    }
+    statistics = {speaker: SpeakerStatistics.measure(torch.cat(matrices)) for speaker, matrices in by_speaker.items()}
     return [
         _example(features, symbols, statistics[utterance.speaker], finch)
         for utterance, (features, symbols) in zip(utterances, measured, strict=True)
@@ -51,19 +46,13 @@ def cache_key(utterance: Utterance, base_sha256: str) -> str:
     """What the features of an utterance depend on: the audio's bytes, the text, the base weights."""
     with utterance.audio_path.open("rb") as file:
         heard = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(
-        f"{CACHE_VERSION}\0{heard}\0{utterance.text}\0{base_sha256}".encode()
-    ).hexdigest()
+    return hashlib.sha256(f"{CACHE_VERSION}\0{heard}\0{utterance.text}\0{base_sha256}".encode()).hexdigest()
 
 
-def _measured(
-    utterance: Utterance, finch: Finch, base_sha256: str, cache: Path
-) -> tuple[Tensor, Tensor]:
+def _measured(utterance: Utterance, finch: Finch, base_sha256: str, cache: Path) -> tuple[Tensor, Tensor]:
     """Features (frames, 30) and phoneme ids (n,), from the cache when they are there and whole."""
     if not utterance.audio_path.is_file():
-        raise BadInput(
-            f"{utterance.audio_path} is missing; put it back or take its row out of the manifest."
-        )
+        raise BadInput(f"{utterance.audio_path} is missing; put it back or take its row out of the manifest.")
     path = cache / f"{cache_key(utterance, base_sha256)}.safetensors"
     try:
         stored = load_file(str(path))
@@ -81,9 +70,7 @@ def _measured(
 def _measure(utterance: Utterance, finch: Finch) -> tuple[Tensor, Tensor]:
     samples, _ = audio.read(utterance.audio_path, acoustics.SAMPLE_RATE)
     if len(samples) < MIN_TOKENS * FRAMES_PER_TOKEN * acoustics.HOP:
-        raise BadInput(
-            f"{utterance.audio_path} is shorter than 0.2 s; take its row out of the manifest."
-        )
+        raise BadInput(f"{utterance.audio_path} is shorter than 0.2 s; take its row out of the manifest.")
     features = acoustics.features(acoustics.normalise_level(torch.from_numpy(samples)))
     try:
         ids = finch.config.inventory.encode(phonemes.pronounce(utterance.text).symbols)
@@ -92,9 +79,7 @@ def _measure(utterance: Utterance, finch: Finch) -> tuple[Tensor, Tensor]:
     return features.contiguous(), torch.tensor(ids, dtype=torch.int32)
 
 
-def _example(
-    features: Tensor, symbols: Tensor, speaker: SpeakerStatistics, finch: Finch
-) -> Example:
+def _example(features: Tensor, symbols: Tensor, speaker: SpeakerStatistics, finch: Finch) -> Example:
     normalisation = finch.config.normalisation
     device = next(finch.encoder.parameters()).device
     tokens = finch.encoder.tokens(normalisation.encoder_input(features, speaker).to(device)).cpu()

@@ -67,9 +67,7 @@ def generate(
     while rows:
         with serving(rows):
             while True:
-                logits = _logits(model, ids, positions, mask, cache, is_prefix=step == 0)[
-                    :, vocabulary.eos :
-                ].clone()
+                logits = _logits(model, ids, positions, mask, cache, is_prefix=step == 0)[:, vocabulary.eos :].clone()
                 logits[:, vocabulary.pad - vocabulary.eos] = -torch.inf
                 chosen = sampler.choose(logits, step)
                 step += 1
@@ -102,9 +100,7 @@ def _note(row: Drawn, token: int, cap: int, vocabulary: Vocabulary) -> None:
         row.stop = Stop.CAP
 
 
-def _left_padded(
-    prompts: Sequence[Prompt], pad: int, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
+def _left_padded(prompts: Sequence[Prompt], pad: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Ids, positions and mask (rows, longest prompt): the prompts end together, so all rows speak from the same
     column on.
     """
@@ -160,9 +156,7 @@ class RowCache:
         self._values: dict[int, Tensor] = {}
         self._lengths: dict[int, int] = {}
 
-    def update(
-        self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Append (rows, heads, new, size); returns all keys and values of the layer so far."""
         start = self._lengths.get(layer, 0)
         end = start + key.shape[2]
@@ -196,9 +190,7 @@ class Sampler:
         # On the processor whatever the model's device, so that a seed means the same noise everywhere.
         self._generators = [torch.Generator().manual_seed(prompt.seed) for prompt in prompts]
         self._noise = torch.empty(0)
-        column = torch.tensor(
-            [[s.temperature, s.top_p, s.repetition_penalty] for s in settings], device=device
-        )
+        column = torch.tensor([[s.temperature, s.top_p, s.repetition_penalty] for s in settings], device=device)
         self._is_greedy = column[:, :1] <= 0
         self._temperature = torch.where(self._is_greedy, 1.0, column[:, :1])
         self._top_p, self._penalty = column[:, 1:2], column[:, 2:3]
@@ -229,16 +221,11 @@ class Sampler:
         self._is_greedy, self._temperature, self._top_p = (
             tensor[rows] for tensor in (self._is_greedy, self._temperature, self._top_p)
         )
-        self._penalty, self._top_k, self._seen = (
-            tensor[rows] for tensor in (self._penalty, self._top_k, self._seen)
-        )
+        self._penalty, self._top_k, self._seen = (tensor[rows] for tensor in (self._penalty, self._top_k, self._seen))
 
     def _noise_of(self, step: int, device: torch.device) -> Tensor:
         """Gumbel noise (rows, columns): -log of an exponential variate."""
         if step % NOISE_STEPS == 0:
-            drawn = [
-                torch.empty(NOISE_STEPS, self._columns).exponential_(generator=one)
-                for one in self._generators
-            ]
+            drawn = [torch.empty(NOISE_STEPS, self._columns).exponential_(generator=one) for one in self._generators]
             self._noise = -torch.stack(drawn, 1).clamp(min=1e-30).log().to(device)
         return self._noise[step % NOISE_STEPS]

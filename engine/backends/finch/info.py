@@ -53,9 +53,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
             f"There are no Finch weights in {folder}: train them with `python -m engine.backends.finch.pretrain`."
         ) from error
     except (OSError, ValueError) as error:
-        raise BadInput(
-            f"{path} cannot be read ({error}): restore it from the repository."
-        ) from error
+        raise BadInput(f"{path} cannot be read ({error}): restore it from the repository.") from error
     if not isinstance(config, dict) or not {"voices", "symbols", "sha256", "ears"} <= config.keys():
         raise BadInput(f"{path} is not a Finch config: restore it from the repository.")
     return config
@@ -66,9 +64,7 @@ def base_sha256(config: dict[str, Any]) -> str:
     only listen.
     """
     speaking = {key: value for key, value in config.items() if key not in _NOT_SPEAKING}
-    speaking["sha256"] = {
-        net: sha for net, sha in config["sha256"].items() if net not in config["ears"]
-    }
+    speaking["sha256"] = {net: sha for net, sha in config["sha256"].items() if net not in config["ears"]}
     return hashlib.sha256(json.dumps(speaking, sort_keys=True).encode()).hexdigest()
 
 

@@ -46,9 +46,8 @@ CROP_TOKENS = 64  # the decoder trains on crops of 2.56 s
 MAX_POSITIONS = 4096
 MIN_CAP = 25  # tokens: a single short word may take a second
 LISTENED_UTTERANCES = 12  # enough for a median pitch
-VOCODER_STREAM = (
-    1 << 40
-)  # added to a row's seed: the vocoder's noise is another stream than the tokens'
+# Added to a row's seed: the vocoder's noise is another stream than the tokens'.
+VOCODER_STREAM = 1 << 40
 DECODER_RATE = 2.0  # the decoder learns a voice best at twice the language model's rate
 
 
@@ -63,9 +62,7 @@ def load(base_model: str = "", device: str = "cpu") -> FinchModel:
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
     sha256 = base_sha256(stored_config(folder))
     try:
-        return FinchModel(
-            weights.load(folder), sha256, functools.partial(weights.load_ear, folder), device
-        )
+        return FinchModel(weights.load(folder), sha256, functools.partial(weights.load_ear, folder), device)
     except (weights.BrokenWeights, KeyError, TypeError) as error:
         raise BadInput(
             f"The Finch weights in {folder} cannot be used: {error}; restore them from the repository."
@@ -78,9 +75,7 @@ class FinchModel:
     name = "finch"
     sample_rate = SAMPLE_RATE
 
-    def __init__(
-        self, nets: weights.Finch, sha256: str, load_listener: Callable[[], Listener], device: str
-    ) -> None:
+    def __init__(self, nets: weights.Finch, sha256: str, load_listener: Callable[[], Listener], device: str) -> None:
         """`load_listener` is called when a decoder is first trained: speaking needs no ear."""
         self.device = device
         self.base_sha256 = sha256
@@ -168,33 +163,18 @@ class FinchModel:
                 losses["decoder"] = self._decoder_loss(examples, speaker, draw)
         return losses
 
-    def _lm_loss(
-        self, examples: Sequence[Example], speaker: int, draw: random.Random | None
-    ) -> Tensor:
+    def _lm_loss(self, examples: Sequence[Example], speaker: int, draw: random.Random | None) -> Tensor:
         items = [tuning.language_item(self._nets, example, speaker) for example in examples]
         batch = language_model.collate(items, self._vocabulary, draw, CLOCK_JITTER)
-        moved = {
-            field.name: getattr(batch, field.name).to(self.device)
-            for field in dataclasses.fields(batch)
-        }
-        return language_model.loss(self._nets.language_model, language_model.Batch(**moved))[
-            "tokens"
-        ]
+        moved = {field.name: getattr(batch, field.name).to(self.device) for field in dataclasses.fields(batch)}
+        return language_model.loss(self._nets.language_model, language_model.Batch(**moved))["tokens"]
 
-    def _decoder_loss(
-        self, examples: Sequence[Example], speaker: int, draw: random.Random
-    ) -> Tensor:
+    def _decoder_loss(self, examples: Sequence[Example], speaker: int, draw: random.Random) -> Tensor:
         crops = sum(math.ceil(len(example.tokens) / CROP_TOKENS) for example in examples)
-        tokens, target = (
-            x.to(self.device) for x in tuning.decoder_crops(examples, crops, CROP_TOKENS, draw)
-        )
+        tokens, target = (x.to(self.device) for x in tuning.decoder_crops(examples, crops, CROP_TOKENS, draw))
         decoder = self._nets.decoder
-        output = decoder(
-            decoder.quantiser.values(tokens), torch.full((crops,), speaker, device=self.device)
-        )
-        return codec.decoder_loss(
-            output.float(), target, self._nets.config.normalisation, self._ear
-        )["total"]
+        output = decoder(decoder.quantiser.values(tokens), torch.full((crops,), speaker, device=self.device))
+        return codec.decoder_loss(output.float(), target, self._nets.config.normalisation, self._ear)["total"]
 
     @contextmanager
     def _mode(self, parts: Sequence[str], seed: int | None) -> Iterator[None]:
@@ -224,9 +204,7 @@ class FinchModel:
         adapter when there is no mixer to serve it.
         """
         if mixer is None and any(row.adapter_sha256 is not None and row.lora_scale for row in rows):
-            raise Refused(
-                "A row names an adapter and nothing serves adapters; speak through an AdapterHost."
-            )
+            raise Refused("A row names an adapter and nothing serves adapters; speak through an AdapterHost.")
         prompts = [self._prompt(row) for row in rows]
 
         def serving(indices: Sequence[int]) -> AbstractContextManager[None]:
@@ -263,9 +241,7 @@ class FinchModel:
             math.ceil(row.settings.max_factor * self._vocabulary.expected_tokens(ids, clock)),
         )
         if len(ids) + cap >= MAX_POSITIONS:
-            raise BadInput(
-                f"The text {row.text[:40]!r}… is too long to be said in one go; split it into chunks first."
-            )
+            raise BadInput(f"The text {row.text[:40]!r}… is too long to be said in one go; split it into chunks first.")
         return Prompt(
             ids=self._vocabulary.prefix_ids(ids, voice.speaker),
             positions=self._vocabulary.prefix_positions(ids, clock),
