@@ -15,12 +15,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from engine import audio, manifest, splitting
-from engine.types import AuditReport, BadInput, Dataset, DiskFull, Manifest, NotFound, Utterance
+from engine import audio, disk, manifest, splitting
+from engine.types import AuditReport, BadInput, Dataset, Manifest, NotFound, Utterance
 
 FORMAT_VERSION = 1
 BYTES_A_SAMPLE = 2  # 16-bit; FLAC needs less, so this is an upper bound
-RESERVE_BYTES = 64 * 1024 * 1024
 Progress = Callable[[int, int, str], None]
 
 
@@ -35,7 +34,7 @@ def prepare(
     seed: int = 42,
     name: str = "",
     on_progress: Progress | None = None,
-    free_bytes: Callable[[Path], int] | None = None,
+    free_bytes: Callable[[Path], int] = disk.free_bytes,
 ) -> Dataset:
     """Write the rows without errors into `root/<id>`; returns the dataset, or the equal one that is already there.
 
@@ -45,7 +44,7 @@ def prepare(
     rows = [u for row, u in enumerate(report.manifest.utterances, start=1) if row not in report.rows_with_errors]
     _must_be_enough(rows, report.manifest.path)
     root.mkdir(parents=True, exist_ok=True)
-    _must_fit(rows, root, sample_rate, free_bytes or _free_bytes)
+    _must_fit(rows, root, sample_rate, free_bytes)
     building = Path(tempfile.mkdtemp(prefix=".tmp-", dir=root))
     try:
         written, notes = _write_audio(rows, building / "audio", sample_rate, on_progress)
@@ -168,14 +167,5 @@ def _must_be_enough(rows: Sequence[Utterance], source: Path) -> None:
 
 
 def _must_fit(rows: Sequence[Utterance], root: Path, sample_rate: int, free_bytes: Callable[[Path], int]) -> None:
-    needed = int(sum(u.duration_sec for u in rows) * sample_rate * BYTES_A_SAMPLE) + RESERVE_BYTES
-    free = free_bytes(root)
-    if free < needed:
-        raise DiskFull(
-            f"{root} has {free / 1e6:.0f} MB free and the dataset may need {needed / 1e6:.0f} MB; make room, then "
-            "prepare again."
-        )
-
-
-def _free_bytes(path: Path) -> int:
-    return shutil.disk_usage(path).free
+    needed = int(sum(u.duration_sec for u in rows) * sample_rate * BYTES_A_SAMPLE)
+    disk.must_fit(root, needed, free=free_bytes(root), what="the dataset")

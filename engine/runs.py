@@ -1,0 +1,293 @@
+"""Run folders: made, launched, read, stopped, resumed. Disk is the truth; alive is a held lock, never a pid.
+
+Knows how a state follows from the lock, the stop flag and the events. Knows nothing of training; the trainer is
+another process (`python -m engine.train RUN_DIR`), started here and never waited for, so closing the app changes
+nothing for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine import backends, code_version, disk, locks, manifest, run_config
+from engine import events as event_log
+from engine.progress import Progress, Snapshot, follow
+from engine.run_folder import RunFolder
+from engine.types import BadInput, Busy, Dataset, Event, NotFound, Refused, Run, RunConfig, RunState
+
+FORMAT_VERSION = 1
+# From its start a trainer needs well under a second until it holds its lock (it takes it before it imports torch).
+# One that is still silent after this long never came up.
+START_GRACE_SEC = 20.0
+DIED = (
+    "The trainer is gone without a word: killed, out of memory, or the machine went down; see train.log, then resume."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """The curves of a run by step; what a resume did again counts once. `parts` holds each part's training loss."""
+
+    steps: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+    parts: Mapping[str, tuple[float, ...]]
+    val_steps: tuple[int, ...]
+    val_loss: tuple[float, ...]
+
+
+# --------------------------------------------------------------------------------------------------------------- making
+def create(root: Path, config: RunConfig, *, now: float, dataset: Dataset) -> Run:
+    """Make a run's folder with its immutable record; starts nothing. Raises BadInput naming the setting to change."""
+    run_config.check(config)
+    _must_agree(config, dataset)
+    folder = RunFolder(_new_folder(root, config.name or dataset.id, now))
+    record = {
+        "format_version": FORMAT_VERSION,
+        "id": folder.path.name,
+        "created_at": now,
+        "config": run_config.to_json(config),
+        "dataset": {
+            "id": dataset.id,
+            "path": os.path.relpath(dataset.path.resolve(), folder.path.resolve()),  # a workspace may be moved
+            "manifest_sha256": dataset.manifest_sha256,
+        },
+        "code": code_version.facts(),
+    }
+    folder.stop_flag.parent.mkdir()
+    folder.checkpoints.mkdir()
+    disk.replace_text(folder.record, json.dumps(record, indent=1) + "\n")
+    folder.record.chmod(0o444)
+    return get(folder.path)
+
+
+def read_record(run_dir: Path) -> dict[str, Any]:
+    """`run.json`. Raises NotFound without one, BadInput for one that is damaged or of another version."""
+    path = RunFolder(run_dir).record
+    if not path.is_file():
+        raise NotFound(f"{run_dir} is not a run: it has no run.json.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        version = record["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{path} is damaged ({error!r}); restore it from a copy, the checkpoints are untouched."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise BadInput(
+            f"{run_dir.name} is a run of format {version} and this program reads {FORMAT_VERSION}: "
+            "open it with the version that made it."
+        )
+    return dict(record)
+
+
+def _must_agree(config: RunConfig, dataset: Dataset) -> None:
+    known = backends.info(config.backend)
+    if dataset.backend != config.backend or dataset.sample_rate != known.sample_rate:
+        raise BadInput(
+            f"Dataset {dataset.id} was prepared for {dataset.backend} at {dataset.sample_rate} Hz; "
+            f"prepare it for {config.backend} ({known.sample_rate} Hz)."
+        )
+    strange = [p for p in config.parts if p not in known.parts]
+    if strange:
+        raise BadInput(f"{config.backend} has no part {strange[0]!r}; it has: {', '.join(known.parts)}.")
+
+
+def _new_folder(root: Path, name: str, now: float) -> Path:
+    base = f"{manifest.slug(name)}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
+    root.mkdir(parents=True, exist_ok=True)
+    for count in range(1, 1000):
+        path = root / (base if count == 1 else f"{base}-{count}")
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise Busy(f"{root} already has a thousand runs named {base}; give this one another name.")
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+def get(run_dir: Path, *, clock: Callable[[], float] = time.time) -> Run:
+    """A run as its folder tells it now. Raises NotFound, or BadInput for a folder of another version."""
+    record = read_record(run_dir)
+    try:
+        config, created_at = run_config.from_json(record["config"]), float(record["created_at"])
+    except (BadInput, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{RunFolder(run_dir).record} is damaged ({error}); restore it from a copy.") from error
+    progress = read_progress(run_dir)
+    state = _state(RunFolder(run_dir), progress, clock())
+    return Run(
+        id=run_dir.name,
+        path=run_dir,
+        config=config,
+        state=state,
+        created_at=created_at,
+        format_version=FORMAT_VERSION,
+        step=progress.step,
+        total_steps=progress.total_steps,
+        epoch=progress.epoch,
+        train_loss=progress.train_loss,
+        val_loss=progress.val_loss,
+        eta_sec=None if state.is_over else progress.eta_sec,
+        error=DIED if state is RunState.LOST else progress.note if state is RunState.PAUSED else progress.error,
+    )
+
+
+def listing(root: Path) -> list[Run]:
+    """All runs below `root`, newest first.
+
+    A folder that cannot be read is listed as lost with the sentence that says why.
+    """
+    found = []
+    for path in sorted(root.glob("*/run.json")):
+        try:
+            found.append(get(path.parent))
+        except BadInput as error:
+            made = path.stat().st_mtime
+            config = RunConfig(name=path.parent.name)
+            found.append(
+                Run(
+                    id=path.parent.name,
+                    path=path.parent,
+                    config=config,
+                    state=RunState.LOST,
+                    created_at=made,
+                    format_version=0,
+                    error=str(error),
+                )
+            )
+    return sorted(found, key=lambda run: run.created_at, reverse=True)
+
+
+def read_progress(run_dir: Path) -> Progress:
+    """The events folded: the trainer's snapshot, and what came after it."""
+    folder = RunFolder(run_dir)
+    try:
+        snapshot = Snapshot.from_json(folder.status.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        snapshot = Snapshot()
+    newer, _ = event_log.read_from(folder.events, snapshot.offset)
+    return follow(snapshot.progress, newer)
+
+
+def events(run_dir: Path, after_seq: int = -1) -> list[Event]:
+    """What the run told since an event."""
+    return event_log.read(RunFolder(run_dir).events, after_seq)
+
+
+def series(run_dir: Path) -> Series:
+    """The curves. Steps after the one that a resume went on from were lost with their process and are left out."""
+    steps: dict[int, Mapping[str, Any]] = {}
+    validations: dict[int, float] = {}
+    for event in events(run_dir):
+        if event.kind == "start":
+            begin = int(event.data["step"])
+            steps = {s: d for s, d in steps.items() if s <= begin}
+            validations = {s: v for s, v in validations.items() if s <= begin}
+        elif event.kind == "step":
+            steps[int(event.data["step"])] = event.data
+        elif event.kind == "validation":
+            validations[int(event.data["step"])] = float(event.data["loss"])
+    names = list(next(iter(steps.values()))["parts"]) if steps else []
+    return Series(
+        steps=tuple(steps),
+        train_loss=tuple(float(d["loss"]) for d in steps.values()),
+        learning_rate=tuple(float(d["learning_rate"]) for d in steps.values()),
+        parts={name: tuple(float(d["parts"][name]) for d in steps.values()) for name in names},
+        val_steps=tuple(validations),
+        val_loss=tuple(validations.values()),
+    )
+
+
+def _state(folder: RunFolder, progress: Progress, now: float) -> RunState:
+    held = locks.is_held(folder.lock)
+    launched = _launched(folder)
+    if launched is not None and progress.last_seq <= launched["after_seq"]:  # not a word since this launch
+        return RunState.STARTING if held or now - launched["at"] < START_GRACE_SEC else RunState.LOST
+    if progress.has_ended:
+        return RunState(progress.phase)
+    if not held:
+        return RunState.QUEUED if progress.last_seq < 0 else RunState.LOST
+    if folder.stop_flag.exists():
+        return RunState.STOPPING
+    return RunState(progress.phase or "starting")
+
+
+def _launched(folder: RunFolder) -> dict[str, Any] | None:
+    try:
+        told = json.loads(folder.launched.read_text(encoding="utf-8"))
+        return {"at": float(told["at"]), "after_seq": int(told["after_seq"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+# ----------------------------------------------------------------------------------------------------- a trainer's life
+def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], float] = time.time) -> None:
+    """Start the trainer as a process of its own, in its own session, its output in `train.log`.
+
+    Raises Busy if one is alive.
+    """
+    read_record(run_dir)
+    folder = RunFolder(run_dir.resolve())
+    if locks.is_held(folder.lock):
+        raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
+    folder.stop_flag.unlink(missing_ok=True)
+    launched = {"at": clock(), "after_seq": read_progress(run_dir).last_seq}
+    disk.replace_text(folder.launched, json.dumps(launched))
+    with folder.log.open("ab") as log:  # a file, not a pipe: a pipe that nobody drains would block the trainer
+        child = subprocess.Popen(
+            [python, "-m", "engine.train", str(folder.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=Path(__file__).resolve().parent.parent,
+            start_new_session=True,
+        )
+    # Collects the exit status, so that an ended trainer does not stay as a zombie; the app may end before it.
+    threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
+
+
+def stop(run_dir: Path, *, force: bool = False) -> None:
+    """Ask the trainer to save and end at its next step; `force` kills it at once. Raises Refused when none is alive."""
+    run = get(run_dir)
+    if run.state.is_over or run.state is RunState.QUEUED:
+        raise Refused(f"{run.id} is {run.state}; there is nothing to stop.")
+    folder = RunFolder(run_dir)
+    disk.replace_text(folder.stop_flag, "stop\n")
+    if force:
+        _kill(folder)
+
+
+def resume(run_dir: Path, *, python: str = sys.executable) -> None:
+    """Start the trainer again, to go on from the newest checkpoint.
+
+    Raises Busy while one is alive, Refused when the run is complete.
+    """
+    run = get(run_dir)
+    if run.state is RunState.COMPLETED:
+        raise Refused(f"{run.id} is complete; start a new run with more epochs instead.")
+    if not run.state.is_over and run.state is not RunState.QUEUED:
+        raise Busy(f"{run.id} is {run.state}; stop it first.")
+    launch(run_dir, python=python)
+
+
+def _kill(folder: RunFolder) -> None:
+    """SIGKILL to whoever holds the lock now, with its group when it leads one, so that no child outlives it."""
+    pid = locks.holder_pid(folder.lock)
+    if pid is None:
+        return
+    kill = getattr(signal, "SIGKILL", signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg") and os.getpgid(pid) == pid:
+            os.killpg(pid, kill)
+        else:
+            os.kill(pid, kill)

@@ -1,0 +1,28 @@
+"""The trainer's command line. Imports nothing heavy, so that the run's lock is held a moment after the start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.train import worker
+from engine.types import EngineError
+
+USAGE = "usage: python -m engine.train RUN_DIR"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train the run in a folder to its end; returns the exit status (0 also when it was asked to stop)."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        return worker.work(Path(arguments[0]).resolve())
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

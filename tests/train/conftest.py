@@ -1,0 +1,58 @@
+"""A workspace with a prepared dataset for the toy voice, and runs in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine import audit, backends, dataset, manifest, runs
+from engine.types import Dataset, Run, RunConfig
+from engine.workspace import Workspace
+from tests.recordings import make_manifest
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def toy_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(backends.BACKENDS, "toy", "tests.train.toy_voice")
+    monkeypatch.setitem(backends.INFO, "toy", "tests.train.toy_voice")
+
+
+@pytest.fixture(name="workspace")
+def make_workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path / "home")
+    workspace.create()
+    return workspace
+
+
+@pytest.fixture(name="prepared")
+def make_dataset(tmp_path: Path, workspace: Workspace) -> Dataset:
+    report = audit.audit(manifest.read(make_manifest(tmp_path / "source", 20)), sample_rate=16_000)
+    return dataset.prepare(
+        report, root=workspace.datasets, backend="toy", sample_rate=16_000, now=1.0, validation_share=0.2
+    )
+
+
+@pytest.fixture(name="make_run")
+def run_factory(workspace: Workspace, prepared: Dataset) -> MakeRun:
+    def make(**changes: object) -> Run:
+        settings: dict[str, object] = {
+            "name": "ada",
+            "dataset": prepared.id,
+            "backend": "toy",
+            "epochs": 2,
+            "batch_tokens": 200,
+            "learning_rate": 0.01,
+            "warmup_steps": 3,
+            "rank": 4,
+            "alpha": 8.0,
+            "dropout": 0.1,
+            "device": "cpu",
+        }
+        config = RunConfig(**(settings | changes))  # type: ignore[arg-type]
+        return runs.create(workspace.runs, config, now=1_000_000.0, dataset=prepared)
+
+    return make

@@ -1,0 +1,34 @@
+"""A trainer of the toy voice in another process, started as the real one is: `trainer.py -m engine.train RUN_DIR`."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import stat
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def executable(folder: Path) -> str:
+    """A stand-in for the Python interpreter that knows the toy voice; give it to `runs.launch` as `python`."""
+    script = folder / "python-with-toy"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return str(script)
+
+
+def register() -> None:
+    from engine import backends
+
+    backends.BACKENDS["toy"] = "tests.train.toy_voice"
+    backends.INFO["toy"] = "tests.train.toy_voice"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    register()
+    sys.argv = [sys.argv[2], *sys.argv[3:]]
+    runpy.run_module("engine.train", run_name="__main__", alter_sys=True)
