@@ -1,7 +1,7 @@
 """The nouns of Earmark: frozen records that every other module speaks in.
 
-Knows the shape of each record and nothing else: no files, no torch, no database, no page. Units are in the names
-(`_sec`, `_hz`, `_bytes`); times are seconds since the epoch in UTC; ids are strings. `docs/glossary.md` defines the words.
+Knows the shape of each record and nothing else: no files, no torch, no database, no page. Units are in the names (`_sec`,
+`_hz`, `_bytes`); times are seconds since the epoch in UTC; ids are strings. `docs/glossary.md` defines the words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# ---------------------------------------------------------------------------------------------------------------- errors
+# ---------------- errors
 class EngineError(Exception):
     """Something a person can mend. The message is one sentence that names the thing and what to do next."""
 
@@ -43,7 +43,7 @@ class Busy(EngineError):
 
 
 class Refused(EngineError):
-    """The request is understood and not allowed: no passing verdict, a protected checkpoint, an adapter of another base."""
+    """The request is understood and not allowed: no passing verdict, a kept checkpoint, an adapter of another base."""
 
     exit_code = 5
 
@@ -54,7 +54,7 @@ class DiskFull(EngineError):
     exit_code = 6
 
 
-# ------------------------------------------------------------------------------------------------------------------ data
+# ---------------- data
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
     """One recorded line with its text. `group` names the source recording: a split never divides a group."""
@@ -91,7 +91,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class AuditFinding:
-    """One fault of one row: what is wrong and the mend. `row` is the 1-based line of the manifest; 0 = the whole set."""
+    """One fault of one row: what is wrong and the mend. `row` is the 1-based line of the manifest, 0 the whole set."""
 
     check: str
     severity: Severity
@@ -129,9 +129,9 @@ class Dataset:
     notes: tuple[str, ...] = ()  # what the preparation had to decide: rows left out, a split within one recording
 
 
-# ------------------------------------------------------------------------------------------------------------------ runs
+# ---------------- runs
 def _field(default: Any, label: str, help_text: str, **bounds: Any) -> Any:
-    """A RunConfig field with what the form needs: label, help, and any of minimum, maximum, choices, advanced."""
+    """A RunConfig field with what the form needs: label, help, and any of minimum, maximum, advanced."""
     return field(default=default, metadata={"label": label, "help": help_text, **bounds})
 
 
@@ -142,15 +142,11 @@ class RunConfig:
     name: str = _field("", "Name", "A short name for this run, for example the voice's.")
     dataset: str = _field("", "Dataset", "A prepared dataset of this workspace.")
     backend: str = _field("finch", "Model", "The base model that is fine-tuned.")
-    base_model: str = _field(
-        "", "Base weights", "A folder of base weights; empty for the built-in ones.", advanced=True
-    )
+    base_model: str = _field("", "Base weights", "A folder of weights; empty for the built-in ones.", advanced=True)
     voice: str = _field("", "Base voice", "The voice to start from; empty picks the closest one by pitch.")
     parts: tuple[str, ...] = _field(("lm", "decoder"), "Parts", "Which parts of the model get an adapter.")
     rank: int = _field(8, "Rank", "LoRA rank: the adapter's capacity.", minimum=1, maximum=128)
-    alpha: float = _field(
-        16.0, "Alpha", "LoRA alpha: the update is scaled by alpha / rank.", minimum=0.1, maximum=512.0
-    )
+    alpha: float = _field(16.0, "Alpha", "LoRA alpha: updates are scaled by alpha / rank.", minimum=0.1, maximum=512.0)
     dropout: float = _field(0.05, "Dropout", "LoRA dropout.", minimum=0.0, maximum=0.5, advanced=True)
     learning_rate: float = _field(1e-3, "Learning rate", "Peak AdamW rate.", minimum=1e-7, maximum=0.1)
     epochs: int = _field(8, "Epochs", "Passes over the data; a checkpoint is kept after each.", minimum=1, maximum=1000)
@@ -215,7 +211,7 @@ class Event:
     data: Mapping[str, Any]
 
 
-# ----------------------------------------------------------------------------------------------- checkpoints and adapters
+# ---------------- checkpoints and adapters
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
     """LoRA weights on disk in PEFT's format, a folder a part. `sha256` covers every part's weights and config."""
@@ -267,7 +263,7 @@ class Candidate:
         return self.checkpoint_id is None
 
 
-# --------------------------------------------------------------------------------------------------- scripts and speaking
+# ---------------- scripts and speaking
 class Tier(StrEnum):
     SHORT = "short"  # about 5 s
     MEDIUM = "medium"  # about 15 s
@@ -387,7 +383,7 @@ class WordScore:
     log_posterior: float
 
 
-# -------------------------------------------------------------------------------------------------------------- listening
+# ---------------- listening
 class TrialKind(StrEnum):
     GATE = "gate"  # one clip: pass or fail, with reason codes
     PREFERENCE = "preference"  # two clips: A, B or tie
@@ -431,7 +427,7 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One side of a trial. The token is opaque and made anew for each presentation; the clip id never leaves the server."""
+    """One side of a trial. The token is opaque, one a presentation; the clip id never leaves the server."""
 
     label: str
     token: str
@@ -462,7 +458,7 @@ class Response:
     answered_at: float
 
 
-# --------------------------------------------------------------------------------------------------- verdicts and keeping
+# ---------------- verdicts and keeping
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """What one tier asks for: at least `min_pass` passes and at most `max_fail` fails; `fatal_reasons` fail at once."""
@@ -514,7 +510,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Retained:
-    """What retention says of one checkpoint: `keep`, and every reason for it; not kept needs a failing verdict for each candidate."""
+    """What retention says of one checkpoint: keep or not, and every reason for that."""
 
     checkpoint_id: str
     keep: bool
@@ -524,7 +520,7 @@ class Retained:
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """An alias such as `production/robin` pointing at a candidate, with everything needed to sound the same elsewhere."""
+    """An alias such as `production/robin` pointing at a candidate, with all it takes to sound the same elsewhere."""
 
     id: str
     alias: str
@@ -543,7 +539,7 @@ class Promotion:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """What export wrote: a folder in PEFT's format with a model card and checksums. `sha256` is of its checksum list."""
+    """What export wrote: a folder in PEFT's format with model card and checksums. `sha256` is of its checksum list."""
 
     path: Path
     sha256: str

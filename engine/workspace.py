@@ -1,4 +1,4 @@
-"""Where things lie in a workspace. Knows names of files and folders; creates nothing but the folders it is asked for."""
+"""Where things lie in a workspace. Knows names of files and folders; creates only the folders it is asked for."""
 
 from __future__ import annotations
 

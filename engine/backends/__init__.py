@@ -84,7 +84,7 @@ class SpeechModel(Protocol):
         ...
 
     def features(self, utterances: Sequence[Utterance], voice: str, cache: Path) -> list[Any]:
-        """One training example an utterance, in order; read from and written to `cache` by the audio's and text's hash."""
+        """One training example an utterance, in order; kept in `cache` by the hash of audio and text."""
         ...
 
     def voice_settings(self, examples: Sequence[Any], voice: str) -> Mapping[str, float]:
@@ -100,7 +100,7 @@ class SpeechModel(Protocol):
         ...
 
     def speak(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Speech]:
-        """Render all rows in one batch. Row i's audio depends on row i alone: its noise comes from its own generator."""
+        """Render all rows in one batch. Row i's audio depends on row i alone: its noise has its own generator."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The use cases of Earmark: the only thing that the pages and the command line call.
 
-`Studio` is one object with one method a use case; each file of this folder holds those of one page. It wires the other modules
-together and decides nothing that they can decide. Importing it imports no torch: models load when they are first needed.
+`Studio` is one object with one method a use case; each file of this folder holds those of one page. It wires the other
+modules together and decides nothing that they can decide. Importing it imports no torch: models load when first needed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Core:
         self._clock = clock
         self._device = device
         self._hosts: dict[str, AdapterHost] = {}
-        # One lease per device: rendering, screening and speaking take turns, so that two pages never share a model's state.
+        # One lease per device: rendering, screening and speaking take turns; two pages never share a model's state.
         self._lane = threading.RLock()
         self._stack = ExitStack()
         try:
@@ -67,7 +67,7 @@ class Core:
     # -------------------------------------------------------------------------------------------------------- device
     @contextmanager
     def host(self, backend: str, *, wait_sec: float = -1) -> Iterator[AdapterHost]:
-        """The loaded base model of a backend, for the block alone. Raises Busy when it is not free within `wait_sec`."""
+        """The loaded base model of a backend, for the block alone. Raises Busy if it is not free within `wait_sec`."""
         if not self._lane.acquire(timeout=wait_sec):
             raise Busy("A sweep is rendering; try again when it is done, or cancel it on the Sweep page.")
         try:

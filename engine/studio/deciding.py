@@ -1,4 +1,4 @@
-"""Use cases about judging: answers become verdicts, verdicts a matrix, and retention a preview that a person confirms."""
+"""Use cases about judging: answers become verdicts, verdicts a matrix, retention a preview that a person confirms."""
 
 from __future__ import annotations
 
