@@ -189,8 +189,8 @@ class AdapterHost:
         model = self.model
         if (adapter.backend, adapter.base_sha256) != (model.name, model.base_sha256):
             raise Refused(
-                f"The adapter in {adapter.path} was trained on {adapter.backend} {adapter.base_sha256[:12]} and the loaded "
-                f"base is {model.name} {model.base_sha256[:12]}: load the base it belongs to, or train again on this one."
+                f"The adapter in {adapter.path} was trained on {adapter.backend} {adapter.base_sha256[:12]} and the "
+                f"loaded base is {model.name} {model.base_sha256[:12]}: load its own base, or train again on this one."
             )
         unknown = sorted(set(adapter.parts) - set(model.capabilities.parts))
         if unknown:

@@ -27,6 +27,8 @@ from engine.types import BadInput, Utterance
 
 CACHE_VERSION = "1"  # changes when the same audio, text and weights would give other features
 MIN_TOKENS = 5
+MAX_LEAD_SEC, MAX_TAIL_SEC = 0.1, 0.3  # silence that is kept at the ends: what the base voices have there
+SILENCE_DB = -45.0  # below the loudest 10 ms of the clip
 
 
 def examples(utterances: Sequence[Utterance], finch: Finch, base_sha256: str, cache: Path) -> list[Example]:
@@ -71,12 +73,23 @@ def _measure(utterance: Utterance, finch: Finch) -> tuple[Tensor, Tensor]:
     samples, _ = audio.read(utterance.audio_path, acoustics.SAMPLE_RATE)
     if len(samples) < MIN_TOKENS * FRAMES_PER_TOKEN * acoustics.HOP:
         raise BadInput(f"{utterance.audio_path} is shorter than 0.2 s; take its row out of the manifest.")
-    features = acoustics.features(acoustics.normalise_level(torch.from_numpy(samples)))
+    features = acoustics.features(acoustics.normalise_level(_trimmed(torch.from_numpy(samples))))
     try:
         ids = finch.config.inventory.encode(phonemes.pronounce(utterance.text).symbols)
     except phonemes.UnpronounceableText as error:
         raise BadInput(f"Utterance {utterance.id}: {error}.") from error
     return features.contiguous(), torch.tensor(ids, dtype=torch.int32)
+
+
+def _trimmed(samples: Tensor) -> Tensor:
+    """`samples` (n,) at 16 kHz without long silences at the ends, which no phoneme stands for."""
+    power = samples[: len(samples) // acoustics.HOP * acoustics.HOP].view(-1, acoustics.HOP).square().mean(1)
+    loud = torch.nonzero(power > power.max() * 10 ** (SILENCE_DB / 10)).squeeze(1)
+    if not len(loud):
+        return samples
+    start = int(loud[0]) * acoustics.HOP - round(MAX_LEAD_SEC * acoustics.SAMPLE_RATE)
+    end = (int(loud[-1]) + 1) * acoustics.HOP + round(MAX_TAIL_SEC * acoustics.SAMPLE_RATE)
+    return samples[max(0, start) : end]
 
 
 def _example(features: Tensor, symbols: Tensor, speaker: SpeakerStatistics, finch: Finch) -> Example:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine import audio
 from engine.adapters import AdapterHost
 from engine.backends.finch import feature_cache, generation, phonemes, speech_model, tuning
 from engine.backends.finch.info import base_sha256, info, stored_config
@@ -214,6 +215,18 @@ def test_features_come_from_the_cache_the_second_time_and_are_the_same(
     assert measured[3:] == ["u0", "u1", "u2"]
 
 
+def test_long_silences_at_the_ends_of_a_recording_are_no_tokens(finch: speech_model.FinchModel, tmp_path: Path) -> None:
+    """Seconds of room tone before and after the words would teach the voice to say nothing, and stretch its clock."""
+    utterance = finch_factory.make_utterances(tmp_path / "clips", TEXTS[:1])[0]
+    plain = finch.features([utterance], "low", tmp_path / "cache")[0]
+    samples, rate = audio.read(utterance.audio_path)
+    silence = np.zeros(2 * rate, np.float32)
+    audio.write(utterance.audio_path, np.concatenate([silence, samples, silence]), rate)
+    padded = finch.features([utterance], "low", tmp_path / "cache")[0]
+    kept = (feature_cache.MAX_LEAD_SEC + feature_cache.MAX_TAIL_SEC) * 25
+    assert len(plain.tokens) < len(padded.tokens) <= len(plain.tokens) + kept + 1
+
+
 @pytest.mark.parametrize("fault", ["missing", "short", "text"])
 def test_an_utterance_that_cannot_be_used_is_named(finch: speech_model.FinchModel, tmp_path: Path, fault: str) -> None:
     """The sentence names the file or the row, so that it can be put right."""
@@ -305,5 +318,5 @@ def test_adapters_of_other_weights_are_refused(folder: Path, tmp_path: Path) -> 
     other = finch_factory.make_finch(tmp_path / "other", seed=5)
     targets = {part.name: part.target_modules for part in other.lora_parts()}
     adapter = make_adapter(tmp_path / "adapter", other, seed=1, targets=targets)
-    with pytest.raises(Refused, match="load the base it belongs to"):
+    with pytest.raises(Refused, match="load its own base"):
         AdapterHost(speech_model.load(base_model=str(folder))).add(adapter)
