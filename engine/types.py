@@ -1,6 +1,6 @@
 """The nouns of Earmark: frozen records that every other module speaks in.
 
-Knows the shape of each record and nothing else: no files, no torch, no database, no page. Units are in the names (`_sec`,
+Knows the shape of each record and nothing else: no files, no torch, no database, no page. Units are in names (`_sec`,
 `_hz`, `_bytes`); times are seconds since the epoch in UTC; ids are strings. `docs/glossary.md` defines the words.
 """
 

@@ -65,7 +65,7 @@ class Training(DataDesk):
         return log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace")
 
     def stop_run(self, run_id: str, *, force: bool = False) -> None:
-        """Ask a run to save and end at its next step; `force` kills it and loses the steps since its last checkpoint."""
+        """Ask a run to save and end at its next step; `force` kills it, losing the steps since its last checkpoint."""
         runs.stop(self._run_folder(run_id), force=force)
 
     def resume_run(self, run_id: str) -> Run:
