@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
@@ -26,6 +27,9 @@ def pytest_configure() -> None:
         os.environ.setdefault(name, value)
     # A pool as wide as the machine makes small models slower, and two test processes starve one another.
     os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+    # A property is wrong or right, not late: on a busy machine the first example may wait for an import or the disk.
+    settings.register_profile("earmark", deadline=None)
+    settings.load_profile("earmark")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
