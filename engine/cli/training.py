@@ -21,7 +21,8 @@ WAIT_SEC = 24 * 3600.0
 
 def _train_arguments(parser: ArgumentParser) -> None:
     for field in fields(RunConfig):
-        _add_setting(parser, field)
+        if field.name != "device":  # a flag that every verb has
+            _add_setting(parser, field)
     parser.add_argument(
         "--wait", action="store_true", help="wait until the run is over (it goes on if you stop waiting)"
     )
