@@ -196,3 +196,18 @@ def test_preferences_are_kept_out_of_verdicts(studio: Studio) -> None:
     answer_all(studio, session.id, Choice.TIE)
     assert studio.judge(by="Ada") == []
     assert studio.session_progress(session.id) == (1, 1)
+
+
+def test_a_preference_is_counted_for_the_candidate_and_not_for_the_side(studio: Studio) -> None:
+    """Whoever was on side A, a win goes to the candidate that was heard there."""
+    for tier in Tier:
+        put_clip(studio, TUNED, tier)
+        put_clip(studio, BASE, tier)
+    session = studio.open_preference_session([(TUNED, BASE)], reviewer="Ada", seed=3)
+    while (trial := studio.next_trial(session.id)) is not None:
+        slots = studio.store.trial(trial.trial_id).slots
+        tuned_on_a = studio.clip(slots[0].clip_id).candidate == TUNED
+        studio.answer(trial.trial_id, Choice.A if tuned_on_a else Choice.B)
+    (row,) = studio.preferences()
+    assert (row.first, row.second) == (BASE, TUNED)
+    assert (row.summary.wins, row.summary.losses, row.summary.ties) == (0, 3, 0)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from engine.studio.deciding import MatrixRow, TierState
+from engine.studio.deciding import MatrixRow, PreferenceRow, TierState
 from engine.studio.releasing import Releasing
 from engine.studio.rendering import Grid, GridCell
 from engine.workspace import Workspace
 
-__all__ = ["Grid", "GridCell", "MatrixRow", "Studio", "TierState"]
+__all__ = ["Grid", "GridCell", "MatrixRow", "PreferenceRow", "Studio", "TierState"]
 
 
 class Studio(Releasing):

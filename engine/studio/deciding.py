@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine import checkpoints, gate, retention, statistics, trash
 from engine.gate import DEFAULT_GATE, Judged
+from engine.retention import Facts
 from engine.studio.listening_lab import ListeningLab
+from engine.trash import Tombstone
 from engine.types import Candidate, Choice, Outcome, Refused, Retained, RunState, Tier, TrialKind, Verdict
 
 
@@ -32,6 +35,19 @@ class MatrixRow:
     outcome: Outcome | None
     evidence: str
     keeps: str
+    simulated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceRow:
+    """What reviewers preferred of two candidates; `summary` counts wins of `first`. Simulated sittings stand apart."""
+
+    first: Candidate
+    second: Candidate
+    first_label: str
+    second_label: str
+    summary: statistics.PreferenceSummary
+    reviewers: tuple[str, ...]
     simulated: bool
 
 
@@ -81,12 +97,43 @@ class Deciding(ListeningLab):
         """The latest verdict of every candidate."""
         return self.store.verdicts()
 
+    def preferences(self) -> list[PreferenceRow]:
+        """The answers of all A/B sittings by pair, with intervals: evidence to choose by, never a verdict."""
+        counts: dict[tuple[Candidate, Candidate, bool], Counter[str]] = {}
+        who: dict[tuple[Candidate, Candidate, bool], set[str]] = {}
+        for session in self.store.sessions():
+            if session.kind is not TrialKind.PREFERENCE:
+                continue
+            trials = {t.id: t for t in self.store.trials(session.id)}
+            for response in self.store.responses(session.id):
+                trial = trials[response.trial_id]
+                if trial.is_catch:
+                    continue
+                on_a, on_b = (self.store.clip(slot.clip_id).candidate for slot in trial.slots)
+                first, second = sorted((on_a, on_b), key=lambda c: c.id)
+                won = {Choice.A: on_a, Choice.B: on_b}.get(response.choice)
+                key = (first, second, session.simulated)
+                counts.setdefault(key, Counter())["tie" if won is None else "win" if won == first else "loss"] += 1
+                who.setdefault(key, set()).add(session.reviewer)
+        return [
+            PreferenceRow(
+                first=first,
+                second=second,
+                first_label=self.label(first),
+                second_label=self.label(second),
+                summary=statistics.preference_summary(count["win"], count["loss"], count["tie"]),
+                reviewers=tuple(sorted(who[first, second, simulated])),
+                simulated=simulated,
+            )
+            for (first, second, simulated), count in counts.items()
+        ]
+
     # ------------------------------------------------------------------------------------------------------- retention
     def retention(self) -> list[Retained]:
         """What may go and what keeps the rest, from verdicts alone. Nothing is touched."""
         return retention.retain(self.checkpoints(), self._facts())
 
-    def trash(self, checkpoint_ids: Sequence[str], *, by: str) -> list[trash.Tombstone]:
+    def trash(self, checkpoint_ids: Sequence[str], *, by: str) -> list[Tombstone]:
         """Move checkpoints that nothing keeps to the trash. Raises Refused, with the reasons, for any that is kept."""
         if not by.strip():
             raise Refused("Moving checkpoints to the trash needs the name of the person who confirms it.")
@@ -114,7 +161,7 @@ class Deciding(ListeningLab):
         """Complete or take back what a crash left half done in the trash; a sentence for each."""
         return trash.repair(self.workspace.trash, now=self._clock())
 
-    def trashed(self) -> list[trash.Tombstone]:
+    def trashed(self) -> list[Tombstone]:
         """What lies in the trash, newest first."""
         return trash.listing(self.workspace.trash)
 
@@ -172,9 +219,9 @@ class Deciding(ListeningLab):
                 found.setdefault(self.store.clip(slot.clip_id).candidate, []).append(trial.tier)
         return found
 
-    def _facts(self) -> retention.Facts:
+    def _facts(self) -> Facts:
         promotions = self.store.promotion_history()
-        return retention.Facts(
+        return Facts(
             verdicts=tuple(self.store.verdicts()),
             promotions=tuple(promotions),
             open_trial_checkpoints=frozenset(c.checkpoint_id for c in self._waiting() if c.checkpoint_id),

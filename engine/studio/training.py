@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from engine import backends, checkpoints, presets, runs
+from engine.runs import Series
 from engine.studio.data_desk import DataDesk
 from engine.types import BadInput, Busy, Checkpoint, Event, NotFound, Run, RunConfig
 
@@ -49,7 +50,7 @@ class Training(DataDesk):
             time.sleep(poll_sec)
         return run
 
-    def series(self, run_id: str) -> runs.Series:
+    def series(self, run_id: str) -> Series:
         """The curves of a run."""
         return runs.series(self._run_folder(run_id))
 
