@@ -238,7 +238,7 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
     """
     read_record(run_dir)
     folder = RunFolder(run_dir.resolve())
-    if locks.is_held(folder.lock):
+    if not _released(folder.lock):
         raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
     folder.stop_flag.unlink(missing_ok=True)
     launched = {"at": clock(), "after_seq": read_progress(run_dir).last_seq}
@@ -254,6 +254,15 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
         )
     # Collects the exit status, so that an ended trainer does not stay as a zombie; the app may end before it.
     threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
+
+
+def _released(lock: Path) -> bool:
+    end = time.monotonic() + RELEASE_SEC
+    while held := locks.is_held(lock):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    return not held
 
 
 def stop(run_dir: Path, *, force: bool = False) -> None:

@@ -36,7 +36,7 @@ class Losses:
 
 
 def train(session: Session, state: TrainState, *, clock: Callable[[], float]) -> str:
-    """Train from `state` to the last epoch; returns "completed", or "stopped" when asked to (the state is then saved)."""
+    """Train from `state` to the last epoch; returns "completed", or "stopped" when asked to (it saved then)."""
     _say_start(session, state)
     if state.step == 0 and state.batch == 0:
         validate(session, state)  # the base itself: what the first epoch is compared with
@@ -108,7 +108,7 @@ def _update(session: Session, step_number: int) -> dict[str, float]:
 
 
 def validate(session: Session, state: TrainState) -> Losses | None:
-    """Mean loss a token over the held-out examples (None without any), and its event; same batches and seed each time."""
+    """Mean loss a token over the held-out examples (None without any), and its event; the same batches each time."""
     import torch
 
     if not session.validation:

@@ -39,7 +39,7 @@ class TrainedPart:
 
 
 def attach(model: SpeechModel, config: RunConfig) -> list[TrainedPart]:
-    """Inject a fresh adapter into each part that the config names, in the model's order; the seed decides its weights."""
+    """Inject a fresh adapter into each part that the config names, in the model's order; weights follow the seed."""
     offered = {part.name: part for part in model.lora_parts()}
     strange = [name for name in config.parts if name not in offered]
     if strange:

@@ -105,7 +105,7 @@ def _dataset(folder: RunFolder, record: Mapping[str, Any]) -> Dataset:
 def _examples(
     model: SpeechModel, rows: Sequence[Utterance], voice: str, folder: RunFolder, journal: Journal, control: Control
 ) -> tuple[list[Any], list[Any]]:
-    """Features of all rows, a few clips at a time: extraction can take long, so it tells its progress and can be stopped."""
+    """Features of all rows, a few clips at a time: extraction may take long, so it tells its progress and can stop."""
     cache = Workspace(folder.path.parent.parent).features / model.name
     cache.mkdir(parents=True, exist_ok=True)
     for begin in range(0, len(rows), CLIPS_A_LOOK):
@@ -118,9 +118,7 @@ def _examples(
     train = [example for row, example in zip(rows, examples, strict=True) if row.split != splitting.VALIDATION]
     validation = [example for row, example in zip(rows, examples, strict=True) if row.split == splitting.VALIDATION]
     if not train:
-        raise BadInput(
-            "All rows of the dataset are marked for validation; mark some for training and prepare it again."
-        )
+        raise BadInput("All rows of the dataset are for validation; mark some for training and prepare it again.")
     return train, validation
 
 

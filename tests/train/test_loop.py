@@ -92,7 +92,7 @@ def test_only_adapters_change(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 
 
 def test_every_epochs_checkpoint_is_kept_and_whole(make_run: MakeRun) -> None:
-    """Each epoch leaves a verified checkpoint with both losses, the adapter's facts, PEFT folders without PEFT's card."""
+    """Each epoch leaves a verified checkpoint with both losses, the adapter's facts and bare PEFT folders."""
     run = make_run(epochs=3)
     train(run.path)
     found = checkpoints.listing(run.path)

@@ -1,0 +1,191 @@
+"""Run folders: immutable records, states that follow from lock and events, and folders from elsewhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine import backends, locks, runs
+from engine.events import EventLog
+from engine.run_folder import RunFolder
+from engine.types import BadInput, Dataset, NotFound, Refused, Run, RunConfig, RunState
+
+CONFIG = RunConfig(name="My robin!", dataset="set-1", backend="toy")
+
+
+@pytest.fixture(autouse=True)
+def toy_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(backends.INFO, "toy", "tests.train.toy_voice")
+
+
+def prepared(root: Path) -> Dataset:
+    return Dataset(
+        id="set-1",
+        path=root / "datasets/set-1",
+        manifest_sha256="a" * 64,
+        backend="toy",
+        sample_rate=16_000,
+        train_count=9,
+        validation_count=1,
+        train_sec=30.0,
+        excluded_count=0,
+        source=root / "m.jsonl",
+        created_at=1.0,
+    )
+
+
+def create(root: Path, config: RunConfig = CONFIG, now: float = 0.0) -> Run:
+    return runs.create(root / "runs", config, now=now, dataset=prepared(root))
+
+
+def tell(run: Run, *told: tuple[str, dict[str, object]]) -> None:
+    with EventLog(RunFolder(run.path).events, lambda: 5.0) as log:
+        for kind, data in told:
+            log.append(kind, **data)
+
+
+START = ("start", {"pid": 1, "step": 0, "epoch": 1, "total_steps": 8})
+
+
+def step(n: int, loss: float = 1.0) -> tuple[str, dict[str, object]]:
+    data = {"step": n, "epoch": 1, "loss": loss, "parts": {"lm": loss}, "learning_rate": 0.1, "seconds": 0.5}
+    return "step", data
+
+
+def test_a_new_run_waits(tmp_path: Path) -> None:
+    """A created run has its config and nothing else; its name is a safe folder with the date."""
+    run = create(tmp_path)
+    assert run.id == "My-robin-19700101-000000"
+    assert (run.state, run.config, run.step) == (RunState.QUEUED, CONFIG, 0)
+
+
+def test_two_runs_of_one_second_have_two_folders(tmp_path: Path) -> None:
+    """A name that is taken gets a number; no run is ever written over."""
+    assert [create(tmp_path).id for _ in range(3)][1:] == ["My-robin-19700101-000000-2", "My-robin-19700101-000000-3"]
+
+
+def test_the_record_says_what_was_trained_with_what(tmp_path: Path) -> None:
+    """run.json holds config, data and code, is read-only, and knows no absolute path."""
+    record_path = RunFolder(create(tmp_path).path).record
+    record = json.loads(record_path.read_text())
+    assert record["config"]["learning_rate"] == CONFIG.learning_rate
+    assert record["dataset"] == {"id": "set-1", "path": "../../datasets/set-1", "manifest_sha256": "a" * 64}
+    assert set(record["code"]) == {"commit", "python", "torch", "peft", "transformers", "numpy"}
+    assert str(tmp_path) not in record_path.read_text()
+    assert record_path.stat().st_mode & 0o222 == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [({"rank": 0}, "Rank should be between"), ({"parts": ("lungs",)}, "no part 'lungs'; it has: lm, decoder")],
+)
+def test_a_config_that_cannot_be_trained_makes_no_folder(
+    tmp_path: Path, changes: dict[str, object], sentence: str
+) -> None:
+    """Faults of the form are told before anything is made."""
+    with pytest.raises(BadInput, match=sentence):
+        create(tmp_path, replace(CONFIG, **changes))  # type: ignore[arg-type]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("changes", [{"backend": "finch"}, {"sample_rate": 24_000}])
+def test_a_dataset_of_another_voice_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Data prepared for another model or rate has to be prepared again."""
+    with pytest.raises(BadInput, match="prepare it for toy"):
+        runs.create(tmp_path / "runs", CONFIG, now=0.0, dataset=replace(prepared(tmp_path), **changes))  # type: ignore[arg-type]
+
+
+def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:
+    """The same events mean running while the lock is held and lost when it is not; an end is an end either way."""
+    run = create(tmp_path)
+    folder = RunFolder(run.path)
+    tell(run, ("note", {"state": "starting", "text": "Loading"}))
+    with locks.hold(folder.lock, what="a test"):
+        assert runs.get(run.path).state is RunState.STARTING
+        tell(run, START, step(1))
+        assert runs.get(run.path).state is RunState.RUNNING
+        tell(run, ("note", {"state": "paused", "text": "No room."}))
+        assert (runs.get(run.path).state, runs.get(run.path).error) == (RunState.PAUSED, "No room.")
+        runs.stop(run.path)
+        assert runs.get(run.path).state is RunState.STOPPING
+    assert runs.get(run.path).state is RunState.LOST
+    tell(run, ("end", {"reason": "failed", "exit": 1, "error": "It broke.", "step": 1}))
+    over = runs.get(run.path)
+    assert (over.state, over.error, over.eta_sec) == (RunState.FAILED, "It broke.", None)
+    with locks.hold(folder.lock, what="a test"):
+        assert runs.get(run.path).state is RunState.FAILED
+
+
+def test_a_stale_lock_file_means_nothing(tmp_path: Path) -> None:
+    """The file of a lock may lie there for ever; only a held lock is alive."""
+    run = create(tmp_path)
+    tell(run, START)
+    RunFolder(run.path).lock.touch()
+    assert runs.get(run.path).state is RunState.LOST
+
+
+def test_a_stop_needs_a_living_trainer(tmp_path: Path) -> None:
+    """Stopping what does not run is answered, and leaves no flag that would stop the next life."""
+    run = create(tmp_path)
+    with pytest.raises(Refused, match="nothing to stop"):
+        runs.stop(run.path)
+    assert not RunFolder(run.path).stop_flag.exists()
+
+
+def test_a_removed_snapshot_changes_nothing(tmp_path: Path) -> None:
+    """status.json is a short cut: without it, or with a torn one, the run reads the same."""
+    run = create(tmp_path)
+    tell(run, START, step(1), step(2, 0.5))
+    before = runs.get(run.path)
+    RunFolder(run.path).status.write_text('{"offset": 12, "progr')
+    assert runs.get(run.path) == before
+    assert (before.step, before.train_loss, before.total_steps) == (2, 0.5, 8)
+
+
+def test_curves_count_a_step_once(tmp_path: Path) -> None:
+    """Steps that were lost with their process and done again appear with their new values alone."""
+    run = create(tmp_path)
+    tell(run, START, ("validation", {"step": 0, "epoch": 0, "loss": 9.0, "parts": {}}), step(1, 5.0), step(2, 4.0))
+    tell(run, step(3, 3.0), ("validation", {"step": 3, "epoch": 1, "loss": 3.5, "parts": {}}))
+    tell(run, ("start", {"pid": 2, "step": 2, "epoch": 1, "total_steps": 8}), step(3, 2.5))
+    curves = runs.series(run.path)
+    assert (curves.steps, curves.train_loss) == ((1, 2, 3), (5.0, 4.0, 2.5))
+    assert (curves.val_steps, curves.val_loss) == ((0,), (9.0,))
+    assert curves.parts == {"lm": (5.0, 4.0, 2.5)}
+
+
+def test_no_events_are_empty_curves(tmp_path: Path) -> None:
+    """A run that has not begun has curves without points."""
+    assert runs.series(create(tmp_path).path).steps == ()
+
+
+def test_a_run_of_another_version_is_a_sentence_and_listed(tmp_path: Path) -> None:
+    """A folder of another version is refused by what to do; the listing shows it beside the others, newest first."""
+    ours, newer = create(tmp_path, now=100.0), create(tmp_path, now=200.0)
+    foreign = tmp_path / "runs/foreign"
+    foreign.mkdir()
+    (foreign / "run.json").write_text('{"format_version": 2}')
+    with pytest.raises(BadInput, match="format 2 and this program reads 1: open it with the version that made it"):
+        runs.get(foreign)
+    listed = {run.id: run for run in runs.listing(tmp_path / "runs")}
+    assert list(listed)[1:] == [newer.id, ours.id]
+    assert (listed["foreign"].state, "format 2" in listed["foreign"].error) == (RunState.LOST, True)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"format_version": 1}', '{"format_version": 1, "created_at": 1, "config": {"x": 1}}']
+)
+def test_a_damaged_record_is_a_sentence(tmp_path: Path, content: str) -> None:
+    """A record that cannot be read says which file to restore."""
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(BadInput, match=r"run\.json is damaged"):
+        runs.get(tmp_path)
+
+
+def test_no_run_is_not_found(tmp_path: Path) -> None:
+    """A folder without a record is no run."""
+    with pytest.raises(NotFound, match="is not a run"):
+        runs.get(tmp_path)

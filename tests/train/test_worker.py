@@ -1,0 +1,188 @@
+"""A trainer's life in its own process: its files are all that anybody knows of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine import checkpoints, locks, runs
+from engine.run_folder import RunFolder
+from engine.train import worker
+from engine.train.__main__ import main
+from engine.train.journal import Journal, heartbeat
+from engine.types import Busy, Refused, Run, RunState
+from tests.train import trainer
+from tests.train.conftest import MakeRun
+
+PATIENCE_SEC = 60.0
+
+
+def wait(run_dir: Path, until: Callable[[Run], bool]) -> Run:
+    end = time.monotonic() + PATIENCE_SEC
+    while not until(run := runs.get(run_dir)):
+        assert time.monotonic() < end, f"{run.state} at step {run.step}: {(run_dir / 'train.log').read_text()[-2000:]}"
+        time.sleep(0.02)
+    return run
+
+
+@pytest.fixture(name="python")
+def toy_python(tmp_path: Path) -> str:
+    return trainer.executable(tmp_path)
+
+
+def test_a_run_lives_in_its_own_process(make_run: MakeRun, python: str) -> None:
+    """Launched, it goes from queued over starting to running, in a session of its own, its output in a file."""
+    run = make_run(epochs=60)
+    assert run.state is RunState.QUEUED
+    runs.launch(run.path, python=python)
+    assert runs.get(run.path).state is RunState.STARTING
+    wait(run.path, lambda r: locks.is_held(RunFolder(r.path).lock))
+    with pytest.raises(Busy, match="is already being trained"):
+        runs.launch(run.path, python=python)
+    running = wait(run.path, lambda r: r.state is RunState.RUNNING and r.step > 0)
+    pid = locks.holder_pid(RunFolder(run.path).lock)
+    assert pid is not None
+    assert os.getsid(pid) == pid != os.getsid(0)
+    assert running.eta_sec is not None
+    with pytest.raises(Busy, match="stop it first"):
+        runs.resume(run.path, python=python)
+    runs.stop(run.path)
+    assert wait(run.path, lambda r: r.state.is_over).state is RunState.STOPPED
+    assert "Traceback" not in (run.path / "train.log").read_text()
+
+
+def test_a_killed_run_is_lost_and_resumes_from_its_last_checkpoint(make_run: MakeRun, python: str) -> None:
+    """SIGKILL loses the steps since the last checkpoint and nothing else; the stale lock blocks nobody."""
+    run = make_run(epochs=400)
+    runs.launch(run.path, python=python)
+    wait(run.path, lambda r: len(checkpoints.listing(r.path)) >= 2)
+    runs.stop(run.path, force=True)
+    lost = wait(run.path, lambda r: r.state.is_over)
+    assert lost.state is RunState.LOST
+    assert "resume" in lost.error
+    kept = checkpoints.listing(run.path)
+    assert len(kept) >= 2
+    runs.resume(run.path, python=python)
+    wait(run.path, lambda r: len(checkpoints.listing(r.path)) > len(kept))
+    assert not RunFolder(run.path).stop_flag.exists()
+    start = [e for e in runs.events(run.path) if e.kind == "start"][-1]
+    assert start.data["step"] == kept[-1].step
+    runs.stop(run.path)
+    wait(run.path, lambda r: r.state is RunState.STOPPED)
+    assert checkpoints.listing(run.path)[: len(kept)] == kept
+    steps = runs.series(run.path).steps
+    assert steps == tuple(range(1, len(steps) + 1))
+
+
+def test_sigterm_saves_and_ends_in_order(make_run: MakeRun, python: str) -> None:
+    """A terminated trainer saves at the next step, as if it had seen the stop flag."""
+    run = make_run(epochs=400)
+    runs.launch(run.path, python=python)
+    wait(run.path, lambda r: r.state is RunState.RUNNING and r.step > 3)
+    pid = locks.holder_pid(RunFolder(run.path).lock)
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    stopped = wait(run.path, lambda r: r.state.is_over)
+    assert stopped.state is RunState.STOPPED
+    assert checkpoints.listing(run.path)[-1].step == stopped.step
+
+
+def test_a_stop_is_seen_while_features_are_extracted(make_run: MakeRun, python: str) -> None:
+    """A run that is still reading clips ends within a few of them, and the clips that were read stay in the cache."""
+    run = make_run(base_model="0.05")
+    runs.launch(run.path, python=python)
+    wait(run.path, lambda r: any(e.data.get("text", "").startswith("Reading clip 9") for e in runs.events(r.path)))
+    runs.stop(run.path)
+    assert wait(run.path, lambda r: r.state.is_over).state is RunState.STOPPED
+    cached = list((run.path.parent.parent / "features" / "toy").iterdir())
+    assert 8 <= len(cached) < 20
+    assert not [e for e in runs.events(run.path) if e.kind == "step"]
+
+
+def test_a_trainer_that_never_came_up_is_lost(make_run: MakeRun, tmp_path: Path) -> None:
+    """A process that dies before it takes the lock is starting for a short grace, then lost; the log says why."""
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no such module >&2\nexit 3\n")
+    broken.chmod(0o755)
+    run = make_run()
+    runs.launch(run.path, python=str(broken))
+    later = time.time() + runs.START_GRACE_SEC + 1
+    assert runs.get(run.path).state is RunState.STARTING
+    assert runs.get(run.path, clock=lambda: later).state is RunState.LOST
+    end = time.monotonic() + PATIENCE_SEC
+    while "no such module" not in (run.path / "train.log").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_second_trainer_is_refused(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run has one trainer: a second one names the first and writes nothing."""
+    monkeypatch.setattr(worker, "LOCK_PATIENCE_SEC", 0.0)
+    run = make_run()
+    with (
+        locks.hold(RunFolder(run.path).lock, what="training elsewhere"),
+        pytest.raises(Busy, match="training elsewhere"),
+    ):
+        worker.work(run.path)
+    assert runs.events(run.path) == []
+
+
+def test_a_look_at_the_lock_does_not_stop_a_trainer(make_run: MakeRun) -> None:
+    """Whoever asks whether the run is alive holds its lock for a moment; the trainer waits for that."""
+    run = make_run(epochs=1)
+    holding = threading.Event()
+
+    def look() -> None:
+        with locks.hold(RunFolder(run.path).lock, what="a look"):
+            holding.set()
+            time.sleep(0.3)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    holding.wait()
+    assert worker.work(run.path) == 0
+    thread.join()
+
+
+def test_the_command_line_refuses_what_is_no_run(
+    tmp_path: Path, make_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No argument, no run, and a run of another version: one sentence each on stderr, with its exit status."""
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().err
+    assert main([str(tmp_path)]) == 3
+    assert "is not a run" in capsys.readouterr().err
+    run = make_run()
+    record = RunFolder(run.path).record
+    record.chmod(0o644)
+    record.write_text(json.dumps({"format_version": 99}))
+    assert main([str(run.path)]) == 2
+    assert "format 99 and this program reads 1" in capsys.readouterr().err
+
+
+def test_finished_runs_are_not_resumed(make_run: MakeRun) -> None:
+    """A complete run has nothing to go on with, and a run that is over nothing to stop."""
+    run = make_run(epochs=1)
+    worker.work(run.path)
+    with pytest.raises(Refused, match="more epochs"):
+        runs.resume(run.path)
+    with pytest.raises(Refused, match="nothing to stop"):
+        runs.stop(run.path)
+
+
+def test_a_heartbeat_between_slow_steps(tmp_path: Path, make_run: MakeRun) -> None:
+    """While a step takes long the trainer still says that it lives."""
+    run = make_run()
+    with Journal(RunFolder(run.path), time.time) as journal, heartbeat(journal, 0.01):
+        end = time.monotonic() + PATIENCE_SEC
+        while len(runs.events(run.path)) < 3:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert {e.kind for e in runs.events(run.path)} == {"heartbeat"}
