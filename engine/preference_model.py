@@ -27,6 +27,7 @@ Comparison = tuple[str, str, Choice]
 PRIOR_SD = 2.0  # logits; used only where the answers alone have no finite maximum
 MAX_STEPS = 100
 TOLERANCE = 1e-10
+FLAT = 1e-10  # directions with less than this share of the curvature are flat: moving all strengths together always is
 
 
 class NotConverged(EngineError):
@@ -103,10 +104,11 @@ class _Fit:
         value = self._value(at)
         for _ in range(MAX_STEPS):
             gradient, curvature = self._slope(at)
-            step = np.linalg.pinv(curvature, hermitian=True) @ gradient
+            inverse = np.asarray(np.linalg.pinv(curvature, rcond=FLAT, hermitian=True), dtype=np.float64)
+            step = inverse @ gradient
             # The Newton decrement is twice the height still to climb.
             if gradient @ step < TOLERANCE**2 * max(1.0, abs(value)) or np.abs(step).max() < TOLERANCE:
-                return at, np.asarray(np.linalg.pinv(curvature, hermitian=True), dtype=np.float64)
+                return at, inverse
             at, value = self._climb(at, value, step)
         raise NotConverged(
             f"The preference fit did not settle in {MAX_STEPS} steps; look at the counts of the pairs instead."
@@ -207,21 +209,45 @@ def _check_connected(names: Sequence[str], comparisons: Sequence[Comparison]) ->
 
 
 def _has_maximum(names: Sequence[str], comparisons: Sequence[Comparison]) -> bool:
-    """Ford (1957): a finite maximum exists when everyone can be reached from everyone by wins; a tie is a way in both
-    directions.
+    """Whether the likelihood has a finite maximum: no direction exists in which it only grows.
 
-    With ties there must also be a win, or the tie parameter runs away.
+    With the tie parameter held, a direction must not lower any winner against its loser and must keep the tied
+    together: none is left when everyone can be reached from everyone by wins, a tie being a way in both directions
+    (Ford 1957). With the tie parameter growing as well, it must part every winner from the loser by at least as much
+    as it may part the tied: such a direction exists unless some cycle of comparisons has more wins than ties.
     """
-    lost_to = set()
-    for a, b, choice in comparisons:
-        if choice is not Choice.B:
-            lost_to.add((b, a))
-        if choice is not Choice.A:
-            lost_to.add((a, b))
+    lost_to = {(b, a) for a, b, choice in comparisons if choice is not Choice.B}
+    lost_to |= {(a, b) for a, b, choice in comparisons if choice is not Choice.A}
     won_over = {(y, x) for x, y in lost_to}
     everyone = len(names)
-    strongly = len(_reached(names[0], lost_to)) == everyone == len(_reached(names[0], won_over))
-    return strongly and any(choice is not Choice.TIE for _, _, choice in comparisons)
+    if not len(_reached(names[0], lost_to)) == everyone == len(_reached(names[0], won_over)):
+        return False
+    has_ties = any(choice is Choice.TIE for _, _, choice in comparisons)
+    return not has_ties or not _can_be_parted(names, comparisons)
+
+
+def _can_be_parted(names: Sequence[str], comparisons: Sequence[Comparison]) -> bool:
+    """Whether numbers exist with winner - loser >= 1 and |one - other| <= 1 for the tied.
+
+    These are difference constraints: Bellman and Ford's relaxation settles them within as many rounds as there are
+    names, or never.
+    """
+    most: set[tuple[str, str, int]] = set()  # (x, y, d): y is at most x + d
+    for a, b, choice in comparisons:
+        if choice is Choice.TIE:
+            most |= {(a, b, 1), (b, a, 1)}
+        else:
+            most.add((a, b, -1) if choice is Choice.A else (b, a, -1))
+    number = dict.fromkeys(names, 0)
+    for _ in range(len(names) + 1):
+        settled = True
+        for x, y, d in most:
+            if number[x] + d < number[y]:
+                number[y] = number[x] + d
+                settled = False
+        if settled:
+            return True
+    return False
 
 
 def _reached(start: str, ways: set[tuple[str, str]]) -> set[str]:

@@ -1,0 +1,224 @@
+"""Statistics against published and exact numbers; the sources are in the tests' docstrings."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.statistics import (
+    Interval,
+    agreement,
+    clopper_pearson,
+    pass_rate_lower_bound,
+    passes_needed,
+    preference_summary,
+    sign_test,
+    wilson,
+)
+from engine.types import BadInput
+
+counts = st.integers(0, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+def binomial_tail(successes: int, n: int, rate: float) -> float:
+    """P(at least `successes` of n) by summing, independently of the beta function."""
+    return math.fsum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(successes, n + 1))
+
+
+# ------------------------------------------------------------------------------------------------------------ intervals
+def test_intervals_of_a_published_count() -> None:
+    """52 of 82, an ABX result discussed in public: exact [.5205, .7378], score interval [.5261, .7302]."""
+    assert clopper_pearson(52, 82) == pytest.approx((0.5205, 0.7378), abs=5e-5)
+    assert wilson(52, 82) == pytest.approx((0.5261, 0.7302), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("passes", "n", "bound"),
+    [
+        (3, 3, 0.3684),
+        (5, 5, 0.5493),
+        (12, 12, 0.7791),
+        (59, 59, 0.9505),  # the rule of three: 59 passes in a row show 95 %
+        (0, 5, 0.0),
+        (0, 0, 0.0),
+        (9, 10, 0.6058),  # tables of the one-sided 95 % bound
+    ],
+)
+def test_what_passes_show(passes: int, n: int, bound: float) -> None:
+    """Passes in a row show (1 - confidence) ** (1 / n): three passes prove little."""
+    assert pass_rate_lower_bound(passes, n) == pytest.approx(bound, abs=5e-5)
+    if passes == n > 0:
+        assert pass_rate_lower_bound(passes, n) == pytest.approx(0.05 ** (1 / n), rel=1e-12)
+
+
+@given(counts.filter(lambda count: count[0] > 0))
+def test_the_bound_is_where_the_binomial_says(count: tuple[int, int]) -> None:
+    """At the bound, seeing so many passes or more has exactly the probability that the confidence leaves."""
+    passes, n = count
+    assert binomial_tail(passes, n, pass_rate_lower_bound(passes, n, 0.9)) == pytest.approx(0.1, rel=1e-9)
+
+
+@given(counts, st.floats(0.5, 0.999))
+def test_intervals_hold_the_share_and_mirror_it(count: tuple[int, int], confidence: float) -> None:
+    """The observed share lies inside, fails mirror passes, and the exact interval is within 0..1."""
+    successes, n = count
+    for interval in (clopper_pearson, wilson):
+        low, high = interval(successes, n, confidence)
+        assert 0.0 <= low <= high <= 1.0
+        assert n == 0 or low - 1e-12 <= successes / n <= high + 1e-12
+        assert interval(n - successes, n, confidence) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+def test_nothing_is_known_without_answers() -> None:
+    """No answers leave everything possible."""
+    assert clopper_pearson(0, 0) == wilson(0, 0) == Interval(0.0, 1.0)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.5, 0.999))
+def test_the_passes_needed_are_the_fewest(rate: float, confidence: float) -> None:
+    """The returned number of passes in a row shows the rate, one less does not."""
+    n = passes_needed(rate, confidence)
+    assert pass_rate_lower_bound(n, n, confidence) >= rate - 1e-9
+    assert n == 1 or pass_rate_lower_bound(n - 1, n - 1, confidence) < rate + 1e-9
+
+
+@pytest.mark.parametrize(("rate", "n"), [(0.5, 5), (0.8, 14), (0.9, 29), (0.95, 59)])
+def test_known_numbers_of_passes(rate: float, n: int) -> None:
+    """Sample sizes of zero-failure tests at 95 % confidence, as reliability handbooks list them."""
+    assert passes_needed(rate) == n
+
+
+@pytest.mark.parametrize("bad", [(-1, 5), (6, 5)])
+def test_impossible_counts_are_refused(bad: tuple[int, int]) -> None:
+    """More passes than answers is a fault of the caller and not a share."""
+    for function in (clopper_pearson, wilson, pass_rate_lower_bound):
+        with pytest.raises(BadInput, match="is not a count"):
+            function(*bad)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
+def test_impossible_confidences_are_refused(confidence: float) -> None:
+    """95 is not a confidence, 0.95 is."""
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        wilson(3, 5, confidence)
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        passes_needed(confidence)
+
+
+# ---------------------------------------------------------------------------------------------------------- preferences
+@pytest.mark.parametrize(
+    ("wins", "losses", "p_value"),
+    [
+        (52, 30, 0.01983),
+        (9, 1, 0.021484),
+        (12, 4, 0.076813),
+        (13, 3, 0.021271),
+        (14, 2, 0.004181),
+        (7, 3, 0.34375),
+        (5, 0, 0.0625),
+        (17, 7, 0.063915),  # 17 of 24 needs a one-sided question to be significant
+        (5, 5, 1.0),
+        (0, 0, 1.0),
+    ],
+)
+def test_the_sign_test_is_exact(wins: int, losses: int, p_value: float) -> None:
+    """Two-sided exact binomial probabilities at one half, either way round."""
+    assert sign_test(wins, losses) == pytest.approx(p_value, abs=1e-5)
+    assert sign_test(losses, wins) == sign_test(wins, losses)
+
+
+@pytest.mark.parametrize(
+    ("n", "fewest", "p_value"),
+    [
+        (5, 5, 0.03125),
+        (8, 7, 0.03516),
+        (10, 9, 0.01074),
+        (12, 10, 0.01929),
+        (16, 12, 0.03841),
+        (20, 15, 0.02069),
+        (24, 17, 0.03196),
+        (30, 20, 0.04937),
+    ],
+)
+def test_the_fewest_wins_that_show_something(n: int, fewest: int, p_value: float) -> None:
+    """Half the two-sided p-value is the one-sided one: the critical values of ABX tables."""
+    assert sign_test(fewest, n - fewest) / 2 == pytest.approx(p_value, abs=5e-6)
+    assert sign_test(fewest - 1, n - fewest + 1) / 2 > 0.05
+
+
+def test_a_summary_says_what_was_heard() -> None:
+    """The page shows counts, interval and p-value in one sentence; ties are told and not counted as either."""
+    summary = preference_summary(9, 1, 4)
+    assert summary.share == 0.9
+    assert summary.interval == clopper_pearson(9, 10)
+    assert summary.sentence == (
+        "A preferred 9 of 10 times (55% to 100% with 95% confidence), 4 ties: a preference (p = 0.021)."
+    )
+    assert "no preference shown (p = 0.344)" in preference_summary(7, 3, 0).sentence
+
+
+def test_a_summary_of_little() -> None:
+    """Only ties, or nothing at all, have no share."""
+    assert preference_summary(0, 0, 3).sentence == "3 ties and no preference."
+    assert preference_summary(0, 0, 0).sentence == "No answers yet."
+    assert preference_summary(0, 0, 3).share is None
+
+
+# ------------------------------------------------------------------------------------------------------------ agreement
+KRIPPENDORFF = (
+    "* * * * * 3 4 1 2 1 1 3 3 * 3",
+    "1 * 2 1 3 3 4 3 * * * * * * *",
+    "* * 2 1 3 4 4 * 2 1 1 3 3 * 4",
+)
+
+
+def test_krippendorffs_own_example() -> None:
+    """Three coders, 15 units, missing answers: nominal alpha is .691358 (Krippendorff 2011)."""
+    columns = zip(*(row.split() for row in KRIPPENDORFF), strict=True)
+    units = [[answer for answer in column if answer != "*"] for column in columns]
+    assert agreement(units) == pytest.approx(0.691358, abs=1e-6)
+
+
+def test_agreement_by_hand() -> None:
+    """Two reviewers, four clips, one disagreement: 2 of 8 answers fail, alpha = 1 - 7 * 2 / 24 by hand with counts 5
+    and 3.
+    """
+    units = [["pass", "pass"], ["pass", "pass"], ["fail", "fail"], ["pass", "fail"]]
+    assert agreement(units) == pytest.approx(1 - 7 * 2 / 30)
+
+
+@pytest.mark.parametrize("units", [[], [["pass"]], [["pass", "pass"], ["pass", "pass", "pass"]]])
+def test_agreement_that_cannot_be_said(units: list[list[str]]) -> None:
+    """Without two answers about one clip, or without any difference, there is no number."""
+    assert agreement(units) is None
+
+
+def test_full_agreement_is_one_and_systematic_disagreement_is_below_zero() -> None:
+    """The ends of the scale mean what they say."""
+    assert agreement([["pass", "pass"], ["fail", "fail"]]) == 1.0
+    opposed = agreement([["pass", "fail"]] * 10)
+    assert opposed is not None
+    assert opposed < 0.0
+
+
+@pytest.mark.parametrize(
+    "module", ["statistics", "preference_model", "gate", "retention", "listening", "store", "stimuli"]
+)
+def test_deciding_needs_no_torch(module: str) -> None:
+    """What decides can be imported at once: neither torch nor librosa nor scipy comes with it."""
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys, engine.{module}; print(sorted({{'torch', 'librosa', 'scipy'}} & set(sys.modules)))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "[]"
