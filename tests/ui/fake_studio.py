@@ -1,0 +1,675 @@
+"""A studio without an engine: the same methods and records, a run that is already trained, and real audio made on the fly.
+
+It lets the pages be tested without weights, in milliseconds, and it can be served by hand: `python -m tests.ui.fake_studio`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from engine import audio, listening, scripts
+from engine.jobs import Jobs, JobView, Report
+from engine.types import (
+    Adapter,
+    AuditFinding,
+    AuditReport,
+    Bundle,
+    Candidate,
+    Checkpoint,
+    Choice,
+    Clip,
+    Dataset,
+    Finding,
+    GenerationSettings,
+    Manifest,
+    NotFound,
+    Outcome,
+    Promotion,
+    Refused,
+    Response,
+    Retained,
+    Run,
+    RunConfig,
+    RunState,
+    Score,
+    Script,
+    Session,
+    Severity,
+    Slot,
+    Speech,
+    Stop,
+    Tier,
+    Trial,
+    TrialKind,
+    Utterance,
+    Verdict,
+    WordScore,
+)
+from engine.workspace import Workspace
+
+RATE_HZ = 24_000
+RUN_ID = "robin-001"
+VOICE = "aoede"
+SECONDS = {Tier.SHORT: 0.6, Tier.MEDIUM: 0.9, Tier.LONG: 1.2}
+MEASURES = ("words", "rate", "end", "silence", "clipping", "pitch", "similarity")
+UNITS = {"words": "%", "rate": "× base", "end": "", "silence": "s", "clipping": "%", "pitch": "Hz", "similarity": "%"}
+
+
+def sound(key: str, seconds: float, pitch_hz: float = 150.0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A buzz in syllables, different for every key: enough to see a spectrogram and to tell two clips apart."""
+    rng = np.random.default_rng(int(hashlib.sha256(key.encode()).hexdigest()[:8], 16))
+    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    syllables = np.clip(np.sin(2 * np.pi * (3.1 + rng.random()) * t + rng.random() * 6), 0, 1) ** 0.6
+    drift = pitch_hz * (1 + 0.06 * np.sin(2 * np.pi * 0.7 * t + rng.random()))
+    phase = 2 * np.pi * np.cumsum(drift) / RATE_HZ
+    voice = sum(np.sin(k * phase) / k ** (1.1 + 0.3 * np.sin(2 * np.pi * 1.7 * t + k)) for k in range(1, 18))
+    return (0.12 * syllables * voice + 0.002 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+@dataclass
+class FakeStudio:
+    """Everything in memory but audio and exports. `swapped` turns the sides of every preference trial round."""
+
+    workspace: Workspace
+    clock: Callable[[], float] = lambda: 1_790_000_000.0
+    swapped: bool = False
+    new_token: Callable[[], str] = lambda: uuid.uuid4().hex
+    _datasets: list[Dataset] = field(default_factory=list)
+    _runs: dict[str, Run] = field(default_factory=dict)
+    _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    _clips: dict[str, Clip] = field(default_factory=dict)
+    _sessions: dict[str, Session] = field(default_factory=dict)
+    _trials: dict[str, Trial] = field(default_factory=dict)
+    _responses: dict[str, Response] = field(default_factory=dict)
+    _verdicts: dict[Candidate, Verdict] = field(default_factory=dict)
+    _promotions: dict[str, Promotion] = field(default_factory=dict)
+    _trash: dict[str, Any] = field(default_factory=dict)
+    _pinned: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.workspace.create()
+        self._jobs = Jobs(self.clock)
+
+    # ---------------------------------------------------------------------------------------------------------- data
+    def backends(self) -> list[str]:
+        return ["finch"]
+
+    def base_voices(self, backend: str = "finch") -> tuple[str, ...]:
+        return (VOICE, "bora", "calla")
+
+    def scripts(self) -> tuple[str, ...]:
+        return scripts.names()
+
+    def script(self, name: str = "english") -> Script:
+        return scripts.load(name)
+
+    def audit(self, path: Path, *, backend: str = "finch") -> AuditReport:
+        if not path.exists():
+            raise NotFound(f"There is no manifest at {path}; give the path of a JSONL file.")
+        rows = tuple(
+            Utterance(id=f"r{i:03d}", audio_path=path, text="A line.", duration_sec=4.0, sample_rate=22050, channels=1)
+            for i in range(1, 91)
+        )
+        found = tuple(
+            AuditFinding(check=c, severity=s, row=r, utterance_id=f"r{r:03d}", explanation=e, repair=m)
+            for c, s, r, e, m in (
+                (
+                    "unreadable",
+                    Severity.ERROR,
+                    7,
+                    "clips/r007.wav is missing.",
+                    "Put the file back, or take the row out.",
+                ),
+                ("empty-text", Severity.ERROR, 19, "The text is empty.", "Write what is said, or take the row out."),
+                (
+                    "tag",
+                    Severity.WARNING,
+                    23,
+                    "The text holds the tag [laughs].",
+                    "Spell out what is heard, or cut it.",
+                ),
+                (
+                    "too-long-for-text",
+                    Severity.WARNING,
+                    41,
+                    "11.0 s for 14 characters.",
+                    "Trim the silence, or mend the text.",
+                ),
+            )
+        )
+        return AuditReport(manifest=Manifest(path=path, sha256="0" * 64, utterances=rows), findings=found)
+
+    def prepare(self, path: Path, *, backend: str = "finch", name: str = "") -> Dataset:
+        made = Dataset(
+            id=name or "robin", path=self.workspace.datasets / (name or "robin"), manifest_sha256="0" * 64, backend=backend,
+            sample_rate=RATE_HZ, train_count=79, validation_count=9, train_sec=316.0, excluded_count=2, source=path,
+            created_at=self.clock(),
+        )  # fmt: skip
+        self._datasets.append(made)
+        return made
+
+    def datasets(self) -> list[Dataset]:
+        return self._datasets[::-1]
+
+    def make_demo_data(self, minutes: float = 5.0) -> Path:
+        path = self.workspace.root / "demo" / "manifest.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n", encoding="utf-8")
+        return path
+
+    # ---------------------------------------------------------------------------------------------------------- runs
+    def default_config(self, backend: str = "finch") -> RunConfig:
+        return RunConfig()
+
+    def start_run(self, config: RunConfig) -> Run:
+        """The run is done at once: six checkpoints with a loss that falls."""
+        if not config.dataset:
+            raise Refused("Choose a dataset first; the Data page prepares one.")
+        run = Run(
+            id=RUN_ID, path=self.workspace.runs / RUN_ID, config=config, state=RunState.COMPLETED, created_at=self.clock(),
+            format_version=1, step=240, total_steps=240, epoch=6, train_loss=1.204, val_loss=1.411,
+        )  # fmt: skip
+        self._runs[run.id] = run
+        for epoch in range(1, 7):
+            self._add_checkpoint(run, epoch)
+        return run
+
+    def _add_checkpoint(self, run: Run, epoch: int) -> None:
+        step = epoch * 40
+        found = Checkpoint(
+            id=f"{run.id}@{step:06d}", run_id=run.id, step=step, epoch=epoch, path=run.path / "checkpoints" / f"step_{step:06d}",
+            adapter=Adapter(
+                sha256=f"{epoch:064d}", path=run.path, backend="finch", base_sha256="b" * 64, voice=VOICE,
+                parts=("lm", "decoder"), rank=8, alpha=16.0,
+            ),
+            train_loss=2.2 / math.sqrt(epoch), val_loss=2.2 / math.sqrt(epoch) + 0.02 * (epoch - 3) ** 2, bytes=1_240_000,
+            created_at=self.clock() + 60 * epoch,
+        )  # fmt: skip
+        self._checkpoints[found.id] = found
+
+    def runs(self) -> list[Run]:
+        return list(self._runs.values())[::-1]
+
+    def run(self, run_id: str) -> Run:
+        if run_id not in self._runs:
+            raise NotFound(f"There is no run {run_id!r}.")
+        return self._runs[run_id]
+
+    def series(self, run_id: str) -> Any:
+        steps = list(range(1, 241))
+        return SimpleNamespace(
+            steps=steps, train_loss=[2.4 * s**-0.13 + 0.05 * math.sin(s) for s in steps], learning_rate=[1e-3] * 240,
+            val_steps=[0, *range(40, 241, 40)], val_loss=[2.5, 2.0, 1.75, 1.62, 1.60, 1.63, 1.70],
+        )  # fmt: skip
+
+    def events(self, run_id: str, after_seq: int = -1) -> list[Any]:
+        return []
+
+    def log_tail(self, run_id: str) -> str:
+        return "loaded finch\nepoch 1 done"
+
+    def stop_run(self, run_id: str, *, force: bool = False) -> None:
+        self._runs[run_id] = replace(self.run(run_id), state=RunState.STOPPED)
+
+    def resume_run(self, run_id: str) -> Run:
+        self._runs[run_id] = replace(self.run(run_id), state=RunState.RUNNING)
+        return self._runs[run_id]
+
+    def checkpoints(self, run_id: str | None = None) -> list[Checkpoint]:
+        return [c for c in self._checkpoints.values() if run_id in (None, c.run_id)]
+
+    def checkpoint(self, checkpoint_id: str) -> Checkpoint:
+        if checkpoint_id not in self._checkpoints:
+            raise NotFound(f"There is no checkpoint {checkpoint_id!r}; it may be in the trash (Gate page, undo).")
+        return self._checkpoints[checkpoint_id]
+
+    # --------------------------------------------------------------------------------------------------------- sweep
+    def candidates(
+        self, checkpoint_ids: Iterable[str], scales: Iterable[float], *, with_base: bool = True
+    ) -> list[Candidate]:
+        found = [Candidate(backend="finch", voice=VOICE)] if with_base else []
+        steered = sorted({s for s in scales if s})
+        return found + [
+            Candidate(backend="finch", voice=VOICE, checkpoint_id=c, lora_scale=s)
+            for c in checkpoint_ids
+            for s in steered
+        ]
+
+    def label(self, candidate: Candidate) -> str:
+        if candidate.checkpoint_id is None:
+            return f"base ({candidate.voice})"
+        return f"epoch {int(candidate.checkpoint_id[-6:]) // 40} at {candidate.lora_scale:g}"
+
+    def plan_sweep(self, request: Any) -> Any:
+        jobs = tuple((c, line, s) for c in request.candidates for line in request.lines for s in request.seeds)
+        cached = frozenset(self._key(*j) for j in jobs) & self._clips.keys()
+        left = len(jobs) - len(cached)
+        return SimpleNamespace(
+            request=request,
+            jobs=jobs,
+            cached=cached,
+            estimate_sec=0.4 * left,
+            estimate_bytes=90_000 * left,
+            audio_sec=9.0 * left,
+        )
+
+    def _key(self, candidate: Candidate, line: Any, seed: int) -> str:
+        return hashlib.sha256(f"{candidate.id} {line.id} {seed}".encode()).hexdigest()[:16]
+
+    def start_sweep(self, request: Any) -> str:
+        plan = self.plan_sweep(request)
+        return self._jobs.start("sweep", lambda report: self._render(plan.jobs, report))
+
+    def _render(self, jobs: Sequence[tuple[Candidate, Any, int]], report: Report) -> None:
+        for done, (candidate, line, seed) in enumerate(jobs, start=1):
+            if report.cancelled():
+                return
+            self._make_clip(candidate, line, seed)
+            report(done, len(jobs), "rendering")
+
+    def _make_clip(self, candidate: Candidate, line: Any, seed: int) -> Clip:
+        key = self._key(candidate, line, seed)
+        path = self.workspace.clips / f"{key}.flac"
+        seconds = SECONDS[line.tier] * (1 - 0.02 * candidate.lora_scale)
+        if not path.exists():
+            audio.write(path, sound(key, seconds, 120 + 70 * candidate.lora_scale), RATE_HZ)
+        self._clips[key] = Clip(
+            id=key, candidate=candidate, adapter_sha256=None, script_sha256="s" * 64, line_id=line.id, tier=line.tier,
+            text=line.text, seed=seed, path=path, sample_rate=RATE_HZ, duration_sec=seconds, stop=Stop.EOS, chunks=1,
+            settings=GenerationSettings(), harness_version="1", render_sec=0.1,
+        )  # fmt: skip
+        return self._clips[key]
+
+    def job(self, job_id: str) -> JobView:
+        return self._jobs.view(job_id)
+
+    def jobs(self) -> list[JobView]:
+        return self._jobs.views()
+
+    def cancel(self, job_id: str) -> None:
+        self._jobs.cancel(job_id)
+
+    def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
+        wanted = None if candidates is None else set(candidates)
+        return [c for c in self._clips.values() if wanted is None or c.candidate in wanted]
+
+    def clip(self, clip_id: str) -> Clip:
+        if clip_id not in self._clips:
+            raise NotFound(f"There is no clip {clip_id!r}.")
+        return self._clips[clip_id]
+
+    def _value(self, clip: Clip, measure: str) -> float:
+        epoch = 0 if clip.candidate.is_base else int(clip.candidate.checkpoint_id[-6:]) // 40  # type: ignore[index]
+        scale, long = clip.candidate.lora_scale, {Tier.SHORT: 0, Tier.MEDIUM: 1, Tier.LONG: 2}[clip.tier]
+        words = 3 + long + 12 * scale**2 * (0.6 + abs(epoch - 4) / 3) - 3 * scale * (scale < 0.6)
+        return {
+            "words": words, "rate": 1 + 0.02 * scale * epoch, "end": 0.0, "silence": 0.2, "clipping": 0.0,
+            "pitch": 120 + 70 * scale, "similarity": 100 * scale,
+        }[measure]  # fmt: skip
+
+    def measures(self) -> tuple[str, ...]:
+        return MEASURES
+
+    def scores(self, clip_ids: Sequence[str]) -> dict[str, list[Score]]:
+        return {
+            i: [
+                Score(
+                    clip_id=i,
+                    screener=m,
+                    version=1,
+                    value=self._value(self.clip(i), m),
+                    unit=UNITS[m],
+                    passed=(self._value(self.clip(i), m) < 12) if m == "words" else None,
+                    explanation=f"{m} as measured",
+                )  # fmt: skip
+                for m in MEASURES
+            ]
+            for i in clip_ids
+        }
+
+    def words(self, clip_id: str) -> tuple[WordScore, ...]:
+        clip = self.clip(clip_id)
+        texts = clip.text.split()
+        step = clip.duration_sec / len(texts)
+        state = lambda i: "dropped" if i == 5 and self._value(clip, "words") > 8 else "merged" if i == 8 else "ok"  # noqa: E731
+        return tuple(
+            WordScore(text=t, state=state(i), start_sec=i * step, end_sec=(i + 1) * step, log_posterior=-0.1)
+            for i, t in enumerate(texts)
+        )
+
+    def grid(self, run_id: str, measure: str, *, tier: Tier | None = None) -> Any:
+        by_candidate: dict[Candidate, list[Clip]] = {}
+        for clip in self.clips():
+            if tier is None or clip.tier is tier:
+                by_candidate.setdefault(clip.candidate, []).append(clip)
+        cells = {}
+        for candidate, own in by_candidate.items():
+            values = [self._value(c, measure) for c in own]
+            cells[candidate.checkpoint_id, candidate.lora_scale] = SimpleNamespace(
+                candidate=candidate, value=sum(values) / len(values), low=min(values), high=max(values),
+                flagged=sum(measure == "words" and v >= 12 for v in values), clip_ids=tuple(c.id for c in own),
+            )  # fmt: skip
+        return SimpleNamespace(
+            measure=measure, unit=UNITS[measure], checkpoints=tuple(self.checkpoints(run_id)),
+            scales=tuple(sorted({s for _, s in cells})), cells=cells,
+        )  # fmt: skip
+
+    def speak(
+        self, text: str, *, candidate: Candidate, seed: int = 42, settings: GenerationSettings | None = None
+    ) -> Speech:
+        return Speech(samples=sound(text, 1.0), sample_rate=RATE_HZ, tokens=25, stop=Stop.EOS, render_sec=0.1)
+
+    # -------------------------------------------------------------------------------------------------------- listen
+    def open_gate_session(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        reviewer: str,
+        tiers: Iterable[Tier] = tuple(Tier),
+        simulated: bool = False,
+    ) -> Session:
+        wanted = set(tiers)
+        clips = [c for c in self.clips(candidates) if c.tier in wanted]
+        return self._open(TrialKind.GATE, reviewer, [[c] for c in clips], simulated)
+
+    def open_preference_session(self, pairs: Sequence[tuple[Candidate, Candidate]], *, reviewer: str) -> Session:
+        found = []
+        for a, b in pairs:
+            other = {c.line_id: c for c in self.clips([b])}
+            found += [[c, other[c.line_id]] for c in self.clips([a]) if c.line_id in other]
+        return self._open(TrialKind.PREFERENCE, reviewer, [p[::-1] if self.swapped else p for p in found], False)
+
+    def _open(self, kind: TrialKind, reviewer: str, sides: Sequence[Sequence[Clip]], simulated: bool) -> Session:
+        session = Session(
+            id=self.new_token()[:12],
+            kind=kind,
+            reviewer=reviewer,
+            seed=1,
+            gate="launch",
+            created_at=self.clock(),
+            simulated=simulated,
+        )
+        self._sessions[session.id] = session
+        for position, clips in enumerate(sides):
+            slots = tuple(
+                Slot(label=n, token=self.new_token(), clip_id=c.id) for n, c in zip("AB", clips, strict=False)
+            )
+            trial = Trial(
+                id=self.new_token(), session_id=session.id, position=position, kind=kind, line_id=clips[0].line_id,
+                text=clips[0].text, tier=clips[0].tier, slots=slots,
+            )  # fmt: skip
+            self._trials[trial.id] = trial
+        return session
+
+    def sessions(self) -> list[Session]:
+        return list(self._sessions.values())[::-1]
+
+    def _own(self, session_id: str) -> list[Trial]:
+        if session_id not in self._sessions:
+            raise NotFound("There is no such sitting; open Listen again.")
+        return [t for t in self._trials.values() if t.session_id == session_id]
+
+    def session_progress(self, session_id: str) -> tuple[int, int]:
+        own = self._own(session_id)
+        return sum(t.id in self._responses for t in own), len(own)
+
+    def next_trial(self, session_id: str) -> listening.TrialView | None:
+        own = self._own(session_id)
+        trial = next((t for t in own if t.id not in self._responses), None)
+        if trial is None:
+            return None
+        return listening.view(trial, total=len(own))
+
+    def stimulus(self, token: str) -> bytes:
+        import io
+
+        import soundfile
+
+        trial, slot = next(((t, s) for t in self._trials.values() for s in t.slots if s.token == token), (None, None))
+        if trial is None or slot is None:
+            raise NotFound("no such token")
+        sides = {s.token: audio.read(self.clip(s.clip_id).path)[0] for s in trial.slots}
+        longest = max(len(s) for s in sides.values())
+        out = io.BytesIO()
+        own = sides[slot.token]
+        soundfile.write(out, np.pad(own, (0, longest - len(own))), RATE_HZ, format="WAV", subtype="PCM_16")
+        return out.getvalue()
+
+    def answer(
+        self,
+        trial_id: str,
+        choice: Choice,
+        *,
+        reasons: Sequence[str] = (),
+        note: str = "",
+        plays: Mapping[str, int] | None = None,
+    ) -> None:
+        if trial_id not in self._trials:
+            raise NotFound("There is no such trial; reload the page.")
+        before = self._responses.get(trial_id)
+        if before and before.choice is not choice:
+            raise Refused("This trial was answered already; an answer is never changed.")
+        self._responses[trial_id] = Response(
+            trial_id=trial_id, session_id=self._trials[trial_id].session_id, choice=choice, reasons=tuple(reasons), note=note,
+            plays=dict(plays or {}), answered_at=self.clock(),
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------------------------------------------------- gate
+    def _answers(self, candidate: Candidate) -> list[tuple[Tier, Response]]:
+        return [
+            (self._trials[i].tier, r)
+            for i, r in self._responses.items()
+            if self._trials[i].kind is TrialKind.GATE
+            and self.clip(self._trials[i].slots[0].clip_id).candidate == candidate
+        ]
+
+    def judge(self, *, by: str) -> list[Verdict]:
+        changed = []
+        for candidate in {c.candidate for c in self.clips()}:
+            answers = self._answers(candidate)
+            if not answers:
+                continue
+            findings = tuple(self._finding(tier, [r for t, r in answers if t is tier]) for tier in Tier)
+            outcomes = {f.outcome for f in findings}
+            outcome = next((o for o in (Outcome.FAIL, Outcome.UNDECIDED) if o in outcomes), Outcome.PASS)
+            verdict = Verdict(
+                id=uuid.uuid4().hex[:12], candidate=candidate, gate="launch", gate_version=1, outcome=outcome, findings=findings,
+                decided_by=by, decided_at=self.clock(),
+            )  # fmt: skip
+            before = self._verdicts.get(candidate)
+            if before is None or (before.outcome, before.findings) != (outcome, findings):
+                self._verdicts[candidate] = verdict
+                changed.append(verdict)
+        return changed
+
+    def _finding(self, tier: Tier, responses: Sequence[Response]) -> Finding:
+        passes = sum(r.choice is Choice.PASS for r in responses)
+        fails = len(responses) - passes
+        outcome = Outcome.FAIL if fails else Outcome.PASS if passes else Outcome.UNDECIDED
+        return Finding(
+            tier=tier, outcome=outcome, passes=passes, fails=fails, explanation=f"{passes} of {len(responses)} passed."
+        )
+
+    def verdicts(self) -> list[Verdict]:
+        return list(self._verdicts.values())
+
+    def matrix(self) -> list[Any]:
+        open_trials = [t for t in self._trials.values() if t.id not in self._responses]
+        kept = {r.checkpoint_id: r for r in self.retention()}
+        rows = []
+        for candidate in {c.candidate for c in self.clips()}:
+            verdict, answers = self._verdicts.get(candidate), self._answers(candidate)
+            tiers = {
+                tier: SimpleNamespace(
+                    outcome=next((f.outcome for f in verdict.findings if f.tier is tier), None) if verdict else None,
+                    passes=sum(t is tier and r.choice is Choice.PASS for t, r in answers),
+                    fails=sum(t is tier and r.choice is Choice.FAIL for t, r in answers),
+                    waiting=sum(
+                        t.tier is tier and self.clip(t.slots[0].clip_id).candidate == candidate for t in open_trials
+                    ),
+                )
+                for tier in Tier
+            }
+            keeps = (
+                "control"
+                if candidate.is_base
+                else "; ".join(kept[candidate.checkpoint_id].reasons)
+                if candidate.checkpoint_id in kept
+                else "in the trash"
+            )
+            passed = sum(r.choice is Choice.PASS for _, r in answers)
+            rows.append(
+                SimpleNamespace(
+                    candidate=candidate,
+                    label=self.label(candidate),
+                    tiers=tiers,
+                    outcome=verdict.outcome if verdict else None,
+                    evidence=f"{passed} of {len(answers)} passes" if answers else "",
+                    keeps=keeps,
+                    simulated=False,
+                )  # fmt: skip
+            )
+        return sorted(rows, key=lambda r: (r.candidate.checkpoint_id or "", r.candidate.lora_scale))
+
+    def retention(self) -> list[Retained]:
+        return [self._retained(c) for c in self.checkpoints()]
+
+    def _retained(self, checkpoint: Checkpoint) -> Retained:
+        reasons = [
+            f"promoted as {p.alias}" for p in self._promotions.values() if p.candidate.checkpoint_id == checkpoint.id
+        ]
+        swept = {c.candidate for c in self.clips() if c.candidate.checkpoint_id == checkpoint.id}
+        reasons += ["pinned"] if checkpoint.id in self._pinned else []
+        reasons += [
+            f"passed at {v.candidate.lora_scale:g}"
+            for v in self._verdicts.values()
+            if v.candidate in swept and v.outcome is Outcome.PASS
+        ]
+        open_trials = [t for t in self._trials.values() if t.id not in self._responses]
+        if any(self.clip(s.clip_id).candidate in swept for t in open_trials for s in t.slots):
+            reasons.append("in an open trial")
+        unjudged = [c for c in swept if c not in self._verdicts or self._verdicts[c].outcome is Outcome.UNDECIDED]
+        if not swept or unjudged:
+            reasons.append("not judged yet" if not swept else f"{len(unjudged)} candidates wait for a verdict")
+        keep = bool(reasons)
+        return Retained(
+            checkpoint_id=checkpoint.id,
+            keep=keep,
+            reasons=tuple(reasons or ["every candidate of it failed"]),
+            bytes=checkpoint.bytes,
+        )
+
+    def trash(self, checkpoint_ids: Sequence[str], *, by: str) -> list[Any]:
+        if not by.strip():
+            raise Refused("Moving checkpoints to the trash needs the name of the person who confirms it.")
+        stones = []
+        for checkpoint_id in checkpoint_ids:
+            answer = next(r for r in self.retention() if r.checkpoint_id == checkpoint_id)
+            if answer.keep:
+                raise Refused(f"{checkpoint_id} stays: {'; '.join(answer.reasons)}.")
+            found = self._checkpoints.pop(checkpoint_id)
+            stone = SimpleNamespace(
+                id=uuid.uuid4().hex[:8], checkpoint_id=checkpoint_id, by=by, reason="; ".join(answer.reasons), bytes=found.bytes,
+                at=self.clock(), verdict_ids=(), original=found,
+            )  # fmt: skip
+            self._trash[stone.id] = stone
+            stones.append(stone)
+        return stones
+
+    def trashed(self) -> list[Any]:
+        return list(self._trash.values())[::-1]
+
+    def undo(self, tombstone_id: str, *, by: str) -> str:
+        stone = self._trash.pop(tombstone_id)
+        self._checkpoints[stone.checkpoint_id] = stone.original
+        self._checkpoints = dict(sorted(self._checkpoints.items()))
+        return str(stone.checkpoint_id)
+
+    def purge(self, tombstone_id: str, *, by: str) -> None:
+        raise Refused("This checkpoint is in the trash since less than 14 days; it can be deleted after that.")
+
+    def pin(self, checkpoint_id: str, *, by: str) -> None:
+        self._pinned.add(checkpoint_id)
+
+    def unpin(self, checkpoint_id: str, *, by: str) -> None:
+        self._pinned.discard(checkpoint_id)
+
+    # -------------------------------------------------------------------------------------------------------- voices
+    def promote(
+        self, candidate: Candidate, *, alias: str, by: str, reason: str = "", settings: Any = None
+    ) -> Promotion:
+        verdict = self._verdicts.get(candidate)
+        if verdict is None or verdict.outcome is not Outcome.PASS:
+            raise Refused(
+                f"{self.label(candidate)} has no passing verdict; only what passed every tier can be promoted."
+            )
+        made = Promotion(
+            id=uuid.uuid4().hex[:8], alias=alias, candidate=candidate, adapter_sha256="a" * 64, base_sha256="b" * 64,
+            settings=GenerationSettings(), harness_version="1", gate="launch", gate_version=1, verdict_id=verdict.id,
+            promoted_by=by, promoted_at=self.clock(), reason=reason,
+        )  # fmt: skip
+        self._promotions[alias] = made
+        return made
+
+    def promotions(self) -> list[Promotion]:
+        return list(self._promotions.values())
+
+    def export(self, alias: str) -> Bundle:
+        folder = self.workspace.exports / alias.replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "README.md").write_text("A voice.\n", encoding="utf-8")
+        return self.verify(folder)
+
+    def export_zip(self, alias: str) -> Path:
+        folder = self.export(alias).path
+        return Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
+
+    def verify(self, path: Path) -> Bundle:
+        if not path.is_dir():
+            raise NotFound(f"There is no export at {path}.")
+        files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(path.iterdir())}
+        return Bundle(path=path, sha256="c" * 64, files=files, verified=True)
+
+
+def with_everything(folder: Path) -> FakeStudio:
+    """A studio with a run, a sweep, answers, verdicts, one promoted voice and one checkpoint that may go."""
+    studio = FakeStudio(Workspace(folder))
+    dataset = studio.prepare(studio.make_demo_data(), name="robin")
+    studio.start_run(replace(studio.default_config(), name="robin", dataset=dataset.id))
+    found = studio.candidates([c.id for c in studio.checkpoints()], (0.2, 0.3, 0.5, 1.0))
+    for candidate in found:
+        for line in studio.script("english-brief").lines:
+            studio._make_clip(candidate, line, 42)
+    judged = [c for c in found if c.is_base or c.lora_scale in (0.3, 1.0) or c.checkpoint_id == f"{RUN_ID}@000040"]
+    session = studio.open_gate_session(judged, reviewer="Ana")
+    while (view := studio.next_trial(session.id)) is not None:
+        clip = studio.clip(studio._trials[view.trial_id].slots[0].clip_id)
+        bad = studio._value(clip, "words") > 9 or clip.candidate.checkpoint_id == f"{RUN_ID}@000040"
+        studio.answer(view.trial_id, Choice.FAIL if bad else Choice.PASS, reasons=["dropped word"] if bad else [])
+    studio.judge(by="Ana")
+    studio.open_gate_session([c for c in found if c.lora_scale == 0.5][1:3], reviewer="Ben")
+    studio.open_preference_session([(found[6], found[7])], reviewer="Cleo")
+    best = next(v.candidate for v in studio.verdicts() if v.outcome is Outcome.PASS and not v.candidate.is_base)
+    studio.promote(best, alias="production/robin", by="Ana", reason="Clear best on the long tier.")
+    return studio
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+
+    from ui import access, server
+
+    home = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp())
+    made = with_everything(home) if "empty" not in sys.argv else FakeStudio(Workspace(home))
+    server.serve(made, access.rules("127.0.0.1"), port=int(sys.argv[1]), open_browser=False)  # type: ignore[arg-type]
