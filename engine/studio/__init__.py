@@ -12,9 +12,10 @@ from collections.abc import Callable
 from engine.studio.deciding import MatrixRow, PreferenceRow, TierState
 from engine.studio.releasing import Releasing
 from engine.studio.rendering import Grid, GridCell
+from engine.sweep import Request
 from engine.workspace import Workspace
 
-__all__ = ["Grid", "GridCell", "MatrixRow", "PreferenceRow", "Studio", "TierState"]
+__all__ = ["Grid", "GridCell", "MatrixRow", "PreferenceRow", "Request", "Studio", "TierState"]
 
 
 class Studio(Releasing):
