@@ -30,6 +30,8 @@ FORMAT_VERSION = 1
 # From its start a trainer needs well under a second until it holds its lock (it takes it before it imports torch).
 # One that is still silent after this long never came up.
 START_GRACE_SEC = 20.0
+# A trainer tells its end and then lets go of the lock; a new one waits for that.
+RELEASE_SEC = 3.0
 DIED = (
     "The trainer is gone without a word: killed, out of memory, or the machine went down; see train.log, then resume."
 )

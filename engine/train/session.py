@@ -118,7 +118,7 @@ def _examples(
     train = [example for row, example in zip(rows, examples, strict=True) if row.split != splitting.VALIDATION]
     validation = [example for row, example in zip(rows, examples, strict=True) if row.split == splitting.VALIDATION]
     if not train:
-        raise BadInput("All rows of the dataset are for validation; mark some for training and prepare it again.")
+        raise BadInput("No row of the dataset is for training; mark some and prepare it again.")
     return train, validation
 
 
