@@ -195,6 +195,12 @@ def test_what_only_the_type_checker_imports_is_no_dependency() -> None:
     assert [violation for rule in RULES[:5] for violation in rule(sources)] == []
 
 
+def test_what_a_lambda_would_do_is_no_work() -> None:
+    """A table of functions is a constant: nothing runs until somebody calls one."""
+    sources = Sources({"engine/runs.py": "STAGES = {'a': lambda path: path.read_text()}\n"})
+    assert list(architecture.nothing_happens_on_import(sources)) == []
+
+
 @pytest.mark.parametrize("module", ["engine", "engine.studio", "engine.runs", "app"])
 def test_importing_loads_no_heavy_library(module: str, repository: Path) -> None:
     """The first page answers within seconds and a listing costs no model library: they load when first needed."""
