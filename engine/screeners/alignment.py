@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 BLANK = 0
 FLOOR = -6.0  # a phoneme that is not there costs this once, in nats
 FILLER_PRICE = 3.0  # a frame of speech between words, beyond its own log posterior
-SKIP_PRICE = 4.0  # of leaving a word out ...
+SKIP_PRICE = 2.5  # of leaving a word out ...
 SKIP_PRICE_A_PHONEME = 3.0  # ... and for each phoneme of it: together less than forcing two or more where none are
 PRESENT = math.log(0.1)  # a phoneme whose best frame is below this was not heard
-SWALLOWED = 0.45  # of the time that a word of its length takes in this clip: it was run together with its neighbour
-INVENTED_PHONEMES = 3  # heard between words from which on they count as inserted speech
+SWALLOWED = 0.55  # of the time that a word of its length takes in this clip: it was run together with its neighbour
+INVENTED_PHONEMES = 2  # heard between words from which on they count as inserted speech
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class AlignedWord:
     end: int
     log_posterior: float  # mean over phonemes of each one's best frame
     heard: tuple[int, ...] = ()
+    spikes: tuple[int, ...] = ()  # the frames at which its phonemes were heard best, of those that were heard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,34 +156,39 @@ def _present(
 ) -> AlignedWord:
     frames = np.flatnonzero(lattice.word[path] == index)
     best = np.full(phonemes, -np.inf)
+    spikes = np.full(phonemes, -1)
     for frame in frames:
-        state = path[frame]
-        if (place := int(lattice.place[state])) >= 0:
-            best[place] = max(best[place], float(log_posteriors[frame, lattice.symbol[state]]))
-    missing = int((best < PRESENT).sum())
+        place = int(lattice.place[path[frame]])
+        heard = float(log_posteriors[frame, lattice.symbol[path[frame]]])
+        if place >= 0 and heard > best[place]:
+            best[place], spikes[place] = heard, frame
+    present = best >= PRESENT
     return AlignedWord(
         word=index,
-        state="ok" if 2 * missing < phonemes else "wrong",
+        state="ok" if 2 * int(present.sum()) > phonemes else "wrong",
         start=int(frames[0]),
         end=int(frames[-1]) + 1,
         log_posterior=float(np.maximum(best, -30.0).mean()),
+        spikes=tuple(int(spike) for spike in spikes[present]),
     )
 
 
 def _swallowed(found: list[AlignedWord], words: Sequence[Sequence[int]]) -> list[AlignedWord]:
-    """Of the words that are not clearly there, those without room for their phonemes were run together with a
-    neighbour.
+    """Of the words that are not clearly there, those without room between their neighbours were run together with one.
+
+    Room is counted from the last phoneme heard before to the first one heard after: where blanks belong is arbitrary.
     """
-    paces = [(w.end - w.start) / len(words[w.word]) for w in found if w.state == "ok" and len(words[w.word]) > 1]
-    if not paces:
+    whole = [word for word in found if word.state == "ok" and len(word.spikes) > 1]
+    if not whole:
         return found
-    pace = float(np.median(paces))
-    return [
-        _as(word, "merged")
-        if word.state == "wrong" and _room(word) < SWALLOWED * pace * len(words[word.word])
-        else word
-        for word in found
-    ]
+    pace = float(np.median([(word.spikes[-1] - word.spikes[0]) / (len(word.spikes) - 1) for word in whole]))
+    result = list(found)
+    for before, word, after in zip(found, found[1:], found[2:], strict=False):
+        if word.state == "wrong" and before.state == after.state == "ok":
+            room = after.spikes[0] - before.spikes[-1]
+            if room < SWALLOWED * pace * (len(words[word.word]) + 1):
+                result[word.word] = replace(word, state="merged")
+    return result
 
 
 def _filler_runs(path: NDArray[np.int64], lattice: _Lattice) -> list[tuple[int, int, int]]:
@@ -238,11 +244,3 @@ def _spikes(log_posteriors: NDArray[np.float32]) -> tuple[int, ...]:
     top = log_posteriors.argmax(axis=1)
     changed = np.concatenate([[True], top[1:] != top[:-1]])
     return tuple(int(symbol) for symbol in top[changed & (top != BLANK)])
-
-
-def _room(word: AlignedWord) -> int:
-    return word.end - word.start
-
-
-def _as(word: AlignedWord, state: str) -> AlignedWord:
-    return AlignedWord(word=word.word, state=state, start=word.start, end=word.end, log_posterior=word.log_posterior)
