@@ -113,7 +113,7 @@ def _examples(
         control.wait_for_room()
         journal.say("note", text=f"Reading clip {begin + 1} of {len(rows)}")
         model.features(rows[begin : begin + CLIPS_A_LOOK], voice, cache)
-    # Once more over all of them, from the cache: a backend may need a speaker's clips together (for their mean pitch, say).
+    # Once more over all, from the cache: a backend may need a speaker's clips together (for their mean pitch, say).
     examples = model.features(rows, voice, cache)
     train = [example for row, example in zip(rows, examples, strict=True) if row.split != splitting.VALIDATION]
     validation = [example for row, example in zip(rows, examples, strict=True) if row.split == splitting.VALIDATION]
