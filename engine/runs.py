@@ -217,9 +217,12 @@ def _state(folder: RunFolder, progress: Progress, now: float) -> RunState:
         return RunState.STARTING if held or now - launched["at"] < START_GRACE_SEC else RunState.LOST
     if progress.has_ended:
         return RunState(progress.phase)
+    stop_wanted = folder.stop_flag.exists()
+    if not held and progress.last_seq < 0:
+        return RunState.STOPPED if stop_wanted else RunState.QUEUED
     if not held:
-        return RunState.QUEUED if progress.last_seq < 0 else RunState.LOST
-    if folder.stop_flag.exists():
+        return RunState.LOST
+    if stop_wanted:
         return RunState.STOPPING
     return RunState(progress.phase or "starting")
 
@@ -268,9 +271,12 @@ def _released(lock: Path) -> bool:
 
 
 def stop(run_dir: Path, *, force: bool = False) -> None:
-    """Ask the trainer to save and end at its next step; `force` kills it at once. Raises Refused when none is alive."""
+    """Ask the trainer to save and end at its next step; `force` kills it at once. Raises Refused when the run is over.
+
+    A run that waits for its start is stopped by this too.
+    """
     run = get(run_dir)
-    if run.state.is_over or run.state is RunState.QUEUED:
+    if run.state.is_over:
         raise Refused(f"{run.id} is {run.state}; there is nothing to stop.")
     folder = RunFolder(run_dir)
     disk.replace_text(folder.stop_flag, "stop\n")

@@ -127,12 +127,13 @@ def test_a_stale_lock_file_means_nothing(tmp_path: Path) -> None:
     assert runs.get(run.path).state is RunState.LOST
 
 
-def test_a_stop_needs_a_living_trainer(tmp_path: Path) -> None:
-    """Stopping what does not run is answered, and leaves no flag that would stop the next life."""
+def test_a_stop_needs_a_run_that_is_not_over(tmp_path: Path) -> None:
+    """A waiting run is stopped before it began; stopping what is over is answered."""
     run = create(tmp_path)
-    with pytest.raises(Refused, match="nothing to stop"):
+    runs.stop(run.path)
+    assert runs.get(run.path).state is RunState.STOPPED
+    with pytest.raises(Refused, match="is stopped; there is nothing to stop"):
         runs.stop(run.path)
-    assert not RunFolder(run.path).stop_flag.exists()
 
 
 def test_a_removed_snapshot_changes_nothing(tmp_path: Path) -> None:
