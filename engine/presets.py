@@ -29,13 +29,11 @@ PRESETS: tuple[Preset, ...] = (
         name=DEFAULT,
         purpose="Tune a voice on about 5 minutes of speech.",
         reason=(
-            "Rank 8, alpha 16, dropout 0.05, 1500 tokens a batch and 1e-3 for the language model (the decoder's "
-            "rate is its part's "
-            "factor of it) are the settings that the built-in voice was measured with: about ten steps and three "
-            "seconds an epoch "
-            "on two cores, a voice that follows lora_scale monotonely. Validation loss was lowest at epochs 9 to "
-            "16 and the best "
-            "epoch by ear came earlier, so 12 epochs show the rise, the peak and the beginning of the fall."
+            "Rank 8, alpha 16, dropout 0.05, 1500 tokens a batch and 1e-3 for the language model (the decoder's rate "
+            "is its part's factor of it) are the settings that the built-in voice was measured with: about ten steps "
+            "and three seconds an epoch on two cores, a voice that follows lora_scale monotonely. Validation loss was "
+            "lowest at epochs 9 to 16 and the best epoch by ear came earlier, so 12 epochs show the rise, the peak "
+            "and the beginning of the fall."
         ),
         config=RunConfig(backend="finch", epochs=12),
     ),
@@ -44,9 +42,8 @@ PRESETS: tuple[Preset, ...] = (
         name="quick",
         purpose="See the whole loop in half a minute: a few epochs, a voice that is halfway there.",
         reason=(
-            "The rate is constant after the warm-up, so these are exactly the first four epochs of the default: "
-            "what is learned "
-            "here about scales and scripts carries over."
+            "The rate is constant after the warm-up, so these are exactly the first four epochs of the default: what "
+            "is learned here about scales and scripts carries over."
         ),
         config=RunConfig(backend="finch", epochs=4),
     ),
@@ -55,9 +52,8 @@ PRESETS: tuple[Preset, ...] = (
         name="preflight",
         purpose="Check data, disk and machine before a long run: one epoch, one checkpoint.",
         reason=(
-            "Every fault that stops a run late (unreadable clip, memory of the optimizer, room for a checkpoint, "
-            "no validation "
-            "rows) stops this one within its first epoch."
+            "Every fault that stops a run late (unreadable clip, memory of the optimizer, room for a checkpoint, no "
+            "validation rows) stops this one within its first epoch."
         ),
         config=RunConfig(backend="finch", epochs=1, name="preflight"),
     ),
@@ -67,8 +63,7 @@ PRESETS: tuple[Preset, ...] = (
         purpose="Little data (1 to 3 minutes), or a default run whose early epochs already drop words.",
         reason=(
             "Half the rate and half the rank learn less of each clip; over twice the epochs the path is about as "
-            "long, with more "
-            "checkpoints near the point where a small set begins to be recited instead of learned."
+            "long, with more checkpoints near the point where a small set begins to be recited instead of learned."
         ),
         config=RunConfig(backend="finch", learning_rate=5e-4, rank=4, alpha=8.0, dropout=0.1, epochs=20),
     ),

@@ -1,8 +1,7 @@
 """The sweep: candidates x lines x seeds become clips, planned first and rendered in mixed batches.
 
-Knows what a clip's audio depends on and how chunks of many clips share a
-batch. Knows no model and no score: an `AdapterHost` speaks, screeners listen elsewhere. Planning reads the cache and
-writes nothing.
+Knows what a clip's audio depends on and how chunks of many clips share a batch. Knows no model and no score: an
+`AdapterHost` speaks, screeners listen elsewhere. Planning reads the cache and writes nothing.
 """
 
 from __future__ import annotations
@@ -313,7 +312,7 @@ def _clip(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
 
 def _clip_id(job: Job) -> str:
     """The audio's key with what asked for it: runs with equal adapters, and scripts with a line in common, share the
-    audio
-    on disk, and each still has a clip of its own to be judged."""
+    audio on disk, and each still has a clip of its own to be judged.
+    """
     asked = f"{job.key}/{job.candidate.id}/{job.script_sha256}/{job.line.id}"
     return hashlib.sha256(asked.encode()).hexdigest()

@@ -11,7 +11,14 @@ import pytest
 from engine import locks
 from engine.types import Busy
 
-HOLD = "import sys, time; from pathlib import Path; from engine import locks\nwith locks.hold(Path(sys.argv[1]), what='a test'):\n    print('held', flush=True); time.sleep(60)"
+HOLD = """
+import sys, time
+from pathlib import Path
+from engine import locks
+with locks.hold(Path(sys.argv[1]), what='a test'):
+    print('held', flush=True)
+    time.sleep(60)
+"""
 
 
 def _holding(path: Path) -> subprocess.Popen[str]:
