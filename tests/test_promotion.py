@@ -267,7 +267,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
 
 
 def test_a_kill_while_exporting_leaves_no_export(promoted: Promotion, adapter: Adapter, tmp_path: Path) -> None:
-    """An export appears whole: killed before the rename there is none, and what was left does not disturb the next one."""
+    """An export appears whole: killed before the rename there is none, and what was left disturbs nobody."""
     real = durable.rename
 
     def killed(source: Path, target: Path) -> None:
