@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 HELP = (
     "A JSONL file with a row a recording, {“audio”: “clips/001.wav”, “text”: “What is said.”}, or an LJSpeech "
-    "metadata.csv. "
-    "Nothing is changed by looking."
+    "metadata.csv. Nothing is changed by looking."
 )
 
 NOTHING = view.empty(

@@ -82,9 +82,9 @@ def response(grid: Grid, label: str) -> str:
 
 def spectrum_png(path: Path) -> bytes:
     """A clip's spectrogram up to 8 kHz as a PNG of one ink: 60 dB of energy below the loudest bin as opacity."""
-    from engine import audio
+    import soundfile
 
-    samples, rate = audio.read(path)
+    samples, rate = soundfile.read(path, dtype="float32")
     return spectrum(samples, rate)
 
 

@@ -44,56 +44,22 @@ def build(studio: Studio) -> None:
                 sure = theme.html()
                 promote = _promote()
             with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
-                preview = theme.html()
-                going = gr.CheckboxGroup([], label="May go", elem_id="going")
-                confirm = gr.Button("Move to the trash", variant="stop", elem_id="trash")
-                pin = _pin()
+                retention = _retention()
         with gr.Column(elem_classes="em-panel", visible=False) as bin_panel:
-            lying = theme.html()
-            with gr.Row(elem_classes="em-inline"):
-                stone = gr.Dropdown([], label="In the trash", filterable=False, elem_id="stone")
-                undo, purge = (
-                    gr.Button("Undo", elem_id="undo"),
-                    gr.Button("Delete for good", variant="stop", elem_id="purge"),
-                )
-    outputs = [
-        nothing,
-        shown,
-        matrix,
-        sure,
-        promote["candidate"],
-        preview,
-        going,
-        confirm,
-        bin_panel,
-        lying,
-        stone,
-        *pin[:1],
-    ]
+            bin_parts = _bin()
+    outputs = [nothing, shown, matrix, sure, promote["candidate"]]
+    outputs += [retention[k] for k in ("preview", "going", "confirm", "pinned")]
+    outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"]]
 
     def _judge(by: str) -> tuple[object, ...]:
         gr.Info(view_gate.verdicts_written(studio.judge(by=_person(by))))
         return _panels(studio)
 
-    def _trash(ids: list[str], by: str) -> tuple[object, ...]:
-        studio.trash(ids, by=_person(by))
-        return _panels(studio)
-
-    def _undo(stone_id: str, by: str) -> tuple[object, ...]:
-        studio.undo(stone_id, by=_person(by))
-        return _panels(studio)
-
-    def _purge(stone_id: str, by: str) -> tuple[object, ...]:
-        studio.purge(stone_id, by=_person(by))
-        return _panels(studio)
-
     on(judge.click, _judge, inputs=[person], outputs=outputs, name="gate_judge")
-    on(confirm.click, _trash, inputs=[going, person], outputs=outputs, name="gate_trash")
-    on(undo.click, _undo, inputs=[stone, person], outputs=outputs, name="gate_undo")
-    on(purge.click, _purge, inputs=[stone, person], outputs=outputs, name="gate_purge")
     on_open(lambda: _panels(studio), outputs=outputs, name="gate_open")
     _bind_promote(studio, promote, person, outputs)
-    _bind_pin(studio, pin, person, outputs)
+    _bind_retention(studio, retention, person, outputs)
+    _bind_bin(studio, bin_parts, person, outputs)
 
 
 def _promote() -> dict[str, Any]:
@@ -109,14 +75,24 @@ def _promote() -> dict[str, Any]:
     return {"candidate": candidate, "alias": alias, "reason": reason, "act": act, "told": theme.html()}
 
 
-def _pin() -> tuple[gr.Dropdown, gr.Button, gr.Button]:
-    checkpoint = gr.Dropdown([], label="Keep whatever the verdicts say", filterable=False, elem_id="pin-checkpoint")
+def _retention() -> dict[str, Any]:
+    made: dict[str, Any] = {"preview": theme.html()}
+    made["going"] = gr.CheckboxGroup([], label="May go", elem_id="going")
+    made["confirm"] = gr.Button("Move to the trash", variant="stop", elem_id="trash")
+    made["pinned"] = gr.Dropdown([], label="Keep whatever the verdicts say", filterable=False, elem_id="pin-checkpoint")
     with gr.Row():
-        return (
-            checkpoint,
-            gr.Button("Pin", elem_id="pin", min_width=80),
-            gr.Button("Unpin", elem_id="unpin", min_width=80),
-        )
+        made["pin"] = gr.Button("Pin", elem_id="pin", min_width=80)
+        made["unpin"] = gr.Button("Unpin", elem_id="unpin", min_width=80)
+    return made
+
+
+def _bin() -> dict[str, Any]:
+    made: dict[str, Any] = {"lying": theme.html()}
+    with gr.Row(elem_classes="em-inline"):
+        made["stone"] = gr.Dropdown([], label="In the trash", filterable=False, elem_id="stone")
+        made["undo"] = gr.Button("Undo", elem_id="undo")
+        made["purge"] = gr.Button("Delete for good", variant="stop", elem_id="purge")
+    return made
 
 
 def _bind_promote(studio: Studio, promote: dict[str, Any], person: gr.Textbox, outputs: list[Any]) -> None:
@@ -131,21 +107,35 @@ def _bind_promote(studio: Studio, promote: dict[str, Any], person: gr.Textbox, o
     on(promote["act"].click, _act, inputs=inputs, outputs=[promote["told"], *outputs], name="gate_promote")
 
 
-def _bind_pin(
-    studio: Studio, pin: tuple[gr.Dropdown, gr.Button, gr.Button], person: gr.Textbox, outputs: list[Any]
-) -> None:
-    checkpoint, do, undo = pin
+def _bind_retention(studio: Studio, retention: dict[str, Any], person: gr.Textbox, outputs: list[Any]) -> None:
+    def _trash(ids: list[str], by: str) -> tuple[object, ...]:
+        studio.trash(ids, by=_person(by))
+        return _panels(studio)
 
-    def _pin_it(checkpoint_id: str, by: str) -> tuple[object, ...]:
+    def _pin(checkpoint_id: str | None, by: str) -> tuple[object, ...]:
         studio.pin(checkpoint_id or "", by=_person(by))
         return _panels(studio)
 
-    def _unpin_it(checkpoint_id: str, by: str) -> tuple[object, ...]:
+    def _unpin(checkpoint_id: str | None, by: str) -> tuple[object, ...]:
         studio.unpin(checkpoint_id or "", by=_person(by))
         return _panels(studio)
 
-    on(do.click, _pin_it, inputs=[checkpoint, person], outputs=outputs, name="gate_pin")
-    on(undo.click, _unpin_it, inputs=[checkpoint, person], outputs=outputs, name="gate_unpin")
+    on(retention["confirm"].click, _trash, inputs=[retention["going"], person], outputs=outputs, name="gate_trash")
+    on(retention["pin"].click, _pin, inputs=[retention["pinned"], person], outputs=outputs, name="gate_pin")
+    on(retention["unpin"].click, _unpin, inputs=[retention["pinned"], person], outputs=outputs, name="gate_unpin")
+
+
+def _bind_bin(studio: Studio, parts: dict[str, Any], person: gr.Textbox, outputs: list[Any]) -> None:
+    def _undo(stone_id: str, by: str) -> tuple[object, ...]:
+        studio.undo(stone_id, by=_person(by))
+        return _panels(studio)
+
+    def _purge(stone_id: str, by: str) -> tuple[object, ...]:
+        studio.purge(stone_id, by=_person(by))
+        return _panels(studio)
+
+    on(parts["undo"].click, _undo, inputs=[parts["stone"], person], outputs=outputs, name="gate_undo")
+    on(parts["purge"].click, _purge, inputs=[parts["stone"], person], outputs=outputs, name="gate_purge")
 
 
 def _person(name: str) -> str:
@@ -163,13 +153,13 @@ def _panels(studio: Studio) -> tuple[object, ...]:
         gr.update(visible=not rows),
         gr.update(visible=bool(rows)),
         view_gate.matrix(rows, {r.checkpoint_id: r for r in answers}),
-        view.heading("How sure is this?", view_gate.how_sure(rows)),
+        view.heading("How sure is this?", view_gate.how_sure(rows, studio.preferences())),
         gr.update(choices=passed, value=passed[0][1] if passed else None),
         view.heading("Retention, if you confirm", view_gate.retention_preview(answers)),
         gr.update(choices=going, value=going, visible=bool(going)),
         gr.update(value=f"Move {len(going)} to the trash", visible=bool(going)),
+        gr.update(choices=[r.checkpoint_id for r in answers], value=None),
         gr.update(visible=bool(stones)),
         view.heading("Trash", view_gate.trash(stones)),
         gr.update(choices=[(s.checkpoint_id, s.id) for s in stones], value=stones[0].id if stones else None),
-        gr.update(choices=[r.checkpoint_id for r in answers], value=None),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from engine.types import RunConfig
-from ui import figures, form, theme, view
+from ui import choices, figures, form, theme, view
 from ui.events import on, on_open
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from engine.studio import Request
 from engine.types import BadInput, Candidate, Tier
 from ui import figures, theme, view, view_sweep
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
     from engine.studio import Studio
-    from engine.sweep import Request
 
 POLL_SEC = 1.0
 SCALES = "0.2, 0.3, 0.35, 0.5, 1.0"
@@ -179,8 +179,6 @@ def _bind_render(studio: Studio, run: gr.Dropdown, ask: dict[str, Any], picture:
 def _request(
     studio: Studio, checkpoint_ids: list[str], scales: str, seeds: str, script: str, tiers: list[str]
 ) -> Request:
-    from engine.sweep import Request
-
     return Request(
         candidates=tuple(studio.candidates(checkpoint_ids, _numbers(scales, float, "Scales"))),
         script=studio.script(script),

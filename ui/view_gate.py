@@ -15,7 +15,7 @@ from engine.types import Outcome, Promotion, Retained, Tier, Verdict
 from ui import view
 
 if TYPE_CHECKING:
-    from engine.studio import MatrixRow, TierState
+    from engine.studio import MatrixRow, PreferenceRow, TierState
     from engine.trash import Tombstone
 
 TIER_NAMES = {Tier.SHORT: "short 5 s", Tier.MEDIUM: "medium 15 s", Tier.LONG: "long 30 s+"}
@@ -96,18 +96,32 @@ def _stay(kept: Sequence[Retained]) -> str:
     return f"{'stays' if len(kept) == 1 else 'stay'}{': ' + reasons if reasons else ''}"
 
 
-def how_sure(rows: Sequence[MatrixRow]) -> str:
-    """What the best candidate's passes prove, and how many would prove more."""
+def how_sure(rows: Sequence[MatrixRow], preferences: Sequence[PreferenceRow]) -> str:
+    """What the best candidate's passes prove, how many would prove more, and what A/B sittings prefer."""
     passed = [r for r in rows if r.outcome is Outcome.PASS and not r.candidate.is_base]
-    if not passed:
-        return (
-            "<p>No candidate has passed every tier yet. Each tier needs a pass and no fail; the long tier decides "
-            "most.</p>"
+    if passed:
+        best = max(passed, key=lambda r: sum(t.passes for t in r.tiers.values()))
+        told = (
+            f"<p><strong>{escape(best.label)}</strong>: {escape(best.evidence)}. "
+            "59 passes in a row are needed to say “above 95 %” with 95 % confidence.</p>"
         )
-    best = max(passed, key=lambda r: sum(t.passes for t in r.tiers.values()))
+    else:
+        told = "<p>No candidate has passed every tier yet. Each tier needs a pass and no fail.</p>"
+    return told + "".join(f"<p>{escape(_preferred(row))}</p>" for row in preferences)
+
+
+def _preferred(row: PreferenceRow) -> str:
+    """One pair's A/B answers in a sentence."""
+    found = row.summary
+    decided = found.wins + found.losses
+    pair = f"{row.first_label} against {row.second_label}"
+    who = ", ".join(row.reviewers) + (", simulated" if row.simulated else "")
+    if not decided:
+        return f"{pair}: {view.plural(found.ties, 'tie')} and no preference ({who})."
+    share = f"{found.interval.low:.0%} to {found.interval.high:.0%} with 95 % confidence"
     return (
-        f"<p><strong>{escape(best.label)}</strong>: {escape(best.evidence)}. "
-        "59 passes in a row are needed to say “above 95 %” with 95 % confidence.</p>"
+        f"{pair}: the first preferred {found.wins} of {decided} times ({share}), {view.plural(found.ties, 'tie')} "
+        f"({who})."
     )
 
 

@@ -1,6 +1,7 @@
-"""A studio without an engine: the same methods and records, a run that is already trained, and real audio made on the fly.
+"""A studio without an engine: the same methods and records, a run that is trained already, real audio made on the fly.
 
-It lets the pages be tested without weights, in milliseconds, and it can be served by hand: `python -m tests.ui.fake_studio`.
+It lets the pages be tested without weights, in milliseconds, and can be served by hand:
+`python -m tests.ui.fake_studio PORT`.
 """
 
 from __future__ import annotations
@@ -151,10 +152,18 @@ class FakeStudio:
 
     def prepare(self, path: Path, *, backend: str = "finch", name: str = "") -> Dataset:
         made = Dataset(
-            id=name or "robin", path=self.workspace.datasets / (name or "robin"), manifest_sha256="0" * 64, backend=backend,
-            sample_rate=RATE_HZ, train_count=79, validation_count=9, train_sec=316.0, excluded_count=2, source=path,
+            id=name or "robin",
+            path=self.workspace.datasets / (name or "robin"),
+            manifest_sha256="0" * 64,
+            backend=backend,
+            sample_rate=RATE_HZ,
+            train_count=79,
+            validation_count=9,
+            train_sec=316.0,
+            excluded_count=2,
+            source=path,
             created_at=self.clock(),
-        )  # fmt: skip
+        )
         self._datasets.append(made)
         return made
 
@@ -176,9 +185,18 @@ class FakeStudio:
         if not config.dataset:
             raise Refused("Choose a dataset first; the Data page prepares one.")
         run = Run(
-            id=RUN_ID, path=self.workspace.runs / RUN_ID, config=config, state=RunState.COMPLETED, created_at=self.clock(),
-            format_version=1, step=240, total_steps=240, epoch=6, train_loss=1.204, val_loss=1.411,
-        )  # fmt: skip
+            id=RUN_ID,
+            path=self.workspace.runs / RUN_ID,
+            config=config,
+            state=RunState.COMPLETED,
+            created_at=self.clock(),
+            format_version=1,
+            step=240,
+            total_steps=240,
+            epoch=6,
+            train_loss=1.204,
+            val_loss=1.411,
+        )
         self._runs[run.id] = run
         for epoch in range(1, 7):
             self._add_checkpoint(run, epoch)
@@ -187,14 +205,26 @@ class FakeStudio:
     def _add_checkpoint(self, run: Run, epoch: int) -> None:
         step = epoch * 40
         found = Checkpoint(
-            id=f"{run.id}@{step:06d}", run_id=run.id, step=step, epoch=epoch, path=run.path / "checkpoints" / f"step_{step:06d}",
+            id=f"{run.id}@{step:06d}",
+            run_id=run.id,
+            step=step,
+            epoch=epoch,
+            path=run.path / "checkpoints" / f"step_{step:06d}",
             adapter=Adapter(
-                sha256=f"{epoch:064d}", path=run.path, backend="finch", base_sha256="b" * 64, voice=VOICE,
-                parts=("lm", "decoder"), rank=8, alpha=16.0,
+                sha256=f"{epoch:064d}",
+                path=run.path,
+                backend="finch",
+                base_sha256="b" * 64,
+                voice=VOICE,
+                parts=("lm", "decoder"),
+                rank=8,
+                alpha=16.0,
             ),
-            train_loss=2.2 / math.sqrt(epoch), val_loss=2.2 / math.sqrt(epoch) + 0.02 * (epoch - 3) ** 2, bytes=1_240_000,
+            train_loss=2.2 / math.sqrt(epoch),
+            val_loss=2.2 / math.sqrt(epoch) + 0.02 * (epoch - 3) ** 2,
+            bytes=1_240_000,
             created_at=self.clock() + 60 * epoch,
-        )  # fmt: skip
+        )
         self._checkpoints[found.id] = found
 
     def runs(self) -> list[Run]:
@@ -208,9 +238,12 @@ class FakeStudio:
     def series(self, run_id: str) -> Any:
         steps = list(range(1, 241))
         return SimpleNamespace(
-            steps=steps, train_loss=[2.4 * s**-0.13 + 0.05 * math.sin(s) for s in steps], learning_rate=[1e-3] * 240,
-            val_steps=[0, *range(40, 241, 40)], val_loss=[2.5, 2.0, 1.75, 1.62, 1.60, 1.63, 1.70],
-        )  # fmt: skip
+            steps=steps,
+            train_loss=[2.4 * s**-0.13 + 0.05 * math.sin(s) for s in steps],
+            learning_rate=[1e-3] * 240,
+            val_steps=[0, *range(40, 241, 40)],
+            val_loss=[2.5, 2.0, 1.75, 1.62, 1.60, 1.63, 1.70],
+        )
 
     def events(self, run_id: str, after_seq: int = -1) -> list[Any]:
         return []
@@ -284,10 +317,23 @@ class FakeStudio:
         if not path.exists():
             audio.write(path, sound(key, seconds, 120 + 70 * candidate.lora_scale), RATE_HZ)
         self._clips[key] = Clip(
-            id=key, candidate=candidate, adapter_sha256=None, script_sha256="s" * 64, line_id=line.id, tier=line.tier,
-            text=line.text, seed=seed, path=path, sample_rate=RATE_HZ, duration_sec=seconds, stop=Stop.EOS, chunks=1,
-            settings=GenerationSettings(), harness_version="1", render_sec=0.1,
-        )  # fmt: skip
+            id=key,
+            candidate=candidate,
+            adapter_sha256=None,
+            script_sha256="s" * 64,
+            line_id=line.id,
+            tier=line.tier,
+            text=line.text,
+            seed=seed,
+            path=path,
+            sample_rate=RATE_HZ,
+            duration_sec=seconds,
+            stop=Stop.EOS,
+            chunks=1,
+            settings=GenerationSettings(),
+            harness_version="1",
+            render_sec=0.1,
+        )
         return self._clips[key]
 
     def job(self, job_id: str) -> JobView:
@@ -313,9 +359,14 @@ class FakeStudio:
         scale, long = clip.candidate.lora_scale, {Tier.SHORT: 0, Tier.MEDIUM: 1, Tier.LONG: 2}[clip.tier]
         words = 3 + long + 12 * scale**2 * (0.6 + abs(epoch - 4) / 3) - 3 * scale * (scale < 0.6)
         return {
-            "words": words, "rate": 1 + 0.02 * scale * epoch, "end": 0.0, "silence": 0.2, "clipping": 0.0,
-            "pitch": 120 + 70 * scale, "similarity": 100 * scale,
-        }[measure]  # fmt: skip
+            "words": words,
+            "rate": 1 + 0.02 * scale * epoch,
+            "end": 0.0,
+            "silence": 0.2,
+            "clipping": 0.0,
+            "pitch": 120 + 70 * scale,
+            "similarity": 100 * scale,
+        }[measure]
 
     def measures(self) -> tuple[str, ...]:
         return MEASURES
@@ -331,7 +382,7 @@ class FakeStudio:
                     unit=UNITS[m],
                     passed=(self._value(self.clip(i), m) < 12) if m == "words" else None,
                     explanation=f"{m} as measured",
-                )  # fmt: skip
+                )
                 for m in MEASURES
             ]
             for i in clip_ids
@@ -356,13 +407,20 @@ class FakeStudio:
         for candidate, own in by_candidate.items():
             values = [self._value(c, measure) for c in own]
             cells[candidate.checkpoint_id, candidate.lora_scale] = SimpleNamespace(
-                candidate=candidate, value=sum(values) / len(values), low=min(values), high=max(values),
-                flagged=sum(measure == "words" and v >= 12 for v in values), clip_ids=tuple(c.id for c in own),
-            )  # fmt: skip
+                candidate=candidate,
+                value=sum(values) / len(values),
+                low=min(values),
+                high=max(values),
+                flagged=sum(measure == "words" and v >= 12 for v in values),
+                clip_ids=tuple(c.id for c in own),
+            )
         return SimpleNamespace(
-            measure=measure, unit=UNITS[measure], checkpoints=tuple(self.checkpoints(run_id)),
-            scales=tuple(sorted({s for _, s in cells})), cells=cells,
-        )  # fmt: skip
+            measure=measure,
+            unit=UNITS[measure],
+            checkpoints=tuple(self.checkpoints(run_id)),
+            scales=tuple(sorted({s for _, s in cells})),
+            cells=cells,
+        )
 
     def speak(
         self, text: str, *, candidate: Candidate, seed: int = 42, settings: GenerationSettings | None = None
@@ -405,9 +463,15 @@ class FakeStudio:
                 Slot(label=n, token=self.new_token(), clip_id=c.id) for n, c in zip("AB", clips, strict=False)
             )
             trial = Trial(
-                id=self.new_token(), session_id=session.id, position=position, kind=kind, line_id=clips[0].line_id,
-                text=clips[0].text, tier=clips[0].tier, slots=slots,
-            )  # fmt: skip
+                id=self.new_token(),
+                session_id=session.id,
+                position=position,
+                kind=kind,
+                line_id=clips[0].line_id,
+                text=clips[0].text,
+                tier=clips[0].tier,
+                slots=slots,
+            )
             self._trials[trial.id] = trial
         return session
 
@@ -460,9 +524,14 @@ class FakeStudio:
         if before and before.choice is not choice:
             raise Refused("This trial was answered already; an answer is never changed.")
         self._responses[trial_id] = Response(
-            trial_id=trial_id, session_id=self._trials[trial_id].session_id, choice=choice, reasons=tuple(reasons), note=note,
-            plays=dict(plays or {}), answered_at=self.clock(),
-        )  # fmt: skip
+            trial_id=trial_id,
+            session_id=self._trials[trial_id].session_id,
+            choice=choice,
+            reasons=tuple(reasons),
+            note=note,
+            plays=dict(plays or {}),
+            answered_at=self.clock(),
+        )
 
     # ---------------------------------------------------------------------------------------------------------- gate
     def _answers(self, candidate: Candidate) -> list[tuple[Tier, Response]]:
@@ -483,9 +552,15 @@ class FakeStudio:
             outcomes = {f.outcome for f in findings}
             outcome = next((o for o in (Outcome.FAIL, Outcome.UNDECIDED) if o in outcomes), Outcome.PASS)
             verdict = Verdict(
-                id=uuid.uuid4().hex[:12], candidate=candidate, gate="launch", gate_version=1, outcome=outcome, findings=findings,
-                decided_by=by, decided_at=self.clock(),
-            )  # fmt: skip
+                id=uuid.uuid4().hex[:12],
+                candidate=candidate,
+                gate="launch",
+                gate_version=1,
+                outcome=outcome,
+                findings=findings,
+                decided_by=by,
+                decided_at=self.clock(),
+            )
             before = self._verdicts.get(candidate)
             if before is None or (before.outcome, before.findings) != (outcome, findings):
                 self._verdicts[candidate] = verdict
@@ -537,9 +612,12 @@ class FakeStudio:
                     evidence=f"{passed} of {len(answers)} passes" if answers else "",
                     keeps=keeps,
                     simulated=False,
-                )  # fmt: skip
+                )
             )
         return sorted(rows, key=lambda r: (r.candidate.checkpoint_id or "", r.candidate.lora_scale))
+
+    def preferences(self) -> list[Any]:
+        return []
 
     def retention(self) -> list[Retained]:
         return [self._retained(c) for c in self.checkpoints()]
@@ -579,9 +657,15 @@ class FakeStudio:
                 raise Refused(f"{checkpoint_id} stays: {'; '.join(answer.reasons)}.")
             found = self._checkpoints.pop(checkpoint_id)
             stone = SimpleNamespace(
-                id=uuid.uuid4().hex[:8], checkpoint_id=checkpoint_id, by=by, reason="; ".join(answer.reasons), bytes=found.bytes,
-                at=self.clock(), verdict_ids=(), original=found,
-            )  # fmt: skip
+                id=uuid.uuid4().hex[:8],
+                checkpoint_id=checkpoint_id,
+                by=by,
+                reason="; ".join(answer.reasons),
+                bytes=found.bytes,
+                at=self.clock(),
+                verdict_ids=(),
+                original=found,
+            )
             self._trash[stone.id] = stone
             stones.append(stone)
         return stones
@@ -614,10 +698,20 @@ class FakeStudio:
                 f"{self.label(candidate)} has no passing verdict; only what passed every tier can be promoted."
             )
         made = Promotion(
-            id=uuid.uuid4().hex[:8], alias=alias, candidate=candidate, adapter_sha256="a" * 64, base_sha256="b" * 64,
-            settings=GenerationSettings(), harness_version="1", gate="launch", gate_version=1, verdict_id=verdict.id,
-            promoted_by=by, promoted_at=self.clock(), reason=reason,
-        )  # fmt: skip
+            id=uuid.uuid4().hex[:8],
+            alias=alias,
+            candidate=candidate,
+            adapter_sha256="a" * 64,
+            base_sha256="b" * 64,
+            settings=GenerationSettings(),
+            harness_version="1",
+            gate="launch",
+            gate_version=1,
+            verdict_id=verdict.id,
+            promoted_by=by,
+            promoted_at=self.clock(),
+            reason=reason,
+        )
         self._promotions[alias] = made
         return made
 

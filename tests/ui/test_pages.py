@@ -1,0 +1,116 @@
+"""The app as a whole: which endpoints there are, what Gradio may serve, what a reviewer's page holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from tests.ui.fake_studio import FakeStudio
+from ui import listen, pages
+
+# Every event of every page. A new one is added here on purpose, never by accident.
+ENDPOINTS = """
+data_audit data_demo data_open data_prepare
+gate_judge gate_open gate_pin gate_promote gate_purge gate_trash gate_undo gate_unpin
+runs_open runs_preview runs_resume runs_show runs_start runs_stop runs_tick
+sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair sweep_tick
+voices_export voices_open voices_speak voices_verify
+""".split()
+
+
+@pytest.fixture(name="app", scope="module")
+def _app(judged: FakeStudio) -> FastAPI:
+    return pages.app(judged)  # type: ignore[arg-type]
+
+
+@pytest.fixture(name="client", scope="module")
+def _client(app: FastAPI) -> TestClient:
+    return TestClient(app, headers={"accept": "text/html"})
+
+
+def mounted(app: FastAPI) -> list[gr.Blocks]:
+    return [route.app.get_blocks() for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
+
+
+def test_the_endpoints_are_these_and_all_are_private(judged: FakeStudio) -> None:
+    """No handler is reachable that nobody meant to be, and none is listed to strangers."""
+    found = pages.engineering(judged).fns.values()  # type: ignore[arg-type]
+    assert sorted(f.api_name for f in found) == sorted(ENDPOINTS)
+    assert {f.api_visibility for f in found} == {"private"}
+
+
+def test_the_public_interface_is_empty(client: TestClient) -> None:
+    """What Gradio tells a program about the app is nothing."""
+    info = client.get("/gradio_api/info").json()
+    assert (info["named_endpoints"], info["unnamed_endpoints"]) == ({}, {})
+
+
+def test_gradio_serves_no_file_and_keeps_no_history(app: FastAPI) -> None:
+    """No folder of a workspace is ever open to Gradio's file route; no call is kept in a browser; no footer, no analytics."""
+    both = mounted(app)
+    assert len(both) == 2
+    for blocks in both:
+        assert blocks.allowed_paths == []
+        assert blocks.run_history is False
+        assert blocks.footer_links == []
+        assert blocks.analytics_enabled is False
+        assert blocks.pwa is True
+
+
+def test_a_workspace_file_cannot_be_had_through_gradio(client: TestClient, judged: FakeStudio) -> None:
+    """A clip's path, guessed or known, is not served."""
+    clip = judged.clips()[0].path
+    assert client.get(f"/gradio_api/file={clip}").status_code in (403, 404)
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/sweep", "/gate", "/voices", "/listen/"])
+def test_every_page_answers(client: TestClient, path: str) -> None:
+    """Six pages, each at its own address."""
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert "gradio_config" in answer.text
+
+
+def test_a_reviewers_page_has_no_events_and_no_names(judged: FakeStudio, client: TestClient) -> None:
+    """The config that a reviewer's browser gets holds no handler, no other page and nothing of a run."""
+    assert not listen.build().fns
+    config = client.get("/listen/config").json()
+    del config["css"]  # one style sheet for all pages: words of the look, none of a run
+    told = json.dumps(config)
+    assert not re.search(r"robin|finch|aoede|@0000|epoch|lora|sweep|voices|checkpoint", told, re.I)
+    assert "href" not in told.replace('rel=\\"icon\\" href', "")
+
+
+def test_the_app_can_be_installed(client: TestClient) -> None:
+    """A browser finds what it needs to offer Earmark as a window of its own."""
+    manifest = client.get("/manifest.json").json()
+    assert (manifest["name"], manifest["display"]) == ("Earmark", "standalone")
+    assert client.get(manifest["icons"][0]["src"]).content.startswith(b"\x89PNG")
+
+
+def test_nothing_is_fetched_from_elsewhere(client: TestClient) -> None:
+    """Style sheets and scripts of ours name no other machine: the app works without a network."""
+    for name in ("earmark.css", "gradio.css", "theme.js", "player.js", "listen.js", "clips.js"):
+        text = client.get(f"/look/{name}").text
+        assert text
+        assert "://" not in text, name
+
+
+def test_building_the_pages_asks_nothing_of_the_workspace(tmp_path: Path) -> None:
+    """Pages are built once and for all visitors; what they show is read when they are opened."""
+
+    class Untouched:
+        def __getattr__(self, name: str) -> object:
+            if name == "scripts":
+                return lambda: ("english",)
+            if name == "cancel":
+                return lambda job_id: None
+            raise AssertionError(f"{name} was asked while the pages were built")
+
+    assert pages.engineering(Untouched()).fns  # type: ignore[arg-type]
