@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,7 +44,7 @@ def _sounding_pieces(chunk: str) -> int:
 def test_numbers_stay_whole(text: str, max_chars: int) -> None:
     """No boundary lies between two digit groups, so 20 000 and 1, 2 are never read as two sentences."""
     chunks = harness.split(text, max_chars)
-    for left, right in zip(chunks, chunks[1:], strict=False):
+    for left, right in itertools.pairwise(chunks):
         assert not (left.rstrip(",.;:")[-1].isdigit() and right[0].isdigit())
 
 
@@ -118,7 +120,9 @@ def test_joining_keeps_every_chunk_and_a_fixed_pause() -> None:
     joined = harness.join(chunks, 1000, pause_sec=0.1)
     assert len(joined) == 1503 + 200
     assert not joined[1000:1100].any()
-    assert joined[0] == 0 and joined[999] == 0 and joined[500] == 1
+    assert joined[0] == 0
+    assert joined[999] == 0
+    assert joined[500] == 1
     assert chunks[0][0] == 1, "the chunks themselves are left alone"
     assert len(harness.join([], 1000)) == 0
 
@@ -133,7 +137,8 @@ def test_a_text_ends_at_the_cap_when_any_chunk_does() -> None:
     candidate = Candidate(backend="fake", voice="robin", checkpoint_id="r@000001", lora_scale=0.5)
     fine = harness.speak(text, host=host, candidate=candidate, adapter=adapter(), seed=1)
     assert fine.stop is Stop.EOS
-    assert len(host.batches) == 1 and len(host.batches[0]) == 2
+    assert len(host.batches) == 1
+    assert len(host.batches[0]) == 2
     assert len(fine.samples) == sum(round(len(r.text) / 14 * SAMPLE_RATE) for r in host.batches[0]) + 0.2 * SAMPLE_RATE
     endless = harness.speak(text + "And then forever.", host=host, candidate=candidate, adapter=adapter(), seed=1)
     assert endless.stop is Stop.CAP

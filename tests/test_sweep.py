@@ -72,7 +72,8 @@ def test_a_plan_counts_and_writes_nothing(clips: Path) -> None:
     assert not plan.cached
     assert plan.missing == plan.jobs
     assert plan.audio_sec == pytest.approx(10 * (13 + len(LONG.strip())) / 14, rel=0.05)
-    assert plan.estimate_sec > 0 and plan.estimate_bytes > 0
+    assert plan.estimate_sec > 0
+    assert plan.estimate_bytes > 0
     assert not clips.exists()
 
 
@@ -103,9 +104,12 @@ def test_a_clip_says_what_it_is(clips: Path) -> None:
     found = rendered(clips, request(script=script("Go on forever.", LONG), settings=settings))
     short = next(c for c in found if c.line_id == "line-0")
     long = next(c for c in found if c.line_id == "line-1" and not c.candidate.is_base)
-    assert short.stop is Stop.CAP and short.chunks == 1
-    assert long.stop is Stop.EOS and long.chunks == len(harness.split(LONG))
-    assert long.settings == settings and long.harness_version == harness.HARNESS_VERSION
+    assert short.stop is Stop.CAP
+    assert short.chunks == 1
+    assert long.stop is Stop.EOS
+    assert long.chunks == len(harness.split(LONG))
+    assert long.settings == settings
+    assert long.harness_version == harness.HARNESS_VERSION
     info = audio.probe(long.path)
     assert info.sample_rate == long.sample_rate
     assert info.duration_sec == pytest.approx(long.duration_sec, abs=1e-3)
@@ -128,7 +132,8 @@ def test_whatever_changes_the_audio_changes_the_key(clips: Path, changed: Callab
     """Nothing stale is ever taken for what was asked."""
     before = {job.key for job in planned(clips).jobs}
     after = {job.key for job in planned(clips, changed()).jobs if job.line.id == "line-0"}
-    assert after and not before & after
+    assert after
+    assert not before & after
 
 
 @pytest.mark.parametrize("changed", [{"base_sha256": "other"}, {"version": "2"}])
@@ -152,7 +157,9 @@ def test_equal_audio_is_shared_and_clips_are_not(clips: Path) -> None:
     plan = sweep.plan(asked, clips=clips, adapters=adapters, infos={"fake": backend_info()})
     host = FakeHost()
     found = list(sweep.render(plan, host=host, clips=clips))  # type: ignore[arg-type]
-    assert len(found) == 4 and len({c.id for c in found}) == 4 and len({c.path for c in found}) == 2
+    assert len(found) == 4
+    assert len({c.id for c in found}) == 4
+    assert len({c.path for c in found}) == 2
     assert host.spoken == 1 + len(harness.split(LONG))
 
 

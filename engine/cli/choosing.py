@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from dataclasses import fields
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,13 +69,13 @@ def add_voice(parser: ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="lora_scale for --adapter (default: 1.0)")
 
 
-def candidate_of(studio: Studio, args: Namespace) -> Candidate:
-    """The candidate that the flags of `add_voice` choose; `--adapter` is not one."""
+def voice_of(studio: Studio, args: Namespace) -> tuple[Candidate, GenerationSettings]:
+    """The candidate that the flags of `add_voice` choose (`--adapter` is not one); an alias keeps its own settings."""
     if args.alias:
-        return studio.promotion(args.alias).candidate
-    if args.candidate:
-        return parse_candidate(studio, args.candidate)
-    return _base(studio, args.backend, args.voice)
+        promotion = studio.promotion(args.alias)
+        return promotion.candidate, settings_of(args, promotion.settings)
+    candidate = parse_candidate(studio, args.candidate) if args.candidate else _base(studio, args.backend, args.voice)
+    return candidate, settings_of(args)
 
 
 def _base(studio: Studio, backend: str, voice: str) -> Candidate:
@@ -90,9 +90,10 @@ def add_settings(parser: ArgumentParser) -> None:
     for field in fields(GenerationSettings):
         kind = type(field.default)
         flag = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=field.default, metavar="N", help=f"(default: {field.default})")
+        parser.add_argument(flag, type=kind, default=SUPPRESS, metavar="N", help=f"(default: {field.default})")
 
 
-def settings_of(args: Namespace) -> GenerationSettings:
-    """The generation settings that the flags give."""
-    return GenerationSettings(**{field.name: getattr(args, field.name) for field in fields(GenerationSettings)})
+def settings_of(args: Namespace, start: GenerationSettings | None = None) -> GenerationSettings:
+    """The generation settings that the flags give; those not given are `start`'s."""
+    given = {field.name: getattr(args, field.name) for field in fields(GenerationSettings) if hasattr(args, field.name)}
+    return replace(start or GenerationSettings(), **given)

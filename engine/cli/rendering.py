@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.choosing import add_candidates, add_settings, add_voice, candidate_of, candidates_of, settings_of
+from engine.cli.choosing import add_candidates, add_settings, add_voice, candidates_of, settings_of, voice_of
 from engine.cli.output import progress, seconds, size, table
 from engine.cli.verb import Answer, Verb
 from engine.types import BadInput, Clip, Score, Speech, Tier
@@ -108,12 +108,13 @@ def _speak(studio: Studio, args: Namespace) -> Answer:
 
 
 def _spoken(studio: Studio, args: Namespace) -> Speech:
-    settings = settings_of(args)
     if args.adapter is not None:
+        settings = settings_of(args)
         return studio.speak_adapter(
             args.text, adapter=args.adapter, lora_scale=args.scale, seed=args.seed, settings=settings
         )
-    return studio.speak(args.text, candidate=candidate_of(studio, args), seed=args.seed, settings=settings)
+    candidate, settings = voice_of(studio, args)
+    return studio.speak(args.text, candidate=candidate, seed=args.seed, settings=settings)
 
 
 # --------------------------------------------------------------------------------------------------------------- screen
