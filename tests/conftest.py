@@ -25,8 +25,8 @@ def pytest_configure() -> None:
     """Set the environment before any test module is imported; what the caller set stays."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # A pool as wide as the machine makes small models slower, and two test processes starve one another.
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+    # Waiting threads of a small model spin: two processes on two cores starve one another to a crawl.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A property is wrong or right, not late: on a busy machine the first example may wait for an import or the disk.
     settings.register_profile("earmark", deadline=None)
     settings.load_profile("earmark")

@@ -41,7 +41,8 @@ def test_the_clock_is_tokens_over_expected_tokens_without_the_closing_pause() ->
 def test_a_batch_labels_tokens_and_eos_alone() -> None:
     batch = lm.collate(ITEMS, WORDS)
     labelled = batch.labels[0] != lm.IGNORED
-    assert int(labelled.sum()) == 7 and int(batch.ids[0, 12]) == WORDS.eos
+    assert int(labelled.sum()) == 7
+    assert int(batch.ids[0, 12]) == WORDS.eos
     assert torch.equal(batch.labels[0][labelled], batch.ids[0, 6:13])
     assert batch.positions[0, 5:13].tolist() == list(range(8))
     assert batch.attention_mask[1].sum() == len(ITEMS[1])
@@ -99,7 +100,8 @@ def test_a_sampled_row_is_the_same_alone_and_in_a_batch() -> None:
     together = generate(model(), WORDS, requests, settings)
     for request, row in zip(requests, together, strict=True):
         alone = generate(model(), WORDS, [request], settings)[0]
-        assert torch.equal(alone.tokens, row.tokens) and alone.finished == row.finished
+        assert torch.equal(alone.tokens, row.tokens)
+        assert alone.finished == row.finished
 
 
 def test_teacher_forcing_over_greedy_tokens_predicts_them() -> None:

@@ -1,5 +1,7 @@
 """Ear, codec and vocoder on tiny random weights: shapes, masks, gradients, seeds."""
 
+import itertools
+
 import torch
 
 from engine.backends.finch import acoustics
@@ -23,7 +25,8 @@ def test_every_token_has_its_own_values_and_back() -> None:
     assert quantiser.size == 1000
     assert len(set(map(tuple, digits.tolist()))) == 1000
     assert torch.equal((digits * quantiser.basis).sum(-1), tokens)
-    assert float(quantiser.values(tokens).min()) == -1 and float(quantiser.values(tokens).max()) == 1
+    assert float(quantiser.values(tokens).min()) == -1
+    assert float(quantiser.values(tokens).max()) == 1
 
 
 def test_the_decoder_sees_what_the_encoder_rounded() -> None:
@@ -53,8 +56,10 @@ def test_the_decoder_loss_is_zero_ear_loss_for_a_perfect_output_and_trains() -> 
     moved = (output + 0.1).requires_grad_(True)
     worse = decoder_loss(moved, target, NORMS, ear)
     worse["total"].backward()
-    assert float(worse["ear_features"]) > 0 and float(worse["mel"]) > 0
-    assert moved.grad is not None and torch.isfinite(moved.grad).all()
+    assert float(worse["ear_features"]) > 0
+    assert float(worse["mel"]) > 0
+    assert moved.grad is not None
+    assert torch.isfinite(moved.grad).all()
 
 
 def test_a_padded_row_is_heard_as_it_is_alone() -> None:
@@ -78,7 +83,8 @@ def test_the_vocoder_draws_its_noise_from_the_generator_it_is_given() -> None:
     two = vocoder.vocode(features, torch.Generator().manual_seed(7))
     other = vocoder.vocode(features, torch.Generator().manual_seed(8))
     assert one.shape == (49 * acoustics.HOP,)
-    assert torch.equal(one, two) and not torch.equal(one, other)
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -101,5 +107,5 @@ def test_words_are_aligned_in_order_and_too_short_a_clip_has_none() -> None:
     pronunciation = pronounce("The cat sat on the mat.")
     words = listener.words(torch.randn(32_000) * 0.1, pronunciation)
     assert [word.word for word in words] == [0, 1, 2, 3, 4, 5]
-    assert all(a.end_s <= b.start_s for a, b in zip(words, words[1:], strict=False))
+    assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(words))
     assert listener.words(torch.randn(3200) * 0.1, pronunciation) == []
