@@ -134,10 +134,12 @@ def _logits(
         causal = torch.ones(width, width, dtype=torch.bool, device=ids.device).tril()
         # A padding column attends to itself: a row of nothing but -inf would give NaN.
         attended = (attended & causal) | torch.eye(width, dtype=torch.bool, device=ids.device)
+    # Added to the scores as numbers, or every layer would make them from the truth values again.
+    bias = torch.zeros(attended.shape, dtype=model.dtype, device=ids.device).masked_fill_(~attended, -torch.inf)
     hidden = model.model(
         input_ids=ids,
         position_ids=positions,
-        attention_mask={"full_attention": attended},
+        attention_mask={"full_attention": bias},
         past_key_values=cache,
         use_cache=True,
     ).last_hidden_state[:, -1]

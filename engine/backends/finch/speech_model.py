@@ -44,6 +44,7 @@ CLOCK = "clock"  # the voice setting that Finch keeps: mean pace, 1 is the train
 CLOCK_JITTER = 0.03  # s.d. of the log clock while training
 CROP_TOKENS = 64  # the decoder trains on crops of 2.56 s
 MAX_POSITIONS = 4096
+PRONUNCIATIONS = 1024  # texts whose phonemes are remembered
 MIN_CAP = 25  # tokens: a single short word may take a second
 LISTENED_UTTERANCES = 12  # enough for a median pitch
 # Added to a row's seed: the vocoder's noise is another stream than the tokens'.
@@ -87,6 +88,8 @@ class FinchModel:
         self._inventory = nets.config.inventory
         self._parts: dict[str, nn.Module] = {"lm": nets.language_model, "decoder": nets.decoder}
         self._load_listener = load_listener
+        # A sweep says the same lines again and again.
+        self._pronounced = functools.lru_cache(maxsize=PRONUNCIATIONS)(self._pronounce)
         speaking: tuple[nn.Module, ...] = (
             nets.language_model,
             nets.encoder,
@@ -231,10 +234,7 @@ class FinchModel:
 
     def _prompt(self, row: SpeakRow) -> Prompt:
         voice = self._voice(row.voice)
-        try:
-            ids = self._inventory.encode(phonemes.pronounce(row.text).symbols)
-        except phonemes.UnpronounceableText as error:
-            raise BadInput(f"{row.text[:60]!r} cannot be said: {error}.") from error
+        ids = self._pronounced(row.text)
         clock = self._clock(row, voice.clock)
         cap = max(
             MIN_CAP,
@@ -249,6 +249,12 @@ class FinchModel:
             seed=row.seed,
             settings=row.settings,
         )
+
+    def _pronounce(self, text: str) -> tuple[int, ...]:
+        try:
+            return tuple(self._inventory.encode(phonemes.pronounce(text).symbols))
+        except phonemes.UnpronounceableText as error:
+            raise BadInput(f"{text[:60]!r} cannot be said: {error}.") from error
 
     def _clock(self, row: SpeakRow, base: float) -> float:
         if row.adapter_sha256 is None:
