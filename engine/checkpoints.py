@@ -8,7 +8,6 @@ by one rename, after all its bytes are on the disk, so a kill at any moment leav
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine import adapters, disk
+from engine import adapters, disk, durable
 from engine.run_folder import RunFolder
 from engine.types import BadInput, Checkpoint, DiskFull, NotFound, Refused
 
@@ -53,14 +52,13 @@ def publish(
         write(building)
         _seal(building, {"run_id": run_dir.name, "step": step, **meta})
         verify(building)
-        building.rename(final)
+        durable.rename(building, final)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"The disk of {root} filled up while saving step {step}; make room there.") from error
         raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    disk.sync(root)
     return final
 
 
@@ -132,13 +130,15 @@ def _seal(folder: Path, meta: Mapping[str, Any]) -> None:
     """Flush every file, write the manifest, flush the folders: its presence means that all the rest is there."""
     files = {}
     for path in _files(folder):
-        disk.sync(path)
-        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        durable.sync_file(path)
+        files[path.relative_to(folder).as_posix()] = {
+            "bytes": path.stat().st_size,
+            "sha256": durable.file_sha256(path),
+        }
     told = {"format_version": FORMAT_VERSION, **meta, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    disk.sync(folder / MANIFEST)
+    durable.write_bytes(folder / MANIFEST, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
     for path in (*sorted(p for p in folder.rglob("*") if p.is_dir()), folder):
-        disk.sync(path)
+        durable.sync_folder(path)
 
 
 def _check_files(path: Path, *, checksums: bool) -> None:
@@ -149,7 +149,7 @@ def _check_files(path: Path, *, checksums: bool) -> None:
         file = path / name
         if not file.is_file():
             raise _damaged(path, f"{name} is missing")
-        if file.stat().st_size != told["bytes"] or (checksums and _sha256(file) != told["sha256"]):
+        if file.stat().st_size != told["bytes"] or (checksums and durable.file_sha256(file) != told["sha256"]):
             raise _damaged(path, f"{name} was altered")
     if checksums:
         extra = {p.relative_to(path).as_posix() for p in _files(path)} - set(files) - {MANIFEST}
@@ -179,8 +179,3 @@ def _damaged(path: Path, why: str) -> BadInput:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (p for p in sorted(folder.rglob("*")) if p.is_file())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine import audio
+from engine import audio, durable
 from engine.types import BadInput, Manifest, Utterance
 
 AUDIO_SUFFIXES = (".wav", ".flac")
@@ -66,9 +65,7 @@ def write(path: Path, utterances: Iterable[Utterance]) -> None:
         }
         lines.append(json.dumps(row, ensure_ascii=False))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    temporary.replace(path)
+    durable.write_bytes(path, "".join(line + "\n" for line in lines).encode())
 
 
 def slug(text: str) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import backends, code_version, disk, locks, manifest, run_config
+from engine import backends, code_version, durable, locks, manifest, run_config
 from engine import events as event_log
 from engine.progress import Progress, Snapshot, follow
 from engine.run_folder import RunFolder
@@ -69,7 +69,7 @@ def create(root: Path, config: RunConfig, *, now: float, dataset: Dataset) -> Ru
     }
     folder.stop_flag.parent.mkdir()
     folder.checkpoints.mkdir()
-    disk.replace_text(folder.record, json.dumps(record, indent=1) + "\n")
+    durable.write_bytes(folder.record, (json.dumps(record, indent=1) + "\n").encode())
     folder.record.chmod(0o444)
     return get(folder.path)
 
@@ -247,7 +247,7 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
         raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
     folder.stop_flag.unlink(missing_ok=True)
     launched = {"at": clock(), "after_seq": read_progress(run_dir).last_seq}
-    disk.replace_text(folder.launched, json.dumps(launched))
+    durable.write_bytes(folder.launched, json.dumps(launched).encode())
     with folder.log.open("ab") as log:  # a file, not a pipe: a pipe that nobody drains would block the trainer
         child = subprocess.Popen(
             [python, "-m", "engine.train", str(folder.path)],
@@ -279,7 +279,7 @@ def stop(run_dir: Path, *, force: bool = False) -> None:
     if run.state.is_over:
         raise Refused(f"{run.id} is {run.state}; there is nothing to stop.")
     folder = RunFolder(run_dir)
-    disk.replace_text(folder.stop_flag, "stop\n")
+    durable.write_bytes(folder.stop_flag, b"stop\n")
     if force:
         _kill(folder)
 

@@ -20,10 +20,3 @@ def test_the_reserve_stays_free(tmp_path: Path) -> None:
 def test_free_bytes_is_the_file_systems(tmp_path: Path) -> None:
     """A folder's free space is a number of bytes that is there."""
     assert disk.free_bytes(tmp_path) > 0
-
-
-def test_replacing_leaves_one_file(tmp_path: Path) -> None:
-    """A replaced text is the new one, and nothing else stays beside it."""
-    for text in ("one", "two"):
-        disk.replace_text(tmp_path / "status.json", text)
-    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("status.json", "two")]

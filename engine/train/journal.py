@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
-from engine import disk, runs
+from engine import durable, runs
 from engine.events import EventLog
 from engine.progress import Progress, Snapshot, fold
 from engine.run_folder import RunFolder
@@ -65,10 +65,9 @@ class Journal:
                 time.sleep(RETRY_SEC)
 
     def _take_snapshot(self) -> None:
+        snapshot = Snapshot(progress=self._progress, offset=self._events.offset)
         with suppress(OSError):  # only a short cut for readers
-            disk.replace_text(
-                self._folder.status, Snapshot(progress=self._progress, offset=self._events.offset).to_json()
-            )
+            durable.write_bytes(self._folder.status, snapshot.to_json().encode())
         self._snapshot_at = self._clock()
 
 
