@@ -6,7 +6,6 @@ changes nothing; a check that itself goes wrong is a finding, not an error.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from engine import disk, locks
+from engine import disk, durable, locks
 from engine.workspace import Workspace
 
 PYTHONS = ((3, 11), (3, 12))
@@ -156,7 +155,7 @@ def weights_whole(folder: Path) -> Check:
         return Check(name="weights", ok=False, found=f"no {config}", mend=mend)
     stated: dict[str, str] = json.loads(config.read_text(encoding="utf-8"))["sha256"]
     paths = {name: folder / f"{name}.safetensors" for name in stated}
-    bad = [p.name for name, p in paths.items() if not p.is_file() or _sha256(p) != stated[name]]
+    bad = [p.name for name, p in paths.items() if not p.is_file() or durable.file_sha256(p) != stated[name]]
     if bad:
         return Check(
             name="weights",
@@ -184,8 +183,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,8 +14,8 @@ from engine.types import BadInput, Candidate, GenerationSettings, Stop
 from tests.fake_host import SAMPLE_RATE, FakeHost, adapter
 
 WORDS = st.sampled_from(
-    "the Harbour quiet, lamp; 3.14 1,000 20 000 Mr. Hale J. Ward U.S. e.g. https://a.b/c,d?e=f! ok? no! “Yes.” well... etc. "
-    "— (wait) No. 5 a.m. 7:45 half-way: don't x".split()
+    "the Harbour quiet, lamp; 3.14 1,000 20 000 Mr. Hale J. Ward U.S. e.g. https://a.b/c,d?e=f! ok? no! “Yes.” "
+    "well... etc. — (wait) No. 5 a.m. 7:45 half-way: don't x".split()
 )
 TEXTS = st.lists(WORDS, min_size=1, max_size=60).map(" ".join).filter(lambda t: any(c.isalnum() for c in t))
 
@@ -102,9 +102,15 @@ def test_rows_carry_all_that_their_audio_depends_on() -> None:
     """One row a chunk, each with voice, adapter, scale, settings and the adapter's voice settings."""
     settings = GenerationSettings(temperature=0.7)
     found = harness.rows(
-        "One. Two.", voice="robin", seed=7, adapter_sha256="a", lora_scale=0.5, voice_settings={"clock": 2.0},
-        settings=settings, max_chars=5,
-    )  # fmt: skip
+        "One. Two.",
+        voice="robin",
+        seed=7,
+        adapter_sha256="a",
+        lora_scale=0.5,
+        voice_settings={"clock": 2.0},
+        settings=settings,
+        max_chars=5,
+    )
     assert [row.text for row in found] == ["One.", "Two."]
     assert {row.seed for row in found} == {harness.chunk_seed(7, 0), harness.chunk_seed(7, 1)}
     assert all(

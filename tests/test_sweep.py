@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +9,10 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from engine import audio, clip_cache, harness, sweep
+from engine import audio, clip_cache, disk, harness, sweep
 from engine.types import BadInput, Candidate, Clip, DiskFull, GenerationSettings, Line, NotFound, Script, Stop, Tier
 from tests.fake_host import FakeHost, adapter, backend_info
 
@@ -194,13 +192,16 @@ def test_a_cancelled_sweep_keeps_what_it_finished(clips: Path) -> None:
 
 
 @pytest.mark.parametrize("torn", ["json", "flac"])
-def test_half_a_clip_is_no_clip(clips: Path, torn: str) -> None:
-    """Audio without facts, facts without audio, and facts that end early are rendered again."""
+@pytest.mark.parametrize("kept", [0, 20, None], ids=["emptied", "cut", "gone"])
+def test_half_a_clip_is_no_clip(clips: Path, torn: str, kept: int | None) -> None:
+    """Audio without facts, facts without audio, and either cut short are rendered again."""
     victim = rendered(clips)[0]
     key = victim.path.stem
-    (clips / f"{key}.{torn}").unlink()
-    assert key not in planned(clips).cached
-    (clips / f"{key}.json").write_text('{"key": "')
+    path = clips / f"{key}.{torn}"
+    content = path.read_bytes()
+    path.unlink()
+    if kept is not None:
+        path.write_bytes(content[:kept])
     assert key not in planned(clips).cached
     rendered(clips)
     assert key in planned(clips).cached
@@ -242,9 +243,9 @@ def test_a_killed_render_leaves_nothing_torn(clips: Path) -> None:
 
 def test_a_full_disk_is_said_before_anything_is_rendered(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The estimate is checked first, and the sentence says how much is missing where."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(disk, "free_bytes", lambda _: 1000)
     host = FakeHost()
-    with pytest.raises(DiskFull, match="Nothing was rendered"):
+    with pytest.raises(DiskFull, match="the sweep needs"):
         rendered(clips, host=host)
     assert host.spoken == 0
 
