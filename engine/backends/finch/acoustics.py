@@ -37,7 +37,8 @@ def resample(samples: Tensor, rate_hz: int) -> Tensor:
     """`samples` (n,) at `rate_hz`, brought to 16 kHz."""
     if rate_hz == SAMPLE_RATE:
         return samples
-    return torchaudio.functional.resample(samples, rate_hz, SAMPLE_RATE)
+    resampled: Tensor = torchaudio.functional.resample(samples, rate_hz, SAMPLE_RATE)
+    return resampled
 
 
 def normalise_level(samples: Tensor) -> Tensor:
@@ -48,9 +49,10 @@ def normalise_level(samples: Tensor) -> Tensor:
 @functools.cache
 def mel_filters() -> Tensor:
     """Slaney mel filters (257 bins, 60 bands) over 20 to 7800 Hz."""
-    return torchaudio.functional.melscale_fbanks(
+    filters: Tensor = torchaudio.functional.melscale_fbanks(
         _FFT // 2 + 1, _MEL_LOW_HZ, _MEL_HIGH_HZ, MEL_BANDS, SAMPLE_RATE, "slaney", "slaney"
     )
+    return filters
 
 
 @functools.cache
@@ -64,7 +66,8 @@ def mel_centres_hz() -> Tensor:
 @functools.cache
 def cosine_basis() -> Tensor:
     """The orthonormal DCT-II from 60 log mel bands to 28 cepstra, (60, 28)."""
-    return torchaudio.functional.create_dct(CEPSTRA, MEL_BANDS, "ortho")
+    basis: Tensor = torchaudio.functional.create_dct(CEPSTRA, MEL_BANDS, "ortho")
+    return basis
 
 
 def log_mel(samples: Tensor) -> Tensor:
@@ -72,9 +75,7 @@ def log_mel(samples: Tensor) -> Tensor:
 
     The soft floor keeps near-silence smooth, so that no capacity goes into its details.
     """
-    spectrum = torch.stft(
-        samples, _FFT, HOP, _WINDOW, torch.hann_window(_WINDOW), center=True, return_complex=True
-    )
+    spectrum = torch.stft(samples, _FFT, HOP, _WINDOW, torch.hann_window(_WINDOW), center=True, return_complex=True)
     power = spectrum.abs().square().transpose(-1, -2) @ mel_filters()
     return 0.5 * torch.log(power + _SOFT_FLOOR)
 
@@ -113,15 +114,11 @@ def _normalised_autocorrelation(framed: Tensor) -> tuple[Tensor, Tensor]:
 def _best_lag(correlation: Tensor) -> tuple[Tensor, Tensor]:
     low, high = int(SAMPLE_RATE / _F0_HIGH_HZ), int(SAMPLE_RATE / _F0_LOW_HZ)
     middle = correlation[:, low:high]
-    is_peak = (middle > correlation[:, low - 1 : high - 1]) & (
-        middle >= correlation[:, low + 1 : high + 1]
-    )
+    is_peak = (middle > correlation[:, low - 1 : high - 1]) & (middle >= correlation[:, low + 1 : high + 1])
     peaks = torch.where(is_peak, middle, -torch.ones_like(middle))
     highest = peaks.max(-1, keepdim=True).values
     index = ((peaks > 0.88 * highest) & (peaks > 0)).float().argmax(-1) + low
-    left, centre, right = (
-        correlation.gather(1, (index + offset)[:, None]).squeeze(1) for offset in (-1, 0, 1)
-    )
+    left, centre, right = (correlation.gather(1, (index + offset)[:, None]).squeeze(1) for offset in (-1, 0, 1))
     shift = 0.5 * (left - right) / (left - 2 * centre + right - 1e-9)
     return index + shift.clamp(-1, 1), centre
 
@@ -195,9 +192,7 @@ class Normalisation:
     def decoder_target(self, matrix: Tensor) -> Tensor:
         """Globally normalised features (..., 30): what the decoder predicts. Voicing stays 0..1."""
         matrix = matrix.float()
-        cepstra = (matrix[..., :CEPSTRA] - torch.tensor(self.mean_cepstra)) / torch.tensor(
-            self.std_cepstra
-        )
+        cepstra = (matrix[..., :CEPSTRA] - torch.tensor(self.mean_cepstra)) / torch.tensor(self.std_cepstra)
         f0 = (matrix[..., F0_COLUMN] - self.log_f0_mean) / self.log_f0_std
         return torch.cat([cepstra, f0[..., None], matrix[..., VOICING_COLUMN, None]], -1)
 

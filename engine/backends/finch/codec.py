@@ -51,9 +51,7 @@ class Encoder(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.input_projection = nn.Linear(FEATURES * FRAMES_PER_TOKEN, config.width)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(config.width, 5) for _ in range(config.encoder_blocks)
-        )
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.width, 5) for _ in range(config.encoder_blocks))
         self.output_projection = nn.Linear(config.width, len(config.levels))
         self.quantiser = FiniteScalarQuantiser(config.levels)
 
@@ -92,14 +90,10 @@ class Decoder(nn.Module):
         self.speakers = nn.Embedding(config.speakers, config.speaker_width)
         self.speaker_projection = nn.Linear(config.speaker_width, config.width)
         self.input_projection = nn.Linear(len(config.levels), config.width)
-        self.token_blocks = nn.ModuleList(
-            ConvNeXtBlock(config.width, 7) for _ in range(config.decoder_blocks)
-        )
+        self.token_blocks = nn.ModuleList(ConvNeXtBlock(config.width, 7) for _ in range(config.decoder_blocks))
         self.upsample = nn.Linear(config.width, FRAMES_PER_TOKEN * config.frame_width)
         self.speaker_to_frames = nn.Linear(config.width, config.frame_width)
-        self.frame_blocks = nn.ModuleList(
-            ConvNeXtBlock(config.frame_width, 7) for _ in range(config.frame_blocks)
-        )
+        self.frame_blocks = nn.ModuleList(ConvNeXtBlock(config.frame_width, 7) for _ in range(config.frame_blocks))
         self.output_projection = nn.Linear(config.frame_width, FEATURES)
 
     def forward(self, values: Tensor, speaker: Tensor) -> Tensor:
@@ -180,7 +174,5 @@ def _ear_loss(ear: Ear, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
             for a, b in zip(layers, true_layers, strict=True)
         ]
     ).mean()
-    divergence = functional.kl_div(
-        logits.float().log_softmax(-1), true_logits.float().softmax(-1), reduction="none"
-    )
+    divergence = functional.kl_div(logits.float().log_softmax(-1), true_logits.float().softmax(-1), reduction="none")
     return feature_loss, divergence.sum(-1).mean()

@@ -64,9 +64,7 @@ class Ear(nn.Module):
         super().__init__()
         self.config = config
         self.input_projection = nn.Linear(acoustics.MEL_BANDS * STACKED_FRAMES, config.width)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(config.width, config.kernel) for _ in range(config.blocks)
-        )
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.width, config.kernel) for _ in range(config.blocks))
         self.output_projection = nn.Linear(config.width, len(config.segments) + 1)
 
     def forward(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -157,9 +155,7 @@ class Listener:
         targets = torch.tensor([[index for index, _ in pairs]], dtype=torch.int32)
         if not pairs or len(posteriors) < _least_steps(targets[0]):
             return []
-        path, scores = torchaudio.functional.forced_align(
-            posteriors[None].contiguous(), targets, blank=_BLANK
-        )
+        path, scores = torchaudio.functional.forced_align(posteriors[None].contiguous(), targets, blank=_BLANK)
         spans = torchaudio.functional.merge_tokens(path[0], scores[0], blank=_BLANK)
         return _group_words([(span.start, span.end, span.score) for span in spans], pairs)
 
@@ -174,9 +170,7 @@ def _least_steps(targets: Tensor) -> int:
     return len(targets) + int((targets[1:] == targets[:-1]).sum())
 
 
-def _group_words(
-    spans: list[tuple[int, int, float]], pairs: list[tuple[int, int]]
-) -> list[HeardWord]:
+def _group_words(spans: list[tuple[int, int, float]], pairs: list[tuple[int, int]]) -> list[HeardWord]:
     words: dict[int, list[tuple[int, int, float]]] = {}
     for span, (_, word) in zip(spans, pairs, strict=True):
         words.setdefault(word, []).append(span)

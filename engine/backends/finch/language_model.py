@@ -218,9 +218,7 @@ class GuidedAttention:
         is_elsewhere = (keys < batch.lowest_key[..., None]) | (keys > batch.highest_key[..., None])
         total = torch.zeros(())
         for layer in self._layers:
-            query, key = (
-                self._kept[layer, name][..., :size].float() for name in ("q_proj", "k_proj")
-            )
+            query, key = (self._kept[layer, name][..., :size].float() for name in ("q_proj", "k_proj"))
             cos, sin = self._model.model.rotary_emb(query, batch.positions)
             query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
             scores = (query @ key.transpose(1, 2) / math.sqrt(size)).masked_fill(is_future, -1e9)
@@ -267,7 +265,7 @@ def loss(
 
 
 def _core(model: nn.Module) -> Qwen2ForCausalLM:
-    inner = model
+    inner: Any = model
     while not isinstance(inner, Qwen2ForCausalLM):
         inner = inner.base_model.model if hasattr(inner, "base_model") else inner.module
     return inner

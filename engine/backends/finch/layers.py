@@ -24,9 +24,7 @@ class ConvNeXtBlock(nn.Module):
         self.contract = nn.Linear(width * widening, width)
         self.gain = nn.Parameter(torch.full((width,), 0.3))
 
-    def forward(
-        self, x: Tensor, condition: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, condition: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """`x` (b, t, width); `condition` (b, 1, width) is added after the norm; `mask` (b, t, 1)."""
         if mask is not None:
             x = x * mask

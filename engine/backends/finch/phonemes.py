@@ -105,9 +105,7 @@ class Inventory:
         for candidate in (symbol, plain, f"'{plain}", f",{plain}", plain.rstrip("0123456789#:")):
             if candidate in self._ids:
                 return candidate
-        raise UnpronounceableText(
-            f"the phoneme '{symbol}' is not in this voice's inventory; respell the word"
-        )
+        raise UnpronounceableText(f"the phoneme '{symbol}' is not in this voice's inventory; respell the word")
 
 
 def segment(symbol: str) -> str:
@@ -151,9 +149,7 @@ def pronounce(text: str, voice: EspeakVoice = EspeakVoice()) -> Pronunciation:
     return speak(text, voice)[0]
 
 
-def speak(
-    text: str, voice: EspeakVoice = EspeakVoice()
-) -> tuple[Pronunciation, npt.NDArray[np.int16], int]:
+def speak(text: str, voice: EspeakVoice = EspeakVoice()) -> tuple[Pronunciation, npt.NDArray[np.int16], int]:
     """Phonemes of `text`, espeak-ng's own audio of it (mono int16) and that audio's rate in Hz."""
     check_text(text)
     with _LOCK:
@@ -191,9 +187,7 @@ class _Event(ctypes.Structure):
     ]
 
 
-_SynthCallback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 @dataclass(frozen=True)
@@ -219,17 +213,13 @@ def _library() -> tuple[ctypes.CDLL, int]:
         ctypes.c_void_p,
     ]
     data = str(espeakng_loader.get_data_path()).encode()
-    rate_hz = int(
-        library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_PHONEME_EVENTS)
-    )
+    rate_hz = int(library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_PHONEME_EVENTS))
     if rate_hz <= 0:
         raise RuntimeError(f"espeak-ng could not start with its data at {data.decode()}")
     return library, rate_hz
 
 
-def _synthesise(
-    library: ctypes.CDLL, text: str, voice: EspeakVoice
-) -> tuple[npt.NDArray[np.int16], list[_RawEvent]]:
+def _synthesise(library: ctypes.CDLL, text: str, voice: EspeakVoice) -> tuple[npt.NDArray[np.int16], list[_RawEvent]]:
     chunks: list[npt.NDArray[np.int16]] = []
     events: list[_RawEvent] = []
 
@@ -290,9 +280,7 @@ def _count(library: ctypes.CDLL, voice: EspeakVoice, word: str) -> int:
     return max(1, sum(not symbol.startswith("_") for symbol in symbols))
 
 
-def _divide_merged(
-    text: str, phonemes: list[Phoneme], count: Callable[[str], int]
-) -> list[Phoneme]:
+def _divide_merged(text: str, phonemes: list[Phoneme], count: Callable[[str], int]) -> list[Phoneme]:
     """Give words that espeak-ng reads as one ("on the", "has been") their own phonemes.
 
     It announces the first of them alone. Its phonemes are dealt out in the proportions that the

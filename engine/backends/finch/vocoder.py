@@ -46,9 +46,7 @@ class Vocoder(nn.Module):
         super().__init__()
         self.normalisation = normalisation
         self.input_projection = nn.Linear(FEATURES, config.width)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(config.width, config.kernel) for _ in range(config.blocks)
-        )
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.width, config.kernel) for _ in range(config.blocks))
         self.harmonic_filter = nn.Linear(config.width, _BINS)
         self.noise_filter = nn.Linear(config.width, _BINS)
         for layer, start in ((self.harmonic_filter, _HARMONIC_START), (self.noise_filter, 0.0)):
@@ -71,14 +69,10 @@ class Vocoder(nn.Module):
         breath = (base + self.noise_filter(hidden).float()).clamp(*_LOG_GAIN_RANGE).exp()
         pulses = pulse_train(features[..., acoustics.F0_COLUMN].exp(), length)
         spectrum = self._stft(pulses) * harmonic * voicing + self._stft(noise) * breath
-        return torch.istft(
-            spectrum.transpose(1, 2), _FFT, HOP, _FFT, self.window, center=True, length=length
-        )
+        return torch.istft(spectrum.transpose(1, 2), _FFT, HOP, _FFT, self.window, center=True, length=length)
 
     def _stft(self, samples: Tensor) -> Tensor:
-        spectrum = torch.stft(
-            samples, _FFT, HOP, _FFT, self.window, center=True, return_complex=True
-        )
+        spectrum = torch.stft(samples, _FFT, HOP, _FFT, self.window, center=True, return_complex=True)
         return spectrum.transpose(1, 2) / _STFT_GAIN
 
     @torch.inference_mode()
@@ -124,9 +118,6 @@ def spectral_loss(made: Tensor, true: Tensor) -> Tensor:
     total = torch.zeros(())
     for size, hop in ((1024, 256), (512, 128), (256, 64), (2048, 512)):
         window = torch.hann_window(size)
-        a, b = (
-            torch.stft(x, size, hop, size, window, return_complex=True).abs().clamp(min=1e-5)
-            for x in (made, true)
-        )
+        a, b = (torch.stft(x, size, hop, size, window, return_complex=True).abs().clamp(min=1e-5) for x in (made, true))
         total = total + (a.log() - b.log()).abs().mean() + (a - b).norm() / b.norm()
     return total / 4

@@ -84,9 +84,7 @@ class FinchConfig:
         for voice in self.voices:
             if voice.name == name:
                 return voice
-        raise KeyError(
-            f"Finch has no voice '{name}'; it has {', '.join(v.name for v in self.voices)}"
-        )
+        raise KeyError(f"Finch has no voice '{name}'; it has {', '.join(v.name for v in self.voices)}")
 
 
 @dataclass(frozen=True)
@@ -167,15 +165,14 @@ def read_tensors(folder: Path, name: str, config: FinchConfig) -> dict[str, Tens
     return {key: value.float() for key, value in load_file(path).items()}
 
 
-def write(
-    folder: Path, config: FinchConfig, nets: Mapping[str, Mapping[str, Tensor]]
-) -> FinchConfig:
+def write(folder: Path, config: FinchConfig, nets: Mapping[str, Mapping[str, Tensor]]) -> FinchConfig:
     """Write state dicts in half precision, then `config.json` with their hashes."""
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {}
     for name, state in nets.items():
         path = folder / f"{name}.safetensors"
         save_file({key: value.half().contiguous() for key, value in state.items()}, path)
+        path.chmod(0o644)
         hashes[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     stored = {"format": FORMAT, **asdict(config), "sha256": hashes}
     (folder / CONFIG_FILE).write_text(json.dumps(stored, indent=1) + "\n")
@@ -187,8 +184,7 @@ def _fill(net: nn.Module, tensors: dict[str, Tensor], tied: str = "") -> None:
     missing = [name for name in missing if name != tied]
     if missing or unexpected:
         raise BrokenWeights(
-            f"the weights of {type(net).__name__} do not fit: "
-            f"missing {missing[:3]}, unexpected {unexpected[:3]}"
+            f"the weights of {type(net).__name__} do not fit: missing {missing[:3]}, unexpected {unexpected[:3]}"
         )
     net.eval().requires_grad_(False)
 

@@ -86,7 +86,8 @@ class Shard:
         if entry.audio < 0:
             return None
         length = (entry.frames - 1) * acoustics.HOP
-        return np.asarray(self._audio[entry.audio : entry.audio + length], np.float32) / 32768
+        pcm = self._audio[entry.audio : entry.audio + length]
+        return np.asarray(pcm, np.float32) / np.float32(32768)
 
 
 def load_shards(work: Path) -> list[Shard]:
@@ -125,7 +126,7 @@ def write_shard(folder: Path, sentences: Path, part: int, groups: int) -> float:
     frames: list[npt.NDArray[np.float16]] = []
     audio: list[npt.NDArray[np.int16]] = []
     at_frame = at_audio = 0
-    with open(folder / "index.jsonl", "w") as index:
+    with (folder / "index.jsonl").open("w") as index:
         for number in range(groups):
             keep_audio = number % _AUDIO_EVERY == 0
             for speaker, spoken in make_group(corpus, draw):

@@ -48,7 +48,7 @@ def make(folder: Path, minutes: float = 6.0, seed: int = 0) -> DemoData:
     voice = voices.UNHEARD[SPEAKER]
     rows: list[dict[str, str]] = []
     seconds = 0.0
-    for text in _texts(draw):
+    for text in demo_texts(draw):
         if seconds >= minutes * 60:
             break
         samples = _with_edges(utter(text, voice).samples.numpy())
@@ -61,7 +61,8 @@ def make(folder: Path, minutes: float = 6.0, seed: int = 0) -> DemoData:
     return DemoData(manifest, faulty, len(rows), seconds / 60)
 
 
-def _texts(draw: random.Random) -> list[str]:
+def demo_texts(draw: random.Random) -> list[str]:
+    """Texts that Finch was not trained on: short development sentences and template sentences."""
     corpus = Corpus.load(_SENTENCES)
     short = [text for text in corpus.development if len(text) <= _LONGEST_CHARACTERS]
     pairs = [corpus.sentence(draw, siblings=3) for _ in range(400)]
@@ -75,9 +76,7 @@ def _with_edges(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.concatenate([edge, samples, edge]).clip(-1, 1)
 
 
-def _with_faults(
-    folder: Path, rows: list[dict[str, str]], voice: EspeakVoice
-) -> list[dict[str, str]]:
+def _with_faults(folder: Path, rows: list[dict[str, str]], voice: EspeakVoice) -> list[dict[str, str]]:
     """A copy of the rows with one fault of each kind that an audit should name."""
     faulty = [dict(row) for row in rows]
     faulty[1]["text"] = ""

@@ -7,7 +7,6 @@ part in any loss. Intervals are 95 % bootstrap intervals over clips.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from engine.backends.finch.weights import Finch
 _CHUNK_CHARACTERS = 190
 _CHUNK_PAUSE_S = 0.25
 _ROWS_PER_BATCH = 16
+_LEAST_CLIPS = 12
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,18 @@ def run(work: Path, folder: Path, seeds: int = 3) -> dict[str, Any]:
     finch = weights.load(folder)
     ears = Ears(weights.load_ear(folder), weights.load_ear(folder, "second_ear"))
     figures: dict[str, Any] = {"ear": _ear_figures(ears)}
-    _show("ear", figures["ear"])
+    show("ear", figures["ear"])
     figures["copy_synthesis"] = _copy_synthesis(work, finch, ears)
-    _show("copy_synthesis", figures["copy_synthesis"])
+    show("copy_synthesis", figures["copy_synthesis"])
     figures["unheard_tokens"] = _unheard_tokens(finch, ears)
-    _show("unheard_tokens", figures["unheard_tokens"])
+    show("unheard_tokens", figures["unheard_tokens"])
     for tier, texts, chunked in (
         ("short", test_pairs(), False),
         ("medium", test_paragraphs(6), False),
         ("long", test_paragraphs(13), True),
     ):
         figures[tier] = base_tier(finch, ears, texts, chunked, seeds)
-        _show(tier, figures[tier])
+        show(tier, figures[tier])
     write(folder / "evaluation.json", figures)
     return figures
 
@@ -110,7 +110,8 @@ def write(path: Path, figures: dict[str, Any]) -> None:
     path.write_text(json.dumps({**stored, **figures}, indent=1) + "\n")
 
 
-def _show(name: str, figures: dict[str, Any]) -> None:
+def show(name: str, figures: dict[str, Any]) -> None:
+    """Print figures in one line."""
     print(f"evaluate: {name} {json.dumps(figures)}", flush=True)
 
 
@@ -157,26 +158,19 @@ def _unheard_tokens(finch: Finch, ears: Ears) -> dict[str, Any]:
     return figures
 
 
-def base_tier(
-    finch: Finch, ears: Ears, texts: Sequence[str], chunked: bool, seeds: int
-) -> dict[str, Any]:
+def base_tier(finch: Finch, ears: Ears, texts: Sequence[str], chunked: bool, seeds: int) -> dict[str, Any]:
     """Base voices saying `texts`, in one pass or in chunks of whole sentences."""
+    speakers = len(finch.config.voices)
+    repeats = max(1, _LEAST_CLIPS // len(texts))
     jobs = [
-        (text, (index + seed * 3) % len(finch.config.voices), seed)
-        for seed in range(seeds)
+        (text, (index + turn * 3) % speakers, turn)
+        for turn in range(seeds * repeats)
         for index, text in enumerate(texts)
-        for _ in range(max(1, 12 // len(texts)) if index + seed >= 0 else 1)
     ]
-    spread = [
-        (text, (voice + n) % len(finch.config.voices), seed)
-        for n, (text, voice, seed) in enumerate(jobs)
-    ]
-    return summary(say_all(finch, ears, spread, chunked))
+    return summary(say_all(finch, ears, jobs, chunked))
 
 
-def say_all(
-    finch: Finch, ears: Ears, jobs: Sequence[tuple[str, int, int]], chunked: bool
-) -> list[Clip]:
+def say_all(finch: Finch, ears: Ears, jobs: Sequence[tuple[str, int, int]], chunked: bool) -> list[Clip]:
     """Clips of (text, speaker, seed) jobs; chunks of one text are joined by a short silence."""
     inventory = finch.config.inventory
     requests: list[Request] = []
@@ -218,10 +212,3 @@ def split(text: str) -> list[str]:
         else:
             chunks.append(sentence)
     return chunks
-
-
-def shuffled(items: Sequence[str], seed: int) -> list[str]:
-    """A reproducible order."""
-    order = list(items)
-    random.Random(seed).shuffle(order)
-    return order

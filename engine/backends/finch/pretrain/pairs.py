@@ -22,8 +22,8 @@ from engine.backends.finch.pretrain.data import Entry, Shard, is_validation, loa
 from engine.backends.finch.pretrain.facts import Facts, features_of
 
 CROP_FRAMES = 256
-_SHARE_PARALLEL, _SHARE_BASE_TARGET = 0.75, 0.7
-_WARPS = np.linspace(0.86, 1.16, 13)
+_SHARE_PARALLEL, _SHARE_BASE_TARGET, _SHARE_VARIANT_SOURCE = 0.8, 0.7, 0.6
+_WARPS = np.linspace(0.84, 1.2, 15)
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ class PairSampler:
             clean.append(self._encoder_input(b, wanted))
             target.append(self._norms.decoder_target(b.features[wanted]))
             speaker.append(b.speaker)
-        return PairBatch(
-            torch.stack(source), torch.stack(clean), torch.stack(target), torch.tensor(speaker)
-        )
+        return PairBatch(torch.stack(source), torch.stack(clean), torch.stack(target), torch.tensor(speaker))
 
     def _encoder_input(self, member: Member, frames: npt.NDArray[np.int64]) -> Tensor:
         return self._norms.encoder_input(member.features[frames], self._statistics[member.speaker])
@@ -102,7 +100,9 @@ class PairSampler:
         base = [m for m in group if m.speaker < len(voices.BASE_VOICES)]
         others = [m for m in group if m.speaker >= len(voices.BASE_VOICES)]
         wants_base = base and (draw.random() < _SHARE_BASE_TARGET or not others)
-        return draw.choice(group), draw.choice(base if wants_base else others)
+        is_variant_source = others and (draw.random() < _SHARE_VARIANT_SOURCE or not base)
+        source = draw.choice(others if is_variant_source else base)
+        return source, draw.choice(base if wants_base else others)
 
     def _perturbed(self, crop: Tensor) -> Tensor:
         """Another vocal tract length, another channel, another F0 range."""
@@ -114,9 +114,7 @@ class PairSampler:
         return crop
 
 
-def aligned_frames(
-    source: Member, target: Member, frames: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def aligned_frames(source: Member, target: Member, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The frames of `source` that speak what `target` speaks at `frames`."""
     times = np.interp((frames + 0.5) / FRAME_RATE, target.times, source.times)
     found: npt.NDArray[np.int64] = (times * FRAME_RATE).astype(np.int64)

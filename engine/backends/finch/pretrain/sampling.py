@@ -36,9 +36,7 @@ class Generated:
 
 
 @torch.inference_mode()
-def generate(
-    model: nn.Module, words: Vocabulary, requests: Sequence[Request], settings: Sampling
-) -> list[Generated]:
+def generate(model: nn.Module, words: Vocabulary, requests: Sequence[Request], settings: Sampling) -> list[Generated]:
     """Sample every request to its EOS or its cap; a row depends on its own seed alone."""
     prefixes = [words.prefix_ids(r.phonemes, r.speaker) for r in requests]
     clocks = [words.prefix_positions(r.phonemes, r.clock) for r in requests]
@@ -68,9 +66,7 @@ def generate(
         ids = torch.tensor(chosen)[:, None]
         positions = positions[:, -1:] + 1
         mask = torch.cat([mask, torch.ones(len(requests), 1, dtype=mask.dtype)], 1)
-    return [
-        Generated(torch.tensor(m).long(), len(m) < cap) for m, cap in zip(made, caps, strict=True)
-    ]
+    return [Generated(torch.tensor(m).long(), len(m) < cap) for m, cap in zip(made, caps, strict=True)]
 
 
 def _cap(words: Vocabulary, request: Request, settings: Sampling) -> int:
@@ -78,9 +74,7 @@ def _cap(words: Vocabulary, request: Request, settings: Sampling) -> int:
     return math.ceil(expected * settings.longest_ratio) + settings.longest_extra
 
 
-def _left_pad(
-    prefixes: list[list[int]], clocks: list[list[int]], pad: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _left_pad(prefixes: list[list[int]], clocks: list[list[int]], pad: int) -> tuple[Tensor, Tensor, Tensor]:
     width = max(map(len, prefixes))
     ids = torch.full((len(prefixes), width), pad)
     positions, mask = torch.zeros_like(ids), torch.zeros_like(ids)

@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from engine.backends.finch.pretrain import parallel
+
 
 @dataclass
 class Trainer:
-    """Steps an optimiser until `minutes` are over: warm-up, a flat part, then linear to 2 %."""
+    """Steps an optimiser until `minutes` are over: warm-up, a flat part, then linear to 2 %.
+
+    With several processes (see `parallel`) they step together on the mean of their gradients.
+    """
 
     name: str
     optimizer: torch.optim.Optimizer
@@ -26,10 +31,8 @@ class Trainer:
     _sums: dict[str, float] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic)
 
-    @property
-    def fraction(self) -> float:
-        """How much of the time is over, from 0."""
-        return (time.monotonic() - self._began) / (self.minutes * 60)
+    fraction: float = 0.0
+    """How much of the time is over, the same in all processes."""
 
     def ticks(self) -> Iterator[int]:
         """Step numbers until the time is over; sets the learning rate before each."""
@@ -44,12 +47,14 @@ class Trainer:
         """One optimiser step on `parts["total"]`, gradients clipped to norm 1."""
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()  # type: ignore[no-untyped-call]
+        over = (time.monotonic() - self._began) / (self.minutes * 60)
+        self.fraction = parallel.average_gradients(self.parameters, over)
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.steps += 1
         for name, value in parts.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
-        if self.steps % self.report_every == 0:
+        if self.steps % self.report_every == 0 and parallel.rank() == 0:
             self._report()
 
     def _report(self) -> None:

@@ -222,9 +222,7 @@ class Template:
         if pick < 0.5:
             text = f"{self._phrase()} {adverb}{choose(_VERBS)} {self._phrase()}"
         elif pick < 0.75:
-            text = (
-                f"{self._phrase()} {adverb}{choose(_INTRANSITIVE)} {choose(_PLACES)} {self._noun()}"
-            )
+            text = f"{self._phrase()} {adverb}{choose(_INTRANSITIVE)} {choose(_PLACES)} {self._noun()}"
         elif pick < 0.9:
             verb = choose(["was", "is", "are", "were", "seemed", "will be"])
             text = f"{self._phrase()} {verb} {adverb}{choose(_ADJECTIVES)}"

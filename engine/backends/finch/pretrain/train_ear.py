@@ -82,9 +82,7 @@ def _samples(shards: list[Shard], facts: Facts, validation: bool) -> list[Sample
     return sorted(found, key=lambda sample: len(sample.mel))
 
 
-def _train(
-    net: Ear, training: list[Sample], minutes: float, name: str, draw: random.Random
-) -> None:
+def _train(net: Ear, training: list[Sample], minutes: float, name: str, draw: random.Random) -> None:
     optimizer = schedule.adamw(net.parameters(), 2e-3, (0.9, 0.98), 0.02)
     trainer = schedule.Trainer(name, optimizer, list(net.parameters()), minutes, 2e-3)
     for _ in trainer.ticks():
@@ -130,9 +128,7 @@ def augment(mel: Tensor, draw: random.Random) -> Tensor:
 
 def _warp(mel: Tensor, draw: random.Random) -> Tensor:
     frames, bands = int(len(mel) * draw.uniform(0.85, 1.2)), int(60 * draw.uniform(0.88, 1.12))
-    warped = functional.interpolate(
-        mel[None, None], size=(frames, bands), mode="bilinear", align_corners=True
-    )[0, 0]
+    warped = functional.interpolate(mel[None, None], size=(frames, bands), mode="bilinear", align_corners=True)[0, 0]
     if bands >= acoustics.MEL_BANDS:
         return warped[:, : acoustics.MEL_BANDS].clone()
     return torch.cat([warped, warped[:, -1:].expand(-1, acoustics.MEL_BANDS - bands)], 1)
@@ -140,7 +136,8 @@ def _warp(mel: Tensor, draw: random.Random) -> Tensor:
 
 def _gate(net: Ear, shards: list[Shard], corpus: Corpus, name: str) -> None:
     net.eval()
-    base, variants = [], []
+    base: list[tuple[int, int]] = []
+    variants: list[tuple[int, int]] = []
     for shard in shards:
         for entry in shard.entries:
             if is_validation(entry.group) and entry.frames <= _LONGEST_FRAMES:

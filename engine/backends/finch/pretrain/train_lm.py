@@ -6,10 +6,12 @@ every utterance runs on its own clock, a little jittered, so that any speaking r
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,13 +20,13 @@ from transformers import Qwen2ForCausalLM
 from engine.backends.finch import language_model as lm
 from engine.backends.finch.codec import CodecConfig
 from engine.backends.finch.layers import FiniteScalarQuantiser
-from engine.backends.finch.pretrain import schedule, train_codec, voices
+from engine.backends.finch.pretrain import parallel, schedule, train_codec, voices
 from engine.backends.finch.pretrain.data import is_validation, load_shards
 from engine.backends.finch.pretrain.facts import Facts, features_of, load_or_measure
 
-_TOKENS_PER_BATCH = 4200
-_PEAK_RATE = 1.8e-3
-_CLOCK_JITTER = 0.04
+_TOKENS_PER_BATCH = 2200
+_PEAK_RATE = 1.6e-3
+_CLOCK_JITTER = 0.05
 _MOST_CORRUPTED = 0.15
 _GUIDE_WEIGHT = 0.4
 _SHARE_OF_VARIANTS = 0.5
@@ -39,17 +41,19 @@ def vocabulary(facts: Facts) -> lm.Vocabulary:
 
 
 def run(work: Path, minutes: float) -> None:
-    """Train the language model and save it under `work`."""
+    """Train the language model and save it under `work`; needs what `tokenise` wrote."""
     path = work / "lm.pt"
     if path.exists():
         print(f"lm: kept, {path} exists")
         return
     torch.manual_seed(6)
-    draw = random.Random(6)
+    number = parallel.rank()
+    draw = random.Random(6 + 100 * number)
     facts = load_or_measure(work)
     words = vocabulary(facts)
-    training, validation = load_items(work, facts)
+    training, validation = torch.load(work / "items.pt", weights_only=False)
     model = lm.build(lm.LanguageModelConfig(), words)
+    model.set_attn_implementation("eager")  # a little faster than sdpa on these sizes on a CPU
     guide = lm.GuidedAttention(model)
     quantiser = FiniteScalarQuantiser(CodecConfig().levels)
     table = lm.FactorisedTable(model, words, quantiser.digits(torch.arange(words.tokens)))
@@ -57,55 +61,63 @@ def run(work: Path, minutes: float) -> None:
     optimizer = schedule.adamw(parameters, _PEAK_RATE, (0.9, 0.97), 0.05)
     trainer = schedule.Trainer("lm", optimizer, list(parameters), minutes, _PEAK_RATE, 0.4, 150)
     batches = endless_batches(training, draw)
+    torch.manual_seed(6 + 100 * number)
     for step in trainer.ticks():
         batch = lm.collate(next(batches), words, draw, _CLOCK_JITTER)
         batch = replace(batch, ids=corrupt(batch.ids, words, quantiser))
         with torch.autocast("cpu", torch.bfloat16):
             trainer.step(lm.loss(model, batch, guide, _GUIDE_WEIGHT, table.folded()))
-        if step % _SAVE_EVERY == _SAVE_EVERY - 1:
+        if step % _SAVE_EVERY == _SAVE_EVERY - 1 and number == 0:
             save(model, table, work / "lm.partial.pt")
             validate(model, table, validation, words, guide)
+    if number:
+        return
     save(model, table, path)
     validate(model, table, validation, words, guide)
 
 
 def load(work: Path, name: str = "lm.pt") -> Qwen2ForCausalLM:
     """The trained language model under `work`."""
-    model = lm.build(lm.LanguageModelConfig(), vocabulary(load_or_measure(work)))
+    model: Any = lm.build(lm.LanguageModelConfig(), vocabulary(load_or_measure(work)))
     model.load_state_dict(torch.load(work / name))
-    return model.eval().requires_grad_(False)
+    frozen: Qwen2ForCausalLM = model.eval().requires_grad_(False)
+    return frozen
 
 
-def load_items(work: Path, facts: Facts) -> tuple[list[lm.Item], list[lm.Item]]:
-    """Training and validation items (base voices alone), tokenised once and kept on disk."""
+def tokenise(work: Path, processes: int) -> None:
+    """Encode all training data once, a shard a process, and keep the items on disk."""
     path = work / "items.pt"
-    if not path.exists():
-        torch.save(_tokenise(work, facts), path)
-    training, validation = torch.load(path, weights_only=False)
-    return training, validation
+    if path.exists():
+        return
+    shards = len(load_shards(work))
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        found = pool.starmap(_tokenise_shard, [(work, number) for number in range(shards)])
+    training = [item for part, _ in found for item in part]
+    validation = [item for _, part in found for item in part]
+    used = len({token for item in training for token in item.tokens})
+    print(f"lm: {len(training)} items, {sum(map(len, training))} ids, {used} tokens in use")
+    torch.save((training, validation), path)
 
 
-def _tokenise(work: Path, facts: Facts) -> tuple[list[lm.Item], list[lm.Item]]:
+def _tokenise_shard(work: Path, number: int) -> tuple[list[lm.Item], list[lm.Item]]:
+    torch.set_num_threads(1)
+    facts, shard = load_or_measure(work), load_shards(work)[number]
     encoder, _ = train_codec.load(work)
     words, inventory = vocabulary(facts), facts.inventory
     speakers = {name: index for index, name in enumerate(voices.speakers())}
     training: list[lm.Item] = []
     validation: list[lm.Item] = []
-    for shard in load_shards(work):
-        for entry in shard.entries:
-            features = facts.normalisation.encoder_input(
-                features_of(shard, entry), facts.speakers[entry.speaker]
-            )
-            tokens = tuple(encoder.tokens(features).tolist())
-            phonemes = tuple(inventory.encode(entry.symbols))
-            clock = words.clock_of(phonemes, len(tokens))
-            item = lm.Item(speakers[entry.speaker], phonemes, tokens, clock, entry.starts)
-            if not is_validation(entry.group):
-                training.append(item)
-            elif entry.speaker in voices.BASE_VOICES:
-                validation.append(item)
-    used = len({token for item in training for token in item.tokens})
-    print(f"lm: {len(training)} items, {sum(map(len, training))} ids, {used} tokens in use")
+    for entry in shard.entries:
+        statistics = facts.speakers[entry.speaker]
+        features = facts.normalisation.encoder_input(features_of(shard, entry), statistics)
+        tokens = tuple(encoder.tokens(features).tolist())
+        phonemes = tuple(inventory.encode(entry.symbols))
+        clock = words.clock_of(phonemes, len(tokens))
+        item = lm.Item(speakers[entry.speaker], phonemes, tokens, clock, entry.starts)
+        if not is_validation(entry.group):
+            training.append(item)
+        elif entry.speaker in voices.BASE_VOICES:
+            validation.append(item)
     return training, validation
 
 
@@ -113,9 +125,7 @@ def endless_batches(items: Sequence[lm.Item], draw: random.Random) -> Iterator[l
     """Batches of utterances of like length, for ever; half of the variants in every epoch."""
     while True:
         chosen = [
-            item
-            for item in items
-            if item.speaker < len(voices.BASE_VOICES) or draw.random() < _SHARE_OF_VARIANTS
+            item for item in items if item.speaker < len(voices.BASE_VOICES) or draw.random() < _SHARE_OF_VARIANTS
         ]
         chosen.sort(key=lambda item: len(item) * (1 + 0.1 * draw.random()))
         batches: list[list[lm.Item]] = [[]]
@@ -155,7 +165,7 @@ def validate(
     """Print and return the cross entropy (nats a token) of held-out items."""
     chosen = sorted(items[:_VALIDATION_ITEMS], key=len)
     total: dict[str, float] = {}
-    model.eval()
+    model.train(False)
     for start in range(0, len(chosen), 8):
         batch = lm.collate(chosen[start : start + 8], words)
         with torch.autocast("cpu", torch.bfloat16):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from engine.backends.finch import language_model as lm
@@ -47,9 +48,7 @@ class Tuned:
     speaker: int
 
 
-def tune(
-    finch: Finch, data: VoiceData, speaker: int, ear: Ear, config: TuningConfig, seed: int = 0
-) -> Tuned:
+def tune(finch: Finch, data: VoiceData, speaker: int, ear: Ear, config: TuningConfig, seed: int = 0) -> Tuned:
     """Train both adapters, starting from base speaker `speaker`."""
     torch.manual_seed(seed)
     draw = random.Random(seed)
@@ -116,24 +115,18 @@ def tune_decoder(
 def set_scale(model: nn.Module, scale: float) -> None:
     """Set the absolute `lora_scale` of every adapted layer."""
     for module in model.modules():
-        if hasattr(module, "set_scale") and hasattr(module, "lora_A"):
+        if isinstance(module, LoraLayer):
             for adapter in module.lora_A:
                 module.set_scale(adapter, scale)
 
 
-def _adapt(
-    net: nn.Module, targets: tuple[str, ...], config: TuningConfig, dropout: float
-) -> PeftModel:
-    lora = LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, target_modules=list(targets), lora_dropout=dropout
-    )
+def _adapt(net: nn.Module, targets: tuple[str, ...], config: TuningConfig, dropout: float) -> PeftModel:
+    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=list(targets), lora_dropout=dropout)
     return get_peft_model(copy.deepcopy(net), lora).train()
 
 
 def _optimizer(model: nn.Module, rate: float) -> torch.optim.AdamW:
-    return torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], rate, weight_decay=0.0
-    )
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], rate, weight_decay=0.0)
 
 
 def _step(model: nn.Module, optimizer: torch.optim.AdamW, total: torch.Tensor) -> None:
