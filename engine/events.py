@@ -39,8 +39,9 @@ class EventLog:
         self._guard = threading.Lock()  # protects the file's end and the counter
         known, self._end = read_from(path, 0)
         self._seq = known[-1].seq + 1 if known else 0
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-        os.ftruncate(self._descriptor, self._end)
+        path.touch()
+        self._file = path.open("r+b", buffering=0)
+        self._file.truncate(self._end)
 
     def __enter__(self) -> Self:
         return self
@@ -66,19 +67,16 @@ class EventLog:
             return event
 
     def close(self) -> None:
-        with self._guard:
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
+        self._file.close()
 
     def _write(self, line: bytes) -> None:
         try:
-            written = os.pwrite(self._descriptor, line, self._end)
-            if written < len(line):
+            self._file.seek(self._end)
+            if self._file.write(line) < len(line):  # a full disk may take a part of it without an error
                 raise OSError(ENOSPC, "short write")
-            os.fsync(self._descriptor)
+            os.fsync(self._file.fileno())
         except OSError as error:
-            os.ftruncate(self._descriptor, self._end)
+            self._file.truncate(self._end)
             if error.errno == ENOSPC:
                 raise DiskFull(f"{self.path} cannot grow: the disk is full; make room and the run goes on.") from error
             raise
