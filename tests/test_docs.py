@@ -99,6 +99,22 @@ def test_every_verb_is_documented(repository: Path) -> None:
     assert documented == {verb.name for verb in VERBS}
 
 
+def test_every_flag_that_is_documented_exists(repository: Path) -> None:
+    """A flag in docs/commands.md is one of its verb's, and a flag of the app one of app.py's."""
+    import app
+    from engine.cli.main import parser
+
+    text = read(repository, "docs/commands.md")
+    verbs = next(action for action in parser()._actions if action.dest == "verb").choices
+    assert isinstance(verbs, dict)
+    for line in text.splitlines():
+        if match := re.match(r"\| `python -m engine (\w+)", line):
+            known = verbs[match[1]].format_help()
+            assert [flag for flag in re.findall(r"--[a-z][a-z-]*", line) if flag not in known] == [], match[1]
+    about_app = text.partition("## The app")[2].partition("##")[0]
+    assert [flag for flag in re.findall(r"--[a-z][a-z-]*", about_app) if flag not in app.parser().format_help()] == []
+
+
 def test_every_exit_code_is_documented(repository: Path) -> None:
     """docs/commands.md gives each kind of error its exit code."""
     documented = dict(re.findall(r"^\| (\d+) \| `(\w+)`", read(repository, "docs/commands.md"), re.MULTILINE))
