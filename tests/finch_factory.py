@@ -35,13 +35,14 @@ VOICES = (("low", 0.9, 100.0), ("high", 1.1, 210.0))
 
 
 @cache
-def symbols() -> tuple[str, ...]:
+def symbols(texts: tuple[str, ...] = TEXTS) -> tuple[str, ...]:
     """The phoneme symbols of the texts."""
-    return tuple(sorted({symbol for text in TEXTS for symbol in phonemes.pronounce(text).symbols}))
+    return tuple(sorted({symbol for text in texts for symbol in phonemes.pronounce(text).symbols}))
 
 
-def make_config() -> FinchConfig:
-    inventory = symbols()
+def make_config(texts: tuple[str, ...] = TEXTS) -> FinchConfig:
+    """Tiny sizes, two voices, and the phonemes of `texts`."""
+    inventory = symbols(texts)
     ear = EarConfig(segments=tuple(sorted(set(fold_all(inventory)))), width=16, blocks=1)
     return FinchConfig(
         symbols=inventory,
@@ -66,9 +67,9 @@ def make_config() -> FinchConfig:
     )
 
 
-def write_weights(folder: Path, *, seed: int = 0, taught: bool = False) -> Path:
-    """Random (or, `taught`, overfitted) weights in `folder`, in the format of the real ones."""
-    config = make_config()
+def write_weights(folder: Path, *, seed: int = 0, taught: bool = False, texts: tuple[str, ...] = TEXTS) -> Path:
+    """Random (or, `taught`, overfitted) weights in `folder` that can say `texts`, in the format of the real ones."""
+    config = make_config(texts)
     torch.manual_seed(seed)
     lm = language_model.build(config.language_model, config.vocabulary)
     if taught:
