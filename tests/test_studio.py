@@ -211,3 +211,19 @@ def test_a_preference_is_counted_for_the_candidate_and_not_for_the_side(studio: 
     (row,) = studio.preferences()
     assert (row.first, row.second) == (BASE, TUNED)
     assert (row.summary.wins, row.summary.losses, row.summary.ties) == (0, 3, 0)
+
+
+def test_sides_stay_even_over_the_sittings_of_a_reviewer(studio: Studio) -> None:
+    """A pair that a reviewer heard once is turned round in their next sitting, whatever its seed; others start anew."""
+    put_clip(studio, TUNED, Tier.SHORT)
+    put_clip(studio, BASE, Tier.SHORT)
+
+    def on_side_a(reviewer: str, seed: int) -> Candidate:
+        session = studio.open_preference_session([(TUNED, BASE)], reviewer=reviewer, seed=seed)
+        (trial,) = studio.store.trials(session.id)
+        answer_all(studio, session.id, Choice.TIE)
+        return studio.clip(trial.slots[0].clip_id).candidate
+
+    heard = [on_side_a("Ada", seed) for seed in range(6)]
+    assert all({heard[n], heard[n + 1]} == {TUNED, BASE} for n in (0, 2, 4))
+    assert {on_side_a(f"reviewer {seed}", seed) for seed in range(12)} == {TUNED, BASE}

@@ -48,7 +48,13 @@ class ListeningLab(Rendering):
         clips = [pair for a, b in pairs for pair in self._same_lines(a, b)]
         if not clips:
             raise BadInput("These pairs have no line in common yet; render both candidates with the same script first.")
-        trials = listening.preference_trials(clips, session_id=session.id, seed=session.seed, new_token=_token)
+        trials = listening.preference_trials(
+            clips,
+            session_id=session.id,
+            seed=session.seed,
+            new_token=_token,
+            balance=self._sides_heard(session.reviewer),
+        )
         return self._keep(session, trials)
 
     def sessions(self) -> list[Session]:
@@ -124,6 +130,15 @@ class ListeningLab(Rendering):
         self.store.add_session(session)
         self.store.add_trials(trials)
         return session
+
+    def _sides_heard(self, reviewer: str) -> dict[tuple[str, str], int]:
+        """How the sides stand of the pairs that this reviewer has answered, so that they stay even over sittings."""
+        heard: list[Trial] = []
+        for session in self.store.sessions():
+            if session.kind is TrialKind.PREFERENCE and session.reviewer == reviewer:
+                answered = {response.trial_id for response in self.store.responses(session.id)}
+                heard += [trial for trial in self.store.trials(session.id) if trial.id in answered]
+        return listening.side_balance(heard, lambda clip_id: self.store.clip(clip_id).candidate.id)
 
     def _one_take(self, candidate: Candidate) -> list[Clip]:
         """One clip a line: the lowest seed, so that no candidate is heard at its luckiest."""
