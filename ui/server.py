@@ -125,6 +125,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host.strip("[]"), port))
+        listener.listen()  # from here on a browser waits for the server instead of being refused
     except OSError as error:
         listener.close()
         raise Busy(f"{host}:{port} cannot be used ({error.strerror}); choose another with --port.") from None

@@ -19,7 +19,8 @@ ENDPOINTS = """
 data_audit data_demo data_open data_prepare
 gate_judge gate_open gate_pin gate_promote gate_purge gate_trash gate_undo gate_unpin
 runs_open runs_preview runs_resume runs_show runs_start runs_stop runs_tick
-sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair sweep_tick
+sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair
+sweep_tick
 voices_export voices_open voices_speak voices_verify
 """.split()
 
@@ -52,7 +53,7 @@ def test_the_public_interface_is_empty(client: TestClient) -> None:
 
 
 def test_gradio_serves_no_file_and_keeps_no_history(app: FastAPI) -> None:
-    """No folder of a workspace is ever open to Gradio's file route; no call is kept in a browser; no footer, no analytics."""
+    """No folder is open to Gradio's file route; no call is kept in a browser; no footer, no analytics."""
     both = mounted(app)
     assert len(both) == 2
     for blocks in both:

@@ -67,7 +67,7 @@ def headers(found: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def test_exchanging_the_sides_changes_nothing_but_the_audio(tmp_path: Path) -> None:
-    """The strongest test of blindness: swap which candidate is A, and everything observable is identical but the bytes."""
+    """The strongest test of blindness: swap which candidate is A; all that is observable stays, but the bytes."""
     one = sitting(rendered(tmp_path / "one"))
     other = sitting(rendered(tmp_path / "other", swapped=True))
     assert [step[:3] for step in one] == [step[:3] for step in other]
