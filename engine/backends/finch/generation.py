@@ -191,7 +191,7 @@ class Sampler:
         self._columns = columns
         # On the processor whatever the model's device, so that a seed means the same noise everywhere.
         self._generators = [torch.Generator().manual_seed(prompt.seed) for prompt in prompts]
-        self._noise = torch.empty(0)
+        self._noise = torch.empty(0, len(prompts), columns, device=device)
         column = torch.tensor([[s.temperature, s.top_p, s.repetition_penalty] for s in settings], device=device)
         self._is_greedy = column[:, :1] <= 0
         self._temperature = torch.where(self._is_greedy, 1.0, column[:, :1])
