@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 
-from engine.backends.finch.pretrain import demo_data, voices
+from engine.backends.finch import language_model as lm
+from engine.backends.finch.layers import FiniteScalarQuantiser
+from engine.backends.finch.pretrain import demo_data, model_card, voices
 from engine.backends.finch.pretrain.data import make_group, utter
 from engine.backends.finch.pretrain.pairs import Member, aligned_frames
-from engine.backends.finch.pretrain.texts import HARVARD, Corpus, test_pairs, test_paragraphs
+from engine.backends.finch.pretrain.texts import HARVARD, Corpus
+from engine.backends.finch.pretrain.train_lm import corrupt, endless_batches
 
 SENTENCES = Path(__file__).parents[3] / "assets" / "finch" / "sentences.txt.gz"
-test_pairs.__test__ = test_paragraphs.__test__ = False  # type: ignore[attr-defined]
 
 
 def test_no_test_sentence_is_in_the_corpus_and_development_text_is_apart() -> None:
@@ -82,3 +85,42 @@ def test_demo_data_is_quick_repeatable_and_has_its_faults(tmp_path: Path) -> Non
 def test_speech_is_made_at_one_level() -> None:
     spoken = utter(HARVARD[0], voices.UNHEARD["belinda"])
     assert abs(float(spoken.samples.square().mean().sqrt()) - 0.08) < 1e-3
+
+
+def test_corruption_touches_speech_tokens_alone() -> None:
+    words = lm.Vocabulary((1.0, 2.0), 2, 1000)
+    ids = torch.cat([torch.arange(7).expand(50, 7), torch.randint(7, 1007, (50, 200))], 1)
+    damaged = corrupt(ids, words, FiniteScalarQuantiser((8, 5, 5, 5)))
+    assert torch.equal(damaged[:, :7], ids[:, :7])
+    assert int(damaged[:, 7:].min()) >= words.first_token
+    assert int(damaged.max()) < words.size
+    assert 0.02 < float((damaged != ids).float().mean()) < 0.15
+
+
+def test_batches_hold_every_base_utterance_once_an_epoch() -> None:
+    items = [lm.Item(0, (0,) * 5, (1,) * (20 + n), 1.0) for n in range(200)]
+    batches = endless_batches(items, random.Random(0))
+    seen: list[int] = []
+    while len(seen) < 200:
+        batch = next(batches)
+        assert max(map(len, batch)) * len(batch) <= 3000
+        seen += [len(item.tokens) for item in batch]
+    assert sorted(seen) == [20 + n for n in range(200)]
+
+
+def test_the_figures_find_their_way_into_the_card(tmp_path: Path) -> None:
+    row = {
+        "clips": 3,
+        "runaways": 0,
+        "per": {"mean": 0.05, "low": 0.04, "high": 0.06},
+        "per_second_ear": {"mean": 0.06, "low": 0.05, "high": 0.07},
+    }
+    figures = {name: row for name in ("copy_synthesis", "short", "medium", "long")}
+    figures |= {"ear": {"base": row, "unheard": row}, "unheard_tokens": {"a": row, "b": row}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(figures))
+    card = SENTENCES.parent / "README.md"
+    (tmp_path / "README.md").write_text(card.read_text())
+    model_card.run(tmp_path)
+    model_card.run(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("| 5.0 (4.0 to 6.0) | 6.0 (5.0 to 7.0) | 3 | 0 |") == 8

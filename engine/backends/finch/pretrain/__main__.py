@@ -14,6 +14,7 @@ from engine.backends.finch.pretrain import (
     demo_data,
     evaluate,
     evaluate_tuning,
+    model_card,
     pack,
     parallel,
     train_codec,
@@ -51,6 +52,7 @@ STAGES: dict[str, Callable[[Options], object]] = {
     "pack": lambda o: pack.run(o.work, o.folder),
     "evaluate": lambda o: evaluate.run(o.work, o.folder),
     "evaluate_tuning": lambda o: evaluate_tuning.run(o.folder),
+    "card": lambda o: model_card.run(o.folder),
     "demo_data": lambda o: demo_data.make(o.work / "demo"),
 }
 """Stages in the order in which they depend on each other; each keeps what is already there."""

@@ -1,7 +1,8 @@
 """Demo recordings of a voice that Finch has never heard, made on the spot with espeak-ng.
 
-`make` writes a good data set and a second manifest with faults for trying the audit. Everything
-follows from the seed; nothing is downloaded and no audio is shipped.
+`make` writes a good data set and a second manifest with faults for trying the audit. Texts
+and names follow from the seed, nothing is downloaded and no audio is shipped; espeak-ng's audio may
+differ by a few samples from one run to the next.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def interval(values: Sequence[float], seed: int = 0) -> dict[str, float]:
     array = np.asarray(values, float)
     means = array[draw.integers(0, len(array), (2000, len(array)))].mean(1)
     low, high = np.quantile(means, [0.025, 0.975])
-    return {"mean": round(float(array.mean()), 4), "low": round(low, 4), "high": round(high, 4)}
+    return {"mean": round(float(array.mean()), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
 def summary(clips: Sequence[Clip]) -> dict[str, Any]:
