@@ -20,7 +20,8 @@ import app
 
 REPOSITORY = Path(__file__).parents[1]
 ANSWERS_WITHIN_SEC = 3.0
-BUILT_WITHIN_SEC = 120.0  # Gradio's import alone takes seconds, and a busy machine takes many
+ENDS_WITHIN_SEC = 60.0
+BUILT_WITHIN_SEC = 240.0  # Gradio's import alone takes seconds, and a busy machine takes many
 
 
 @contextmanager
@@ -36,7 +37,12 @@ def started(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
         yield process, address.group()
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        try:
+            process.communicate(timeout=ENDS_WITHIN_SEC)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
 
 
 def page(address: str) -> str:

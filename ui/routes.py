@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.staticfiles import StaticFiles
 
 from engine.types import REASON_CODES, BadInput, Busy, Choice, DiskFull, EngineError, NotFound, Refused
+from ui import figures, view_sweep
 
 if TYPE_CHECKING:
     from engine.listening import TrialView
@@ -100,10 +101,13 @@ def _add_engineering(app: FastAPI, studio: Studio) -> None:
     @app.get("/clips/{clip_id}/spectrum.png")
     def spectrum(clip_id: str) -> Response:
         """A clip's spectrogram: energy as opacity, so that the page's own ink draws it."""
-        from ui import figures
-
         png = figures.spectrum_png(studio.clip(clip_id).path)
         return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.get("/clips/{clip_id}/words")
+    def words(clip_id: str) -> Response:
+        """A clip's text with what the ear heard of it, as a piece of the Sweep page."""
+        return HTMLResponse(view_sweep.word_marks(studio.words(clip_id)), headers=NO_STORE)
 
     @app.get("/exports/{alias:path}.zip")
     def export(alias: str) -> Response:

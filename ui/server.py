@@ -14,7 +14,7 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import uvicorn
@@ -65,15 +65,35 @@ class Front:
 
     async def open(self, until: asyncio.Event) -> None:
         """Build the app in a thread, keep its lifespan until the server ends. A fault ends the server."""
-        try:
-            app = await asyncio.to_thread(self._build)
-        except Exception as error:
-            self.fault = error  # the server would otherwise promise a page that never comes
+        built = self._start_building()
+        asked_to_end = asyncio.ensure_future(until.wait())
+        await asyncio.wait((built, asked_to_end), return_when=asyncio.FIRST_COMPLETED)
+        if not built.done():
+            return
+        if self.fault is not None:  # the server would otherwise promise a page that never comes
             signal.raise_signal(signal.SIGINT)
             return
+        app = built.result()
         async with app.router.lifespan_context(app):
             self._inner = app
             await until.wait()
+
+    def _start_building(self) -> asyncio.Future[FastAPI]:
+        """A daemon thread, so that an app that is asked to end while it opens ends at once."""
+        loop = asyncio.get_running_loop()
+        built: asyncio.Future[Any] = loop.create_future()
+
+        def work() -> None:
+            app = None
+            try:
+                app = self._build()
+            except Exception as error:
+                self.fault = error
+            with suppress(RuntimeError):  # the server ended meanwhile and its loop is closed
+                loop.call_soon_threadsafe(built.set_result, app)
+
+        threading.Thread(target=work, name="building the pages", daemon=True).start()
+        return built
 
 
 @asynccontextmanager

@@ -101,7 +101,9 @@ def _ask(studio: Studio) -> dict[str, Any]:
                 SCALES, label="Scales", info="0 is the base; it is always rendered as the control.", elem_id="scales"
             )
             made["seeds"] = gr.Textbox("42", label="Seeds", info="One clip a line and seed.", elem_id="seeds")
-            made["script"] = gr.Dropdown(list(studio.scripts()), label="Script", filterable=False, elem_id="script")
+            names = list(studio.scripts())
+            quick = next((name for name in names if name.endswith("-brief")), names[0])
+            made["script"] = gr.Dropdown(names, value=quick, label="Script", filterable=False, elem_id="script")
             made["tiers"] = gr.CheckboxGroup(
                 [t.value for t in Tier], value=[t.value for t in Tier], label="Tiers", elem_id="tiers"
             )
@@ -242,7 +244,7 @@ def _draw(
 def _clips(studio: Studio, candidate: Candidate, tier: Tier | None) -> str:
     own = [c for c in studio.clips([candidate]) if tier is None or c.tier is tier]
     scores = studio.scores([c.id for c in own])
-    cards = "".join(view_sweep.clip_card(c, studio.words(c.id), scores.get(c.id, [])) for c in own)
+    cards = "".join(view_sweep.clip_card(c, scores.get(c.id, [])) for c in own)
     return view.heading(studio.label(candidate), f'<div class="em-stack">{cards}</div>')
 
 

@@ -143,14 +143,17 @@ def _verdict(own: Sequence[Verdict]) -> str:
 
 
 # ---- a clip
-def clip_card(clip: Clip, words: Sequence[WordScore], scores: Sequence[Score]) -> str:
-    """One clip: play it over its spectrogram, its text with what the ear missed, what the measures say."""
+def clip_card(clip: Clip, scores: Sequence[Score]) -> str:
+    """One clip: play it over its spectrogram, read its text, see what the measures say.
+
+    The word marks take an ear's alignment, so the page asks for them after it is drawn (`assets/ui/clips.js`).
+    """
     ended = "stopped by itself" if clip.stop is Stop.EOS else "cut at the cap"
     head = f"{clip.tier} · {clip.line_id} · seed {clip.seed} · {view.duration(clip.duration_sec)} · {ended}"
+    at = f"/clips/{escape(clip.id)}"
     return (
-        f'<div class="em-clip em-stack" data-clip="/clips/{escape(clip.id)}"><small>{escape(head)}</small>'
-        f"{player(f'/clips/{escape(clip.id)}/spectrum.png')}"
-        f"{word_marks(words) if words else f'<p>{escape(clip.text)}</p>'}{score_list(scores)}</div>"
+        f'<div class="em-clip em-stack" data-clip="{at}"><small>{escape(head)}</small>{player(f"{at}/spectrum.png")}'
+        f'<div data-words="{at}/words"><p class="em-words">{escape(clip.text)}</p></div>{score_list(scores)}</div>'
     )
 
 

@@ -63,12 +63,28 @@ document.addEventListener("click", (event) => {
   }
 });
 
+/* Word marks need an alignment on the server: they are asked for one clip after the other, once a card is on the page. */
+let asking = false;
+async function fillWords() {
+  if (asking) return;
+  asking = true;
+  for (let place = nextWords(); place; place = nextWords()) {
+    place.dataset.asked = "true";
+    const reply = await fetch(place.dataset.words).catch(() => null);
+    if (reply && reply.ok && place.isConnected) place.innerHTML = await reply.text();
+  }
+  asking = false;
+}
+
+const nextWords = () => document.querySelector("[data-words]:not([data-asked])");
+
 /* The name of the person who confirms is asked for on several pages: this browser remembers it. */
 const NAME = "earmark-name";
 document.addEventListener("change", (event) => {
   if (event.target.closest(".em-person")) localStorage.setItem(NAME, event.target.value);
 });
 new MutationObserver(() => {
+  fillWords();
   const kept = localStorage.getItem(NAME);
   document.querySelectorAll(".em-person input, .em-person textarea").forEach((field) => {
     if (!kept || field.dataset.filled) return;

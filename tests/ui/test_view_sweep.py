@@ -87,7 +87,7 @@ def test_a_word_without_a_time_cannot_be_clicked() -> None:
 def test_a_clip_shows_what_was_flagged_first(judged: FakeStudio) -> None:
     """A flag and its explanation are seen without opening anything."""
     clip = next(c for c in judged.clips() if c.candidate.id == f"{RUN_ID}@000240:1")
-    told = view_sweep.clip_card(clip, judged.words(clip.id), judged.scores([clip.id])[clip.id])
+    told = view_sweep.clip_card(clip, judged.scores([clip.id])[clip.id])
     assert told.index("em-state em-fail") < told.index("<details")
     assert f'data-clip="/clips/{clip.id}"' in told
 
