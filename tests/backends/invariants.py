@@ -93,7 +93,7 @@ def train(case: Case, folder: Path, *, seed: int, alpha: float = 16.0) -> Traine
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     for name, one in wrapped.items():
         one.save_pretrained(str(folder / name))
     adapter = write_adapter(
@@ -152,7 +152,8 @@ class SpeechModelInvariants:
     batch_tolerance = 1e-4
 
     @pytest.fixture(scope="class")
-    def trained(self, case: Case) -> tuple[Trained, Trained]:
+    @classmethod
+    def trained(cls, case: Case) -> tuple[Trained, Trained]:
         """Two adapters, trained from other seeds."""
         return train(case, case.folder / "a", seed=1), train(case, case.folder / "b", seed=2)
 

@@ -49,7 +49,8 @@ class TestInvariants(SpeechModelInvariants):
     batch_tolerance = 0.0  # given its tokens, a row is decoded and vocoded by itself
 
     @pytest.fixture(scope="class")
-    def case(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    @classmethod
+    def case(cls, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
         work = tmp_path_factory.mktemp("case")
         return Case(
             make=lambda: speech_model.load(base_model=str(folder)),
