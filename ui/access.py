@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +28,9 @@ COOKIE_MAX_AGE_SEC = 30 * 24 * 3600
 LISTEN = "/listen/"
 REVIEWER_PATHS = ("/listen", "/blind", "/look")  # a reviewer hears clips and answers: no run, no checkpoint, no export
 PUBLIC_PATHS = ("/login", "/look", "/manifest.json", "/pwa_icon")  # browsers fetch an app's manifest without cookies
+
+# What Gradio can do and no page of ours asks for: files by path, fetching other servers, uploads.
+UNUSED = re.compile(r"/gradio_api/(file[=/]|proxy=|upload|stream/)")
 
 
 class Role(StrEnum):
@@ -110,6 +114,8 @@ class Guard:
         """A refusal, a redirect or the login page; None lets the request through."""
         if not self._is_own_page(request):
             return JSONResponse({"error": "This request did not come from one of Earmark's own pages."}, 403)
+        if UNUSED.search(request.url.path):
+            return JSONResponse({"error": "Earmark's pages neither upload files nor fetch them by path."}, 403)
         if self.access.is_open:
             return None
         if request.url.path == "/login":

@@ -69,18 +69,13 @@ def build(studio: Studio) -> None:
         run_id = request.query_params.get("run") or (found[0] if found else None)
         boxes = _checkpoint_boxes(studio, run_id)
         drawn = _draw(studio, run_id, look["measure"].value, ALL_TIERS, "", ())
-        return (
-            gr.update(choices=found, value=run_id),
-            gr.update(visible=bool(found)),
-            gr.update(visible=not found),
-            boxes,
-            *drawn,
-        )
+        seen = gr.update(visible=bool(found)), gr.update(visible=not found)
+        return gr.update(choices=found, value=run_id), *seen, boxes, *_running(studio), *drawn
 
     def _choose(run_id: str, measure: str, tier: str) -> tuple[object, ...]:
         return _checkpoint_boxes(studio, run_id), "", (), *_draw(studio, run_id, measure, tier, "", ())
 
-    on_open(_open, outputs=[run, shown, nothing, ask["checkpoints"], *picture], name="sweep_open")
+    on_open(_open, outputs=[run, shown, nothing, ask["checkpoints"], *_job_parts(ask), *picture], name="sweep_open")
     on(
         run.input,
         _choose,
@@ -146,11 +141,10 @@ def _bind_render(studio: Studio, run: gr.Dropdown, ask: dict[str, Any], picture:
     form = [ask[k] for k in ("checkpoints", "scales", "seeds", "script", "tiers")]
 
     def _cost(*asked: Any) -> str:
-        return (
-            view_sweep.cost(studio.plan_sweep(_request(studio, *asked)))
-            if asked[0]
-            else view.title("", "Choose checkpoints.")
-        )
+        try:
+            return view_sweep.cost(studio.plan_sweep(_request(studio, *asked)))
+        except BadInput as error:  # half a number while somebody types is no fault: it is said here, not as a message
+            return view.notice(str(error))
 
     def _render(*asked: Any) -> tuple[object, ...]:
         return studio.start_sweep(_request(studio, *asked)), gr.Timer(active=True), gr.update(visible=True)
@@ -164,18 +158,22 @@ def _bind_render(studio: Studio, run: gr.Dropdown, ask: dict[str, Any], picture:
         return view.job_progress(job), gr.Timer(active=not over), gr.update(visible=not over), *drawn
 
     on([f.change for f in form], _cost, inputs=form, outputs=[ask["cost"]], name="sweep_cost")
-    on(
-        ask["render"].click,
-        _render,
-        inputs=form,
-        outputs=[ask["job"], ask["timer"], ask["cancel"]],
-        name="sweep_render",
-    )
+    on(ask["render"].click, _render, inputs=form, outputs=_job_parts(ask), name="sweep_render")
     on(
         ask["timer"].tick, _tick, inputs=[ask["job"], *chosen],
         outputs=[ask["cost"], ask["timer"], ask["cancel"], *picture], name="sweep_tick",
     )  # fmt: skip
     on(ask["cancel"].click, studio.cancel, inputs=[ask["job"]], name="sweep_cancel")
+
+
+def _job_parts(ask: dict[str, Any]) -> list[Any]:
+    return [ask["job"], ask["timer"], ask["cancel"]]
+
+
+def _running(studio: Studio) -> tuple[object, ...]:
+    """The sweep that is going on, whoever started it: a reloaded page finds it again."""
+    job = next((j for j in studio.jobs() if j.kind == "sweep" and j.ended_at is None), None)
+    return job.id if job else "", gr.Timer(active=job is not None), gr.update(visible=job is not None)
 
 
 def _request(

@@ -75,9 +75,9 @@ def fill(page: Page, field: str, value: str) -> None:
 
 def go(page: Page, path: str) -> None:
     """Open a page and wait until it has asked for what it shows."""
-    page.goto(path)
-    page.wait_for_selector(".em-header")
-    page.wait_for_load_state("networkidle")
+    with page.expect_response("**/gradio_api/run/predict*"):
+        page.goto(path)
+    page.wait_for_timeout(500)
 
 
 def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
