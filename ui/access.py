@@ -27,7 +27,7 @@ COOKIE = "earmark"
 COOKIE_MAX_AGE_SEC = 30 * 24 * 3600
 LISTEN = "/listen/"
 REVIEWER_PATHS = ("/listen", "/blind", "/look")  # a reviewer hears clips and answers: no run, no checkpoint, no export
-PUBLIC_PATHS = ("/login", "/look", "/manifest.json", "/pwa_icon")  # browsers fetch an app's manifest without cookies
+PUBLIC_PATHS = ("/login", "/look", "/manifest.json", "/pwa_icon", "/favicon.ico")  # fetched without cookies
 
 # What Gradio can do and no page of ours asks for: files by path, fetching other servers, uploads.
 UNUSED = re.compile(r"/gradio_api/(file[=/]|proxy=|upload|stream/)")

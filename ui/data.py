@@ -19,6 +19,7 @@ HELP = (
     "metadata.csv. Nothing is changed by looking."
 )
 
+FAULTY_DEMO = "manifest_with_faults.jsonl"
 NOTHING = view.empty(
     "Start with recordings",
     "Give the path of a manifest above and press Audit: every row is checked, and each fault comes with its mend. "
@@ -61,7 +62,9 @@ def build(studio: Studio) -> None:
         manifest = studio.make_demo_data()
         report = studio.audit(manifest)
         made = studio.prepare(manifest, name="demo")
-        return str(manifest), view.dataset_ready(made) + view.audit_report(report), *_shelf(studio)
+        faulty = manifest.with_name(FAULTY_DEMO)
+        told = view.dataset_ready(made) + (view.faults_to_find(faulty) if faulty.exists() else "")
+        return str(manifest), told + view.audit_report(report), *_shelf(studio)
 
     def _open(request: gr.Request) -> tuple[object, ...]:
         if "demo" in request.query_params:  # the link of every empty page

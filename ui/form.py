@@ -33,6 +33,14 @@ def read(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     return replace(config, **{f.name: _typed(f, values[f.name]) for f in fields(config) if f.name in values})
 
 
+def show(config: RunConfig, choices: Choices) -> tuple[object, ...]:
+    """What an already built form shall show: an update a field, in the fields' order, with new choices where given."""
+    return tuple(
+        gr.update(value=getattr(config, f.name), **({"choices": list(choices[f.name])} if f.name in choices else {}))
+        for f in fields(config)
+    )
+
+
 def _section(wanted: Iterable[Field[Any]], config: RunConfig, choices: Choices) -> dict[str, gr.components.Component]:
     made: dict[str, gr.components.Component] = {}
     numbers: list[Field[Any]] = []

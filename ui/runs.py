@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -100,15 +101,15 @@ def _bind_form(
     def _open(request: gr.Request) -> tuple[object, ...]:
         found, ready = [r.id for r in studio.runs()], [d.id for d in studio.datasets()]
         run_id = request.query_params.get("run") or next(iter(found), None)
-        dataset = gr.update(choices=ready, value=request.query_params.get("dataset") or next(iter(ready), None))
-        voices = [CLOSEST, *((v, v) for v in choices.base_voices(studio, RunConfig().backend))]
-        offered = dataset, gr.update(choices=studio.backends()), gr.update(choices=voices)
-        return *offered, gr.update(choices=found, value=run_id), *_panels(studio, run_id)
+        shown = studio.default_config(RunConfig().backend)
+        shown = replace(shown, dataset=request.query_params.get("dataset") or next(iter(ready), ""))
+        voices = [CLOSEST, *((v, v) for v in choices.base_voices(studio, shown.backend))]
+        offered = {"dataset": ready, "backend": studio.backends(), "voice": voices}
+        return *form.show(shown, offered), gr.update(choices=found, value=run_id), *_panels(studio, run_id)
 
     on(start.click, _start, inputs=inputs, outputs=[chosen, *panels], long=True, name="runs_start")
     on([c.change for c in fields.values()], _preview, inputs=inputs, outputs=[preview], name="runs_preview")
-    offered = [fields[name] for name in ("dataset", "backend", "voice")]
-    on_open(_open, outputs=[*offered, chosen, *panels], name="runs_open")
+    on_open(_open, outputs=[*fields.values(), chosen, *panels], name="runs_open")
 
 
 def _stamp(studio: Studio, run_id: str) -> str:

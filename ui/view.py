@@ -169,14 +169,16 @@ def audit_report(report: AuditReport) -> str:
 
 
 def dataset_ready(made: Dataset) -> str:
-    """What was prepared, and the next step."""
-    told = (
-        f"{made.id} is ready: {plural(made.train_count, 'line')} to train on, {made.validation_count} to validate with."
-    )
-    return (
-        f'<p class="em-notice" role="status">{escape(told)} Next: <a href="/runs?dataset={escape(made.id)}">start a '
-        "run</a>.</p>"
-    )
+    """What was prepared, what its preparation had to decide, and the next step."""
+    told = f"{made.id} is ready: {plural(made.train_count, 'line')} to train on, {made.validation_count} to validate."
+    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in made.notes)
+    link = f'<a href="/runs?dataset={escape(made.id)}">start a run</a>'
+    return f'<div class="em-notice" role="status"><p>{escape(told)} Next: {link}.</p>{notes}</div>'
+
+
+def faults_to_find(manifest: Path) -> str:
+    """The demo's second manifest, for trying the audit."""
+    return f"<p><small>To see what an audit finds, audit <code>{escape(str(manifest))}</code>.</small></p>"
 
 
 def datasets(found: Sequence[Dataset]) -> str:

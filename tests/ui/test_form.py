@@ -45,6 +45,15 @@ def test_what_is_shown_is_the_config() -> None:
     assert form.read(RunConfig(), values) == config
 
 
+def test_a_built_form_can_be_shown_another_config() -> None:
+    """A page that opens fills the form with the preset and with what can be chosen now, field by field in order."""
+    updates = form.show(RunConfig(epochs=12, dataset="d"), {"dataset": ["d", "e"]})
+    by_name = dict(zip(FIELDS, updates, strict=True))
+    assert by_name["epochs"]["value"] == 12
+    assert by_name["dataset"]["choices"] == ["d", "e"]
+    assert "choices" not in by_name["rank"]
+
+
 def configs() -> st.SearchStrategy[RunConfig]:
     def values(name: str) -> st.SearchStrategy[object]:
         bounds, default = FIELDS[name].metadata, FIELDS[name].default
