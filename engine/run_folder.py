@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "control" / "launched.json"
 
     @property
+    def exited(self) -> Path:
+        """Written by the launcher, if it lives that long, when the process that it started is gone."""
+        return self.path / "control" / "exited.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folders that the trainer publishes by rename."""
         return self.path / "checkpoints"

@@ -29,7 +29,7 @@ from engine.types import BadInput, Busy, Dataset, Event, NotFound, Refused, Run,
 FORMAT_VERSION = 1
 # From its start a trainer needs well under a second until it holds its lock (it takes it before it imports torch).
 # One that is still silent after this long never came up.
-START_GRACE_SEC = 20.0
+START_GRACE_SEC = 60.0
 # A trainer tells its end and then lets go of the lock; a new one waits for that.
 RELEASE_SEC = 3.0
 DIED = (
@@ -212,9 +212,11 @@ def series(run_dir: Path) -> Series:
 
 def _state(folder: RunFolder, progress: Progress, now: float) -> RunState:
     held = locks.is_held(folder.lock)
-    launched = _launched(folder)
-    if launched is not None and progress.last_seq <= launched["after_seq"]:  # not a word since this launch
-        return RunState.STARTING if held or now - launched["at"] < START_GRACE_SEC else RunState.LOST
+    launched = _numbers(folder.launched)
+    if launched and progress.last_seq <= launched["after_seq"]:  # not a word since this launch
+        is_gone = _numbers(folder.exited).get("launched_at") == launched["at"]
+        may_come_up = not is_gone and now - launched["at"] < START_GRACE_SEC
+        return RunState.STARTING if held or may_come_up else RunState.LOST
     if progress.has_ended:
         return RunState(progress.phase)
     stop_wanted = folder.stop_flag.exists()
@@ -227,12 +229,12 @@ def _state(folder: RunFolder, progress: Progress, now: float) -> RunState:
     return RunState(progress.phase or "starting")
 
 
-def _launched(folder: RunFolder) -> dict[str, Any] | None:
+def _numbers(path: Path) -> dict[str, float]:
+    """A small JSON object of numbers; empty when there is none."""
     try:
-        told = json.loads(folder.launched.read_text(encoding="utf-8"))
-        return {"at": float(told["at"]), "after_seq": int(told["after_seq"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {name: float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 # ----------------------------------------------------------------------------------------------------- a trainer's life
@@ -246,7 +248,8 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
     if not _released(folder.lock):
         raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
     folder.stop_flag.unlink(missing_ok=True)
-    launched = {"at": clock(), "after_seq": read_progress(run_dir).last_seq}
+    launched_at = clock()
+    launched = {"at": launched_at, "after_seq": read_progress(run_dir).last_seq}
     durable.write_bytes(folder.launched, json.dumps(launched).encode())
     with folder.log.open("ab") as log:  # a file, not a pipe: a pipe that nobody drains would block the trainer
         child = subprocess.Popen(
@@ -257,8 +260,18 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
             cwd=Path(__file__).resolve().parent.parent,
             start_new_session=True,
         )
-    # Collects the exit status, so that an ended trainer does not stay as a zombie; the app may end before it.
-    threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
+    reap = threading.Thread(target=_reap, args=(child, folder, launched_at), name=f"reap-{child.pid}", daemon=True)
+    reap.start()
+
+
+def _reap(child: subprocess.Popen[bytes], folder: RunFolder, launched_at: float) -> None:
+    """Collect the exit status: the child stays no zombie, and one that never spoke is known to be gone at once.
+
+    The app may end before the child does; then nobody notes it and a reader waits for `START_GRACE_SEC`.
+    """
+    status = child.wait()
+    with suppress(OSError):
+        durable.write_bytes(folder.exited, json.dumps({"launched_at": launched_at, "status": status}).encode())
 
 
 def _released(lock: Path) -> bool:
@@ -279,9 +292,8 @@ def stop(run_dir: Path, *, force: bool = False) -> None:
     if run.state.is_over:
         raise Refused(f"{run.id} is {run.state}; there is nothing to stop.")
     folder = RunFolder(run_dir)
-    durable.write_bytes(folder.stop_flag, b"stop\n")
-    if force:
-        _kill(folder)
+    if not (force and _kill(folder)):
+        durable.write_bytes(folder.stop_flag, b"stop\n")
 
 
 def resume(run_dir: Path, *, python: str = sys.executable) -> None:
@@ -297,14 +309,18 @@ def resume(run_dir: Path, *, python: str = sys.executable) -> None:
     launch(run_dir, python=python)
 
 
-def _kill(folder: RunFolder) -> None:
-    """SIGKILL to whoever holds the lock now, with its group when it leads one, so that no child outlives it."""
+def _kill(folder: RunFolder) -> bool:
+    """SIGKILL to whoever holds the lock now, with its group when it leads one, so that no child outlives it.
+
+    False when the holder is not known, which is so for a moment after its start.
+    """
     pid = locks.holder_pid(folder.lock)
     if pid is None:
-        return
+        return False
     kill = getattr(signal, "SIGKILL", signal.SIGTERM)
     with suppress(ProcessLookupError):
         if hasattr(os, "killpg") and os.getpgid(pid) == pid:
             os.killpg(pid, kill)
         else:
             os.kill(pid, kill)
+    return True

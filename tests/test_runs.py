@@ -127,6 +127,23 @@ def test_a_stale_lock_file_means_nothing(tmp_path: Path) -> None:
     assert runs.get(run.path).state is RunState.LOST
 
 
+def test_a_silent_trainer_is_given_a_grace(tmp_path: Path) -> None:
+    """Launched and not heard of, a run is starting for a while, then lost, unless its launcher saw it end."""
+    run = create(tmp_path)
+    launched = RunFolder(run.path).launched
+    launched.write_text('{"at": 1000.0, "after_seq": -1}')
+
+    def state(now: float) -> RunState:
+        return runs.get(run.path, clock=lambda: now).state
+
+    assert state(1000 + runs.START_GRACE_SEC - 1) is RunState.STARTING
+    assert state(1000 + runs.START_GRACE_SEC + 1) is RunState.LOST
+    RunFolder(run.path).exited.write_text('{"launched_at": 1000.0, "status": 3}')
+    assert state(1001) is RunState.LOST
+    launched.write_text('{"at": 2000.0, "after_seq": -1}')
+    assert state(2001) is RunState.STARTING
+
+
 def test_a_stop_needs_a_run_that_is_not_over(tmp_path: Path) -> None:
     """A waiting run is stopped before it began; stopping what is over is answered."""
     run = create(tmp_path)

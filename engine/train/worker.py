@@ -55,7 +55,7 @@ def work(
 def _train(
     folder: RunFolder, record: Mapping[str, Any], journal: Journal, control: Control, clock: Callable[[], float]
 ) -> int:
-    begin = journal.progress.step
+    begin: int | None = None
     try:
         from engine.train import loop, session
 
@@ -67,9 +67,9 @@ def _train(
     except Exception as error:
         # Whatever it was, the page must learn of it: the end event is the only thing that tells a fault from a kill.
         log.exception("the training failed")
-        done = journal.progress.step - begin
-        sentence = faults.explain(error, first_step=done == 0, steps_done=done)
+        done = None if begin is None else journal.progress.step - begin
         status = error.exit_code if isinstance(error, EngineError) else 1
+        sentence = faults.explain(error, steps_done=done)
         journal.say("end", reason="failed", exit=status, error=sentence, step=journal.progress.step)
         return status
     journal.say("end", reason=reason, exit=0, error="", step=journal.progress.step)

@@ -13,18 +13,18 @@ class OutOfMemoryError(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    ("first_step", "steps_done", "advice"),
-    [(True, 0, "lower Tokens a batch"), (False, 1, "lower Rank"), (False, 40, "longest batch")],
+    ("steps_done", "advice"),
+    [(None, "close what else"), (0, "lower Tokens a batch"), (1, "lower Rank"), (40, "longest batch")],
 )
-def test_out_of_memory_is_read_by_when_it_happened(first_step: bool, steps_done: int, advice: str) -> None:
-    """In the first step it is the activations, right after it the optimizer's state, later the longest batch."""
-    assert advice in faults.explain(OutOfMemoryError("CUDA"), first_step=first_step, steps_done=steps_done)
-    assert advice in faults.explain(MemoryError(), first_step=first_step, steps_done=steps_done)
+def test_out_of_memory_is_read_by_when_it_happened(steps_done: int | None, advice: str) -> None:
+    """Before the first step it is the model, in it the activations, after it the optimizer, later the longest batch."""
+    assert advice in faults.explain(OutOfMemoryError("CUDA"), steps_done=steps_done)
+    assert advice in faults.explain(MemoryError(), steps_done=steps_done)
 
 
 def test_known_faults_speak_for_themselves() -> None:
     """A sentence that was written for people is passed on; anything else names its kind and where the trace is."""
-    assert faults.explain(BadInput("Mend the row."), first_step=True, steps_done=0) == "Mend the row."
-    said = faults.explain(KeyError("lm"), first_step=False, steps_done=3)
+    assert faults.explain(BadInput("Mend the row."), steps_done=0) == "Mend the row."
+    said = faults.explain(KeyError("lm"), steps_done=3)
     assert said.startswith("KeyError: 'lm'")
     assert "train.log" in said
