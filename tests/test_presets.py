@@ -28,6 +28,15 @@ def test_names_are_unique_and_the_default_comes_first() -> None:
     assert presets.default("finch") == presets.of("finch")[0].config
 
 
+def test_quick_and_preflight_are_the_beginning_of_the_default() -> None:
+    """What a short preset shows is what the default's first epochs will be: only the epochs (and the name) differ."""
+    config = presets.default("finch")
+    for name in ("quick", "preflight"):
+        short = presets.get("finch", name).config
+        assert short == replace(config, epochs=short.epochs, name=short.name)
+        assert short.epochs < config.epochs
+
+
 def test_unknown_names_are_answered_with_the_known_ones() -> None:
     """A typo is told what there is."""
     with pytest.raises(NotFound, match="it has: default, quick"):
