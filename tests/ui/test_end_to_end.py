@@ -86,7 +86,9 @@ def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
     page.get_by_label("Name").fill("robin")
     page.get_by_role("button", name="Prepare").click()
     page.wait_for_selector("text=is ready")
-    go(page, f"/runs?dataset={studio.datasets()[0].id}")
+    dataset = studio.datasets()[0].id
+    go(page, f"/runs?dataset={dataset}")
+    page.wait_for_function("id => document.querySelector('#field-dataset input').value === id", arg=dataset)
     fill(page, "#field-name", "robin")
     fill(page, "#field-epochs", "2")
     page.wait_for_selector("pre:has-text('--epochs 2')")
@@ -99,6 +101,7 @@ def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
 def sweep_and_send(page: Page, studio: Any, run_id: str) -> list[str]:
     """Render every checkpoint at scale 1, mark the first and the last, send them to a blind gate."""
     go(page, f"/sweep?run={run_id}")
+    page.wait_for_selector("#checkpoints input:checked")
     fill(page, "#scales", "1.0")
     page.wait_for_selector("text=To render")
     page.click("#render")
@@ -136,6 +139,7 @@ def judge_and_keep(page: Page, studio: Any, failing: str) -> None:
     """Verdicts drive the retention preview; one failed checkpoint goes to the trash and comes back."""
     checkpoint = failing.rpartition(":")[0]
     go(page, "/gate")
+    page.wait_for_selector("table:has-text('epoch')")
     fill(page, "#person", "Ana")
     assert page.locator("#going input").count() == 0, "nothing may go before there are verdicts"
     page.click("#judge")

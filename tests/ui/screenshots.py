@@ -1,0 +1,98 @@
+"""Takes the pictures of the documentation: `python -m tests.ui.screenshots [HOME]`.
+
+Over a workspace when one is given, else over the tests' studio with its made-up figures. Pictures go to `docs/images`:
+every page wide and light, some dark, Listen on a phone.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import sync_playwright
+
+from engine.workspace import Workspace
+from tests.ui import fake_studio
+from tests.ui.conftest import LAUNCH, PAGE_WITHIN_MS, served
+from tools import browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+WIDE, PHONE = (1280, 800), (390, 844)
+SETTLED_MS = 1500
+
+
+def take(
+    chromium: Browser, address: str, path: str, name: str, *, size: tuple[int, int] = WIDE, theme: str = "light"
+) -> None:
+    """One picture of one page, of what a window shows."""
+    context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(PAGE_WITHIN_MS)
+    page.goto(address + path)
+    page.wait_for_selector(".em-header")
+    page.wait_for_timeout(SETTLED_MS)
+    _show(page, path)
+    page.screenshot(path=IMAGES / f"{name}.png")
+    context.close()
+
+
+def _show(page: Page, path: str) -> None:
+    """Bring what matters into view."""
+    if path.startswith("/sweep"):
+        page.locator("[data-cell]").nth(8).click()
+        page.wait_for_selector(".em-clip [data-at]")
+        page.locator(".em-heat").scroll_into_view_if_needed()
+        page.evaluate("window.scrollTo(0, document.querySelector('.em-heat').getBoundingClientRect().top - 140)")
+    if "session" in path:
+        page.wait_for_selector(".em-pad:not([disabled])")
+        page.keyboard.press("1")
+    page.wait_for_timeout(SETTLED_MS)
+
+
+def open_sitting(studio: Any) -> str:
+    """A sitting with something to answer; opened from what was rendered when there is none."""
+    for session in studio.sessions():
+        done, total = studio.session_progress(session.id)
+        if done < total:
+            return str(session.id)
+    candidates = [c for c in dict.fromkeys(clip.candidate for clip in studio.clips()) if not c.is_base]
+    return str(studio.open_preference_session([(candidates[0], candidates[-1])], reviewer="Ana").id)
+
+
+def main(arguments: list[str]) -> None:
+    """Serve, take every picture, end."""
+    from ui import pages
+
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    studio: Any
+    if arguments:
+        from engine.studio import Studio
+
+        studio = Studio(Workspace(Path(arguments[0]).resolve()))
+    else:
+        studio = fake_studio.with_everything(Path(tempfile.mkdtemp()))
+    sitting = f"/listen/?session={open_sitting(studio)}"
+    with served(pages.app(studio)) as address, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(browser.find()), args=LAUNCH)
+        for name, path in (
+            ("data", "/"),
+            ("runs", "/runs"),
+            ("sweep", "/sweep"),
+            ("gate", "/gate"),
+            ("voices", "/voices"),
+        ):
+            take(chromium, address, path, name)
+        take(chromium, address, "/gate", "gate_dark", theme="dark")
+        take(chromium, address, "/sweep", "sweep_dark", theme="dark")
+        take(chromium, address, sitting, "listen")
+        take(chromium, address, sitting, "listen_phone", size=PHONE, theme="dark")
+        chromium.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
