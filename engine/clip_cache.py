@@ -48,7 +48,7 @@ def find(clips: Path, clip_key: str) -> dict[str, Any] | None:
 
 
 def publish(clips: Path, recipe: Mapping[str, Any], spoken: Sequence[Speech], *, rendered_at: float) -> dict[str, Any]:
-    """Join the chunks of one clip, write the audio, then its facts, and return these. Raises DiskFull, tears nothing."""
+    """Join the chunks of a clip, write the audio, then its facts, and return these. Raises DiskFull, tears nothing."""
     clip_key = key(recipe)
     speech = harness.joined(spoken)
     silence = np.zeros(max(0, round(MIN_SEC * speech.sample_rate) - len(speech.samples)), np.float32)

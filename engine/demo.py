@@ -41,10 +41,14 @@ class Demo:
 
     minutes: float = 2.0
     epochs: int = 4
-    swept_epochs: tuple[int, ...] = (2, 4)
     scales: tuple[float, ...] = (0.35, 0.6, 2.0)
     script: str = "english-brief"
     train_timeout_sec: float = 600.0
+
+    @property
+    def swept_epochs(self) -> frozenset[int]:
+        """The epochs whose checkpoints are swept: the one in the middle and the last."""
+        return frozenset((max(1, self.epochs // 2), self.epochs))
 
 
 @dataclass(frozen=True, kw_only=True)
