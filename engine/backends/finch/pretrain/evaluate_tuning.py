@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,6 @@ def run(
     names: Sequence[str] = tuple(_BASE_FOR),
     config: TuningConfig | None = None,
     texts: Sequence[str] = (),
-    key: str = "tuning",
 ) -> dict[str, Any]:
     """Tune on each unheard voice, measure every scale and add the tables to `evaluation.json`."""
     finch = weights.load(folder)
@@ -66,7 +66,9 @@ def run(
     chosen = config or TuningConfig()
     tables = {name: _table(finch, ears, name, chosen, wanted) for name in names}
     if not texts:
-        write(folder / "evaluation.json", {key: tables})
+        path = folder / "evaluation.json"
+        stored = json.loads(path.read_text()) if path.exists() else {}
+        write(path, {"tuning": {**stored.get("tuning", {}), **tables}})
     return tables
 
 

@@ -6,6 +6,7 @@ every utterance runs on its own clock, a little jittered, so that any speaking r
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
@@ -25,12 +26,14 @@ from engine.backends.finch.pretrain.data import is_validation, load_shards
 from engine.backends.finch.pretrain.facts import Facts, features_of, load_or_measure
 
 _TOKENS_PER_BATCH = 2200
-_PEAK_RATE = 1.6e-3
+_PEAK_RATE = 1.1e-3
+_FLAT = 0.15
+_PARTIAL = "lm.partial.pt"
 _CLOCK_JITTER = 0.05
 _MOST_CORRUPTED = 0.15
-_GUIDE_WEIGHT = 0.4
+_GUIDE_WEIGHT = 0.2
 _SHARE_OF_VARIANTS = 0.5
-_SAVE_EVERY = 300
+_SAVE_EVERY = 250
 _VALIDATION_ITEMS = 72
 
 
@@ -41,7 +44,10 @@ def vocabulary(facts: Facts) -> lm.Vocabulary:
 
 
 def run(work: Path, minutes: float) -> None:
-    """Train the language model and save it under `work`; needs what `tokenise` wrote."""
+    """Train the language model and save it under `work`; goes on from a partly trained one.
+
+    Needs what `tokenise` wrote. The best state by validation is kept while it trains.
+    """
     path = work / "lm.pt"
     if path.exists():
         print(f"lm: kept, {path} exists")
@@ -53,14 +59,21 @@ def run(work: Path, minutes: float) -> None:
     words = vocabulary(facts)
     training, validation = torch.load(work / "items.pt", weights_only=False)
     model = lm.build(lm.LanguageModelConfig(), words)
+    resumed = (work / _PARTIAL).exists()
+    if resumed:
+        model.load_state_dict(torch.load(work / _PARTIAL))
     model.set_attn_implementation("eager")  # a little faster than sdpa on these sizes on a CPU
     guide = lm.GuidedAttention(model)
     quantiser = FiniteScalarQuantiser(CodecConfig().levels)
     table = lm.FactorisedTable(model, words, quantiser.digits(torch.arange(words.tokens)))
+    if resumed:
+        torch.nn.init.zeros_(table.digits)
+        draw.seed(60 + number)
     parameters = [*model.parameters(), table.digits]
     optimizer = schedule.adamw(parameters, _PEAK_RATE, (0.9, 0.97), 0.05)
-    trainer = schedule.Trainer("lm", optimizer, list(parameters), minutes, _PEAK_RATE, 0.4, 150)
+    trainer = schedule.Trainer("lm", optimizer, list(parameters), minutes, _PEAK_RATE, _FLAT, 150)
     batches = endless_batches(training, draw)
+    best = math.inf
     torch.manual_seed(6 + 100 * number)
     for step in trainer.ticks():
         batch = lm.collate(next(batches), words, draw, _CLOCK_JITTER)
@@ -68,8 +81,10 @@ def run(work: Path, minutes: float) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             trainer.step(lm.loss(model, batch, guide, _GUIDE_WEIGHT, table.folded()))
         if step % _SAVE_EVERY == _SAVE_EVERY - 1 and number == 0:
-            save(model, table, work / "lm.partial.pt")
-            validate(model, table, validation, words, guide)
+            found = validate(model, table, validation, words, guide)
+            if found < best:
+                best = found
+                save(model, table, work / _PARTIAL)
     if number:
         return
     save(model, table, path)

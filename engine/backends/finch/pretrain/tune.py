@@ -25,14 +25,14 @@ _HELD_OUT = 6
 class TuningConfig:
     """Hyper-parameters that work on five minutes of speech."""
 
-    rank: int = 8
-    alpha: int = 16
-    lm_epochs: int = 12
-    lm_rate: float = 1e-3
+    rank: int = 16
+    alpha: int = 32
+    lm_epochs: int = 8
+    lm_rate: float = 1.5e-3
     lm_ids_per_batch: int = 1500
     lm_dropout: float = 0.05
     clock_jitter: float = 0.03
-    decoder_epochs: int = 12
+    decoder_epochs: int = 10
     decoder_rate: float = 2e-3
     decoder_rows: int = 8
     crop_tokens: int = 64
