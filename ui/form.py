@@ -35,10 +35,11 @@ def read(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
 
 def show(config: RunConfig, choices: Choices) -> tuple[object, ...]:
     """What an already built form shall show: an update a field, in the fields' order, with new choices where given."""
-    return tuple(
-        gr.update(value=getattr(config, f.name), **({"choices": list(choices[f.name])} if f.name in choices else {}))
-        for f in fields(config)
-    )
+    return tuple(_update(getattr(config, f.name), choices.get(f.name)) for f in fields(config))
+
+
+def _update(value: Any, choices: Sequence[Any] | None) -> object:
+    return gr.update(value=value) if choices is None else gr.update(value=value, choices=list(choices))
 
 
 def _section(wanted: Iterable[Field[Any]], config: RunConfig, choices: Choices) -> dict[str, gr.components.Component]:

@@ -104,7 +104,7 @@ def _bind_form(
         shown = studio.default_config(RunConfig().backend)
         shown = replace(shown, dataset=request.query_params.get("dataset") or next(iter(ready), ""))
         voices = [CLOSEST, *((v, v) for v in choices.base_voices(studio, shown.backend))]
-        offered = {"dataset": ready, "backend": studio.backends(), "voice": voices}
+        offered: form.Choices = {"dataset": ready, "backend": studio.backends(), "voice": voices}
         return *form.show(shown, offered), gr.update(choices=found, value=run_id), *_panels(studio, run_id)
 
     on(start.click, _start, inputs=inputs, outputs=[chosen, *panels], long=True, name="runs_start")
