@@ -39,7 +39,8 @@ def show(config: RunConfig, choices: Choices) -> tuple[object, ...]:
 
 
 def _update(value: Any, choices: Sequence[Any] | None) -> object:
-    return gr.update(value=value) if choices is None else gr.update(value=value, choices=list(choices))
+    shown = list(value) if isinstance(value, tuple) else value  # Gradio would read a tuple as one choice
+    return gr.update(value=shown) if choices is None else gr.update(value=shown, choices=list(choices))
 
 
 def _section(wanted: Iterable[Field[Any]], config: RunConfig, choices: Choices) -> dict[str, gr.components.Component]:

@@ -52,6 +52,7 @@ def test_a_built_form_can_be_shown_another_config() -> None:
     assert by_name["epochs"]["value"] == 12
     assert by_name["dataset"]["choices"] == ["d", "e"]
     assert "choices" not in by_name["rank"]
+    assert by_name["parts"]["value"] == ["lm", "decoder"], "a tuple would be taken for one choice"
 
 
 def configs() -> st.SearchStrategy[RunConfig]:
