@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -183,7 +184,7 @@ class Normalisation:
     def encoder_input(self, matrix: Tensor, speaker: SpeakerStatistics) -> Tensor:
         """Speaker-normalised features (..., 30): what the tokenizer sees."""
         matrix = matrix.float()
-        mean, std = torch.tensor(speaker.mean_cepstra), torch.tensor(self.std_cepstra)
+        mean, std = _beside(matrix, speaker.mean_cepstra), _beside(matrix, self.std_cepstra)
         cepstra = (matrix[..., :CEPSTRA] - mean) / std
         f0 = (matrix[..., F0_COLUMN] - speaker.median_log_f0) / self.log_f0_spread
         voicing = matrix[..., VOICING_COLUMN] * 2 - 1
@@ -192,20 +193,26 @@ class Normalisation:
     def decoder_target(self, matrix: Tensor) -> Tensor:
         """Globally normalised features (..., 30): what the decoder predicts. Voicing stays 0..1."""
         matrix = matrix.float()
-        cepstra = (matrix[..., :CEPSTRA] - torch.tensor(self.mean_cepstra)) / torch.tensor(self.std_cepstra)
+        mean, std = _beside(matrix, self.mean_cepstra), _beside(matrix, self.std_cepstra)
+        cepstra = (matrix[..., :CEPSTRA] - mean) / std
         f0 = (matrix[..., F0_COLUMN] - self.log_f0_mean) / self.log_f0_std
         return torch.cat([cepstra, f0[..., None], matrix[..., VOICING_COLUMN, None]], -1)
 
     def raw_cepstra(self, normalised: Tensor) -> Tensor:
         """Cepstra (..., 28) from the first 28 normalised columns of a decoder output or target."""
         cepstra = normalised[..., :CEPSTRA]
-        return cepstra * torch.tensor(self.std_cepstra) + torch.tensor(self.mean_cepstra)
+        return cepstra * _beside(cepstra, self.std_cepstra) + _beside(cepstra, self.mean_cepstra)
 
     def raw_features(self, output: Tensor) -> Tensor:
         """Features (..., 30) from decoder output (..., 30); its voicing column holds logits."""
         log_f0 = output[..., F0_COLUMN, None] * self.log_f0_std + self.log_f0_mean
         voicing = torch.sigmoid(output[..., VOICING_COLUMN, None])
         return torch.cat([self.raw_cepstra(output), log_f0, voicing], -1)
+
+
+def _beside(x: Tensor, values: Sequence[float]) -> Tensor:
+    """`values` as a tensor on the device of `x`."""
+    return torch.tensor(values, device=x.device)
 
 
 def median_f0_hz(samples: Tensor) -> float:

@@ -140,7 +140,7 @@ def decoder_loss(
     over voiced frames, `voicing` a cross entropy, `ear_features` the relative L1 between what the
     frozen ear's layers make of both, `ear_posteriors` the KL divergence of its posteriors.
     """
-    basis = acoustics.cosine_basis()
+    basis = acoustics.cosine_basis().to(output.device)
     made = normalisation.raw_cepstra(output.float()) @ basis.T
     true = normalisation.raw_cepstra(target.float()) @ basis.T
     voiced = target[..., acoustics.VOICING_COLUMN]

@@ -198,14 +198,16 @@ class Sampler:
         self._top_p, self._penalty = column[:, 1:2], column[:, 2:3]
         top_k = [min(s.top_k, columns) if s.top_k > 0 else columns for s in settings]
         self._top_k = torch.tensor(top_k, device=device)[:, None]
+        # Known beforehand, so that no step waits for the device to tell.
+        self._most, self._penalises = max(top_k), any(s.repetition_penalty != 1 for s in settings)
         self._seen = torch.zeros(len(prompts), columns, dtype=torch.bool, device=device)
 
     def choose(self, logits: Tensor, step: int) -> Tensor:
         """Columns (rows,) from logits (rows, columns) of this step; every step is asked for once, in order."""
-        if bool((self._penalty != 1).any()):
+        if self._penalises:
             penalised = torch.where(logits > 0, logits / self._penalty, logits * self._penalty)
             logits = torch.where(self._seen, penalised, logits)
-        values, columns = (logits / self._temperature).topk(int(self._top_k.max()))
+        values, columns = (logits / self._temperature).topk(self._most)
         rank = torch.arange(values.shape[1], device=values.device)
         values = values.masked_fill(rank >= self._top_k, -torch.inf)
         probability = values.softmax(-1)

@@ -170,25 +170,29 @@ class FinchModel:
         items = [tuning.language_item(self._nets, example, speaker) for example in examples]
         batch = language_model.collate(items, self._vocabulary, draw, CLOCK_JITTER)
         moved = {field.name: getattr(batch, field.name).to(self.device) for field in dataclasses.fields(batch)}
-        return language_model.loss(self._nets.language_model, language_model.Batch(**moved))["tokens"]
+        with self._fast_products():
+            return language_model.loss(self._nets.language_model, language_model.Batch(**moved))["tokens"]
 
     def _decoder_loss(self, examples: Sequence[Example], speaker: int, draw: random.Random) -> Tensor:
         crops = sum(math.ceil(len(example.tokens) / CROP_TOKENS) for example in examples)
         tokens, target = (x.to(self.device) for x in tuning.decoder_crops(examples, crops, CROP_TOKENS, draw))
         decoder = self._nets.decoder
-        output = decoder(decoder.quantiser.values(tokens), torch.full((crops,), speaker, device=self.device))
+        with self._fast_products():
+            output = decoder(decoder.quantiser.values(tokens), torch.full((crops,), speaker, device=self.device))
+        # Outside of it: log mels in bfloat16 would be as coarse as the errors that are to be learned from.
         return codec.decoder_loss(output.float(), target, self._nets.config.normalisation, self._ear)["total"]
+
+    def _fast_products(self) -> torch.autocast:
+        """bfloat16 products where the device has them; emulated ones are many times slower than float32."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=_has_bfloat16(kind))
 
     @contextmanager
     def _mode(self, parts: Sequence[str], seed: int | None) -> Iterator[None]:
-        """Dropout on and seeded when there is a seed; bfloat16 products where the device has them."""
+        """Dropout on and seeded when there is a seed; the global generators are left as they were."""
         devices = [self.device] if self.device.startswith("cuda") else []
-        kind = "cuda" if devices else "cpu"
         modules = [self._parts[name] for name in parts]
-        with (
-            torch.random.fork_rng(devices),
-            torch.autocast(kind, torch.bfloat16, enabled=_has_bfloat16(kind)),
-        ):
+        with torch.random.fork_rng(devices):
             if seed is not None:
                 torch.manual_seed(seed)
             for module in modules:
@@ -284,7 +288,7 @@ def _pitch_hz(utterance: Utterance) -> float:
 
 
 def _has_bfloat16(kind: str) -> bool:
-    """Whether bfloat16 products are native: emulated ones are many times slower than float32."""
+    """Whether bfloat16 products are native."""
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

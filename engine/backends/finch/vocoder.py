@@ -79,7 +79,7 @@ class Vocoder(nn.Module):
     def vocode(self, features: Tensor, generator: torch.Generator) -> Tensor:
         """Samples ((frames - 1) * 160,) of one utterance's raw features (frames, 30)."""
         noise = torch.randn((features.shape[0] - 1) * HOP, generator=generator)
-        samples: Tensor = self(features[None], noise[None])[0]
+        samples: Tensor = self(features[None], noise[None].to(features.device))[0]
         return samples
 
 

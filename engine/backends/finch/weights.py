@@ -111,7 +111,7 @@ class Finch:
     ) -> Tensor:
         """Samples ((4 n - 1) * 160,) at 16 kHz of tokens (n,), by `decoder` where one is given."""
         values = self.decoder.quantiser.values(tokens)[None]
-        output = (decoder or self.decoder)(values, torch.tensor([speaker]))[0]
+        output = (decoder or self.decoder)(values, torch.full((1,), speaker, device=tokens.device))[0]
         return self.vocoder.vocode(self.config.normalisation.raw_features(output), generator)
 
 
