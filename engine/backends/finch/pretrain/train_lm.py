@@ -71,7 +71,7 @@ def run(work: Path, minutes: float) -> None:
         draw.seed(60 + number)
     parameters = [*model.parameters(), table.digits]
     optimizer = schedule.adamw(parameters, _PEAK_RATE, (0.9, 0.97), 0.05)
-    trainer = schedule.Trainer("lm", optimizer, list(parameters), minutes, _PEAK_RATE, _FLAT, 150)
+    trainer = schedule.Trainer("lm", optimizer, list(parameters), minutes, _PEAK_RATE, _FLAT, 50)
     batches = endless_batches(training, draw)
     best = math.inf
     torch.manual_seed(6 + 100 * number)
