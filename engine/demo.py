@@ -8,6 +8,7 @@ aside.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,10 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import sweep
-from engine.types import Candidate, Choice, Clip, EngineError, Outcome, Run, RunState, Score, Verdict
+from engine.types import (
+    Candidate,
+    Choice,
+    Clip,
+    EngineError,
+    GenerationSettings,
+    Outcome,
+    Run,
+    RunState,
+    Score,
+    Verdict,
+)
 
 if TYPE_CHECKING:
-    from engine.listening import TrialView
     from engine.screeners import Screening
     from engine.studio import Studio
 
@@ -28,11 +39,11 @@ MAX_ERRORS_PERCENT = 25.0
 MAX_LOST_PERCENT = 10.0
 RULE = (
     f"a simulated reviewer passes a clip in which the built-in ear hears at most {MAX_ERRORS_PERCENT:g} % of the "
-    f"phonemes wrong and at most {MAX_LOST_PERCENT:g} % of the words missing, run together or invented, "
-    "without a pause that is too long."
+    f"phonemes wrong and at most {MAX_LOST_PERCENT:g} % of the words missing, run together or invented."
 )
 REVIEWERS = ("simulated-1", "simulated-2")
 ALIAS = "production/demo"
+SETTINGS = GenerationSettings(max_factor=1.6)  # a runaway is heard as well in half the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +114,9 @@ def run(
     told["scores"] = _score_facts(clips, scores)
     with stage("judge"):
         candidates = list(dict.fromkeys(clip.candidate for clip in clips))
+        memory: dict[str, Judgement] = {}
         for reviewer in REVIEWERS:
-            _sit(studio, candidates, reviewer)
+            _sit(studio, candidates, reviewer, memory)
         studio.judge(by="the demonstration")
     verdicts = [verdict for verdict in studio.verdicts() if verdict.candidate in candidates]
     told["verdicts"] = [_verdict_facts(verdict) for verdict in sorted(verdicts, key=lambda v: v.candidate.id)]
@@ -121,7 +133,7 @@ def run(
 def judge(heard: Screening) -> Judgement:
     """The stated rule: what a simulated reviewer answers to what the ear heard."""
     values = {score.screener: score for score in heard.scores}
-    errors, words, silence = values["phoneme_errors"], values["words"], values["silence"]
+    errors, words = values["phoneme_errors"], values["words"]
     asked = max(1, sum(word.state != "inserted" for word in heard.words))
     counts = {state: sum(word.state == state for word in heard.words) for state in ("dropped", "merged", "inserted")}
     too_many = not sum(counts.values()) <= asked * MAX_LOST_PERCENT / 100
@@ -129,12 +141,10 @@ def judge(heard: Screening) -> Judgement:
     if too_many:
         named = (("dropped", "dropped word"), ("merged", "merged words"), ("inserted", "repeated or invented words"))
         reasons += [code for state, code in named if counts[state]]
-    if silence.passed is False:
-        reasons.append("bad start or end")
     garbled = not errors.value <= MAX_ERRORS_PERCENT
     if garbled and not reasons:
         reasons.append("noise")
-    failed = too_many or garbled or silence.passed is False
+    failed = too_many or garbled
     note = " ".join(score.explanation for score in (words, errors))
     return Judgement(choice=Choice.FAIL if failed else Choice.PASS, reasons=tuple(reasons), note=note)
 
@@ -160,7 +170,9 @@ def _train(studio: Studio, dataset_id: str, size: Demo) -> Run:
 
 def _sweep(studio: Studio, trained: Run, size: Demo, say: Callable[[str], None]) -> list[Clip]:
     chosen = [c.id for c in studio.checkpoints(trained.id) if c.epoch in size.swept_epochs]
-    request = sweep.Request(candidates=tuple(studio.candidates(chosen, size.scales)), script=studio.script(size.script))
+    request = sweep.Request(
+        candidates=tuple(studio.candidates(chosen, size.scales)), script=studio.script(size.script), settings=SETTINGS
+    )
     shown: dict[str, int] = {}
 
     def tell(done: int, total: int, message: str) -> None:
@@ -171,20 +183,27 @@ def _sweep(studio: Studio, trained: Run, size: Demo, say: Callable[[str], None])
     return studio.render(request, tell)
 
 
-def _sit(studio: Studio, candidates: Sequence[Candidate], reviewer: str) -> None:
-    """One simulated reviewer's blind sitting: nothing but texts and sounds."""
+def _sit(studio: Studio, candidates: Sequence[Candidate], reviewer: str, memory: dict[str, Judgement]) -> None:
+    """One simulated reviewer's blind sitting: nothing but texts and sounds.
+
+    `memory` holds what the rule said of a sound, by the sound's own hash: it says the same to every reviewer.
+    """
     session = studio.open_gate_session(candidates, reviewer=reviewer, simulated=True)
+    while (trial := studio.next_trial(session.id)) is not None:
+        [(_, token)] = trial.slots
+        sound = studio.stimulus(token)
+        heard = hashlib.sha256(sound + trial.text.encode()).hexdigest()
+        if heard not in memory:
+            memory[heard] = judge(_listen(studio, sound, trial.text))
+        answer = memory[heard]
+        studio.answer(trial.trial_id, answer.choice, reasons=answer.reasons, note=answer.note)
+
+
+def _listen(studio: Studio, sound: bytes, text: str) -> Screening:
     with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
-        while (trial := studio.next_trial(session.id)) is not None:
-            answer = judge(_listen(studio, trial, Path(folder)))
-            studio.answer(trial.trial_id, answer.choice, reasons=answer.reasons, note=answer.note)
-
-
-def _listen(studio: Studio, trial: TrialView, folder: Path) -> Screening:
-    [(_, token)] = trial.slots
-    path = folder / "stimulus.wav"
-    path.write_bytes(studio.stimulus(token))
-    return studio.screen_file(path, trial.text)
+        path = Path(folder) / "stimulus.wav"
+        path.write_bytes(sound)
+        return studio.screen_file(path, text)
 
 
 def _release(
@@ -196,7 +215,7 @@ def _release(
         return {"promotion": None, "export": None}
     best = max(passed, key=lambda candidate: _mean(candidate, "similarity", clips, scores))
     reason = f"Of {len(passed)} candidates that passed, the nearest to the target (simulated reviewers)."
-    promotion = studio.promote(best, alias=ALIAS, by="the demonstration", reason=reason)
+    promotion = studio.promote(best, alias=ALIAS, by="the demonstration", reason=reason, settings=SETTINGS)
     bundle = studio.verify(studio.export(ALIAS).path)
     return {
         "promotion": {
