@@ -56,7 +56,8 @@ def test_draws_follow_the_probabilities_that_transformers_would_sample_from(
     drawn = Counter(one.choose(logits.expand(draws, -1), 0).tolist())
     for column in range(COLUMNS):
         share, wanted = drawn[column] / draws, float(expected[column])
-        assert abs(share - wanted) < 5 * (wanted * (1 - wanted) / draws) ** 0.5 + 1e-9
+        # Five deviations; and five draws, since of what is rare one draw alone is many deviations.
+        assert abs(share - wanted) < 5 * (wanted * (1 - wanted) / draws) ** 0.5 + 5 / draws
         if wanted == 0:
             assert column not in drawn
 
