@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -110,19 +111,26 @@ def _switches(bench: _Bench, turns: int) -> Table:
         rows(bench.voice, order, [scale(i) for i in range(COUNT)]) for order in (bench.adapters, bench.adapters[::-1])
     ]
     hot = _HotSwapped(bench.base_model, a)
-    # Each goes there and back, so half of it is one switch.
-    work: dict[str, Callable[[], object]] = {
-        "step": lambda: (_step(bench.host.model), _step(bench.host.model)),
-        "adapter": lambda: (_serve(bench.host, alike[b.sha256]), _serve(bench.host, alike[a.sha256])),
-        "scale": lambda: (_serve(bench.host, weaker), _serve(bench.host, alike[a.sha256])),
-        "batch": lambda: (_serve(bench.host, mixed[0]), _serve(bench.host, mixed[1])),
-        "disk": lambda: [_serve_from_disk(bench.host, one, alike[one.sha256]) for one in (b, a)],
-        "peft set_adapter": lambda: [_activate(bench.peft_voice, one) for one in (b, a)],
-        "peft set_scale": lambda: [_rescale(bench.peft_voice, a, at) for at in (0.3, 1.0)],
-        "peft hotswap": lambda: [hot.swap(one) for one in (b, a)],
-        "reload": lambda: [_reload(bench.base_model, one, alike[one.sha256]) for one in (b, a)],
+    host, peft_voice = bench.host, bench.peft_voice
+    # There and back, so half of a turn is one switch.
+    both: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
+        "step": (partial(_step, host.model), partial(_step, host.model)),
+        "adapter": (partial(_serve, host, alike[b.sha256]), partial(_serve, host, alike[a.sha256])),
+        "scale": (partial(_serve, host, weaker), partial(_serve, host, alike[a.sha256])),
+        "batch": (partial(_serve, host, mixed[0]), partial(_serve, host, mixed[1])),
+        "disk": (
+            partial(_serve_from_disk, host, b, alike[b.sha256]),
+            partial(_serve_from_disk, host, a, alike[a.sha256]),
+        ),
+        "peft set_adapter": (partial(_activate, peft_voice, b), partial(_activate, peft_voice, a)),
+        "peft set_scale": (partial(_rescale, peft_voice, a, 0.3), partial(_rescale, peft_voice, a, 1.0)),
+        "peft hotswap": (partial(hot.swap, b), partial(hot.swap, a)),
+        "reload": (
+            partial(_reload, bench.base_model, b, alike[b.sha256]),
+            partial(_reload, bench.base_model, a, alike[a.sha256]),
+        ),
     }
-    took = {name: seconds / 2 for name, seconds in in_turns(work, turns).items()}
+    took = {name: sec / 2 for name, sec in in_turns({n: partial(_in_order, w) for n, w in both.items()}, turns).items()}
     titles = {
         "step": "no switch: one step of the base",
         "adapter": "**switch all rows to another loaded adapter**",
@@ -141,6 +149,11 @@ def _switches(bench: _Bench, turns: int) -> Table:
             for name, title in titles.items()
         ],
     )
+
+
+def _in_order(work: Sequence[Callable[[], None]]) -> None:
+    for one in work:
+        one()
 
 
 def _serve(host: AdapterHost, asked: Sequence[SpeakRow]) -> None:
