@@ -49,10 +49,8 @@ def _matrix_row(row: MatrixRow, span: int, kept: Mapping[str, Retained]) -> str:
         else escape(row.keeps)
     )
     last = f'<td rowspan="{span}">{keeps}</td>' if span else ""
-    return (
-        "<tr><th "
-        f'scope="row">{escape(row.label)}</th>{tiers}<td>{escape(row.evidence)}{_simulated(row)}</td>{last}</tr>'
-    )
+    evidence = f'<td class="em-evidence">{escape(row.evidence)}{_simulated(row)}</td>'
+    return f'<tr><th scope="row">{escape(row.label)}</th>{tiers}{evidence}{last}</tr>'
 
 
 def tier_state(cell: TierState) -> str:

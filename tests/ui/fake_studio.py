@@ -342,6 +342,9 @@ class FakeStudio:
     def jobs(self) -> list[JobView]:
         return self._jobs.views()
 
+    def close(self) -> None:
+        self._jobs.close()
+
     def cancel(self, job_id: str) -> None:
         self._jobs.cancel(job_id)
 

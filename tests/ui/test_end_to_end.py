@@ -7,7 +7,7 @@ one with the built-in voice, which really trains, renders and exports.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +190,7 @@ def promote_and_export(page: Page, studio: Any, best: str) -> None:
 def test_the_whole_loop(studio_in: Callable[[Path], Any], tmp_path: Path, browser: Browser) -> None:
     """From a manifest to a verified export: judged blind, nothing removed without a verdict, undone on demand."""
     studio, manifest, behind = studio_in(tmp_path)
-    with served(pages.app(studio)) as address, opened(browser, address) as page:
+    with closing(studio), served(pages.app(studio)) as address, opened(browser, address) as page:
         run_id = prepare_and_train(page, studio, manifest)
         failing, best = sweep_and_send(page, studio, run_id)
         listen(page, studio, behind, failing)

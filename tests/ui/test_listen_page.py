@@ -13,7 +13,7 @@ from tests.ui.conftest import PAGE_WITHIN_MS, served
 from tests.ui.fake_studio import RUN_ID, VOICE, FakeStudio
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Response
 
 pytestmark = pytest.mark.browser
 
@@ -80,8 +80,8 @@ def test_nothing_on_the_page_or_the_wire_names_what_is_heard(judged: FakeStudio,
     seen: list[str] = []
     page.on("console", lambda message: seen.append(message.text))
     page.on("request", lambda request: seen.append(f"{request.url} {request.post_data or ''}"))
-    responses = []
-    page.on("response", responses.append)
+    responses: list[Response] = []
+    page.on("response", lambda response: responses.append(response))
     session = judged.open_gate_session([SECOND], reviewer="Ana")
     open_sitting(page, address, session)
     page.keyboard.press("1")
@@ -135,7 +135,7 @@ def test_a_screen_reader_hears_what_happens(judged: FakeStudio, address: str, pa
     session = judged.open_preference_session([(FIRST, SECOND)], reviewer="Ana")
     open_sitting(page, address, session)
     assert page.get_by_role("button", name="Play B, not heard to the end yet").count() == 1
-    said = page.locator("[aria-live=polite]")
+    said = page.locator("[data-listen] [aria-live=polite]")
     page.keyboard.press("2")
     page.wait_for_function("document.querySelector('[data-listen] [aria-live]').textContent.includes('Playing B')")
     page.wait_for_selector("[data-side='1'] [data-told]:text-is('heard')")
