@@ -339,7 +339,11 @@ class Speech:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """Candidate x line x seed, rendered. `id` is the content key: the hash of everything the audio depends on."""
+    """Candidate x line x seed, rendered.
+
+    `path` is named by the content key, the hash of everything that the audio depends on; `id` hashes that key with the
+    candidate, the script and the line, so that runs with equal adapters share audio and keep clips of their own.
+    """
 
     id: str
     candidate: Candidate

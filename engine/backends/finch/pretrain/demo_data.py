@@ -26,6 +26,7 @@ SPEAKER = "steph"
 _SENTENCES = Path(__file__).parents[4] / "assets" / "finch" / "sentences.txt.gz"
 _LONGEST_CHARACTERS = 130
 _EDGE_S = 0.15
+_FEWEST_ROWS = 15  # the faults are spread over so many
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class DemoData:
 def make(folder: Path, minutes: float = 6.0, seed: int = 0) -> DemoData:
     """Write `manifest.jsonl`, `manifest_with_faults.jsonl` and 16 kHz FLAC files to `folder`.
 
-    Texts are development sentences, which Finch was not trained on, and short template sentences.
+    Texts are development sentences, which Finch was not trained on, and short template sentences. However few the
+    minutes, there are rows enough for every fault.
     """
     audio = folder / "audio"
     audio.mkdir(parents=True, exist_ok=True)
@@ -50,15 +52,15 @@ def make(folder: Path, minutes: float = 6.0, seed: int = 0) -> DemoData:
     rows: list[dict[str, str]] = []
     seconds = 0.0
     for text in demo_texts(draw):
-        if seconds >= minutes * 60:
+        if seconds >= minutes * 60 and len(rows) >= _FEWEST_ROWS:
             break
         samples = _with_edges(utter(text, voice).samples.numpy())
         name = f"audio/{SPEAKER}_{len(rows):03d}.flac"
         soundfile.write(folder / name, samples, acoustics.SAMPLE_RATE)
         rows.append({"audio": name, "text": text, "speaker": SPEAKER})
         seconds += len(samples) / acoustics.SAMPLE_RATE
-    manifest = _write(folder / "manifest.jsonl", rows)
     faulty = _write(folder / "manifest_with_faults.jsonl", _with_faults(folder, rows, voice))
+    manifest = _write(folder / "manifest.jsonl", rows)  # last: where it lies, everything else does too
     return DemoData(manifest, faulty, len(rows), seconds / 60)
 
 
