@@ -44,7 +44,7 @@ def take(
 def _show(page: Page, path: str) -> None:
     """Bring what matters into view."""
     if path.startswith("/sweep"):
-        page.locator("[data-cell]").nth(8).click()
+        page.locator("[data-cell]").last.click()
         page.wait_for_selector(".em-clip [data-at]")
         page.locator(".em-heat").scroll_into_view_if_needed()
         page.evaluate("window.scrollTo(0, document.querySelector('.em-heat').getBoundingClientRect().top - 140)")
