@@ -23,7 +23,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def rename(source: Path, target: Path) -> None:
     """Rename a file or folder and make both folders remember it. Raises OSError with `errno.EXDEV` across disks."""
-    source.rename(target)
+    source.replace(target)  # not rename: on Windows that refuses a file that exists
     sync_folder(target.parent)
     if source.parent != target.parent:
         sync_folder(source.parent)
