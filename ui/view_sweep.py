@@ -120,8 +120,9 @@ def _cell(name: str, cell: GridCell, heats: Mapping[str, int], current: str, mar
     label = (
         f"{name} at {cell.candidate.lora_scale:g}: {value}{spread}{', marked for listening' if key in marked else ''}"
     )
+    heat_class = f"em-h{heats[key]}" if key in heats else "em-unknown"  # nothing measured is not the best
     return (
-        f'<button class="em-cell em-h{heats.get(key, 0)}" data-cell="{escape(key)}" aria-label="{escape(label)}" '
+        f'<button class="em-cell {heat_class}" data-cell="{escape(key)}" aria-label="{escape(label)}" '
         f'title="{escape(label)}" '
         f'aria-current="{str(key == current).lower()}" '
         f'aria-pressed="{str(key in marked).lower()}">{value}{flag}</button>'
