@@ -12,9 +12,11 @@ import pytest
 from engine import audio
 from engine.studio import Studio
 from engine.types import (
+    Adapter,
     BadInput,
     Busy,
     Candidate,
+    Checkpoint,
     Choice,
     Clip,
     GenerationSettings,
@@ -37,7 +39,15 @@ def _studio(tmp_path: Path) -> Iterator[Studio]:
         yield studio
 
 
-def put_clip(studio: Studio, candidate: Candidate, tier: Tier, *, seed: int = 42, level: float = 0.1) -> Clip:
+def put_clip(
+    studio: Studio,
+    candidate: Candidate,
+    tier: Tier,
+    *,
+    seed: int = 42,
+    level: float = 0.1,
+    settings: GenerationSettings | None = None,
+) -> Clip:
     """A second of noise that stands for a rendered clip."""
     name = f"{candidate.id}-{tier}-{seed}".replace("/", "_").replace(":", "_")
     path = studio.workspace.clips / f"{name}.flac"
@@ -57,7 +67,7 @@ def put_clip(studio: Studio, candidate: Candidate, tier: Tier, *, seed: int = 42
         duration_sec=1.0,
         stop=Stop.EOS,
         chunks=1,
-        settings=GenerationSettings(),
+        settings=settings or GenerationSettings(),
         harness_version="1",
         render_sec=0.1,
     )
@@ -227,3 +237,31 @@ def test_sides_stay_even_over_the_sittings_of_a_reviewer(studio: Studio) -> None
     heard = [on_side_a("Ada", seed) for seed in range(6)]
     assert all({heard[n], heard[n + 1]} == {TUNED, BASE} for n in (0, 2, 4))
     assert {on_side_a(f"reviewer {seed}", seed) for seed in range(12)} == {TUNED, BASE}
+
+
+def test_a_promotion_speaks_with_the_settings_that_were_judged(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The verdict is about how the clips sounded, so the alias keeps the temperature they were drawn with."""
+    adapter = Adapter(
+        sha256="a", path=tmp_path, backend="finch", base_sha256="b", voice="reed", parts=("lm",), rank=8, alpha=16.0
+    )
+    checkpoint = Checkpoint(
+        id="steph@000010",
+        run_id="steph",
+        step=10,
+        epoch=1,
+        path=tmp_path,
+        adapter=adapter,
+        train_loss=None,
+        val_loss=None,
+        bytes=1,
+        created_at=0.0,
+    )
+    monkeypatch.setattr(studio, "checkpoint", lambda checkpoint_id: checkpoint)
+    warm = GenerationSettings(temperature=0.7)
+    for tier in Tier:
+        put_clip(studio, TUNED, tier, settings=warm)
+    answer_all(studio, studio.open_gate_session([TUNED], reviewer="Ada").id, Choice.PASS)
+    studio.judge(by="Ada")
+    assert studio.promote(TUNED, alias="production/steph", by="Ada").settings == warm

@@ -22,7 +22,10 @@ class Releasing(Deciding):
         reason: str = "",
         settings: GenerationSettings | None = None,
     ) -> Promotion:
-        """Point an alias at a candidate. Raises Refused unless its latest verdict is a pass."""
+        """Point an alias at a candidate. Raises Refused unless its latest verdict is a pass.
+
+        It will speak with the generation settings of the clips that were judged, unless others are given.
+        """
         verdict = next((v for v in self.store.verdicts() if v.candidate == candidate), None)
         adapter = self.checkpoint(candidate.checkpoint_id).adapter if candidate.checkpoint_id else None
         made = promotion.promote(
@@ -30,13 +33,18 @@ class Releasing(Deciding):
             adapter=adapter,
             verdict=verdict,
             alias=alias,
-            settings=settings or GenerationSettings(),
+            settings=settings or self._judged_settings(candidate),
             by=by,
             reason=reason,
             now=self._clock(),
         )
         self.store.add_promotion(made)
         return made
+
+    def _judged_settings(self, candidate: Candidate) -> GenerationSettings:
+        """The settings of the clip that was judged last; the verdict is about how that sounds."""
+        rendered = self._one_take(candidate)
+        return rendered[-1].settings if rendered else GenerationSettings()
 
     def promotions(self) -> list[Promotion]:
         """What every alias points at now."""
