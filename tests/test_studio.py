@@ -265,3 +265,12 @@ def test_a_promotion_speaks_with_the_settings_that_were_judged(
     answer_all(studio, studio.open_gate_session([TUNED], reviewer="Ada").id, Choice.PASS)
     studio.judge(by="Ada")
     assert studio.promote(TUNED, alias="production/steph", by="Ada").settings == warm
+
+
+def test_opening_a_workspace_mends_what_a_crash_left(tmp_path: Path) -> None:
+    """A move to the trash that was killed before its tombstone was written leaves no folder behind the next start."""
+    Workspace(tmp_path).create()
+    (tmp_path / "trash" / "steph@000010-1").mkdir()
+    with Studio(Workspace(tmp_path)) as studio:
+        assert studio.trashed() == []
+    assert list((tmp_path / "trash").iterdir()) == []

@@ -6,6 +6,7 @@ modules together and decides nothing that they can decide. Importing it imports 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ from engine.studio.rendering import Grid, GridCell
 from engine.sweep import Request
 from engine.workspace import Workspace
 
+log = logging.getLogger(__name__)
+
 __all__ = ["Grid", "GridCell", "MatrixRow", "PreferenceRow", "Request", "Studio", "TierState"]
 
 
@@ -23,3 +26,5 @@ class Studio(Releasing):
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float] = time.time, device: str = "auto") -> None:
         super().__init__(workspace, clock=clock, device=device)
+        for sentence in self.repair():
+            log.warning("%s", sentence)
