@@ -44,7 +44,7 @@ def split(text: str, max_chars: int = MAX_CHARS) -> tuple[str, ...]:
     initial (`J. Ward`) or a URL, so a single unbreakable run of words may exceed `max_chars`. Raises BadInput for an
     empty text.
     """
-    words = text.split()
+    words = _sounding(text.split())
     if not any(character.isalnum() for character in text):
         raise BadInput("There is nothing to say in the text; write at least one word.")
     if max_chars < 1:
@@ -153,13 +153,29 @@ def _faded(chunk: NDArray[np.float32], fade: int) -> NDArray[np.float32]:
     return faded
 
 
+def _sounding(tokens: Sequence[str]) -> list[str]:
+    """Words that can be said: a token of punctuation alone (a free-standing dash) goes with its neighbour."""
+    words: list[str] = []
+    for token in tokens:
+        if words and not (_sounds(token) and _sounds(words[-1])):
+            words[-1] = f"{words[-1]} {token}"
+        else:
+            words.append(token)
+    return words
+
+
+def _said(word: str) -> str:
+    """The part of a word that is said, without the free-standing punctuation that goes with it."""
+    return next((token for token in word.split() if _sounds(token)), word)
+
+
 def _grouped(words: Sequence[str], ends: Callable[[str, str], bool]) -> Iterator[list[str]]:
     """`words` in runs, each closed by a word after which `ends` allows a boundary."""
     group: list[str] = []
     for index, word in enumerate(words):
         group.append(word)
         following = words[index + 1] if index + 1 < len(words) else ""
-        if following and ends(word, following):
+        if following and ends(_said(word), _said(following)):
             yield group
             group = []
     if group:
@@ -221,10 +237,10 @@ def _wrapped(runs: Sequence[list[str]], max_chars: int) -> Iterator[list[str]]:
 
 
 def _packed(pieces: Sequence[str], max_chars: int) -> list[str]:
-    """Neighbours together while they fit; a piece without a letter or digit always joins its neighbour."""
+    """Neighbours together while they fit."""
     packed: list[str] = []
     for piece in pieces:
-        if packed and (len(packed[-1]) + 1 + len(piece) <= max_chars or not (_sounds(piece) and _sounds(packed[-1]))):
+        if packed and len(packed[-1]) + 1 + len(piece) <= max_chars:
             packed[-1] = f"{packed[-1]} {piece}"
         else:
             packed.append(piece)

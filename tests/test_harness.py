@@ -36,6 +36,12 @@ def test_only_an_unbreakable_run_exceeds_the_limit(text: str, max_chars: int) ->
             assert harness.split(chunk, 1) == (chunk,) or _sounding_pieces(chunk) == 1
 
 
+def test_a_free_dash_counts_for_the_limit() -> None:
+    """Punctuation that stands alone goes with a word before the words are fitted, so no chunk grows past the limit."""
+    assert max(map(len, harness.split("the the the the the the ok? —", 11))) <= 11
+    assert harness.split("Yes. — No.", 6) == ("Yes. —", "No.")
+
+
 def _sounding_pieces(chunk: str) -> int:
     return len(harness.split(chunk, 1))
 
