@@ -21,7 +21,7 @@ def read(repository: Path, name: str) -> str:
 
 def public_types() -> Iterator[str]:
     for name, value in vars(types).items():
-        if inspect.isclass(value) and value.__module__ == "engine.types" and not issubclass(value, Exception):
+        if inspect.isclass(value) and value.__module__.startswith("engine.types") and not issubclass(value, Exception):
             yield name
 
 

@@ -24,7 +24,7 @@ from engine.types import (
 RECORDS = [
     value
     for value in vars(types).values()
-    if inspect.isclass(value) and value.__module__ == "engine.types" and dataclasses.is_dataclass(value)
+    if inspect.isclass(value) and value.__module__.startswith("engine.types") and dataclasses.is_dataclass(value)
 ]
 ERRORS = [value for value in vars(types).values() if inspect.isclass(value) and issubclass(value, EngineError)]
 

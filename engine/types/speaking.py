@@ -1,0 +1,138 @@
+"""Texts to speak, how they are spoken, and the clips and scores that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.types.adapters import Candidate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Tier(StrEnum):
+    SHORT = "short"  # about 5 s
+    MEDIUM = "medium"  # about 15 s
+    LONG = "long"  # 30 s and more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    id: str
+    tier: Tier
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """The fixed listening text. `sha256` is of its canonical JSON, so an edited script is another script."""
+
+    name: str
+    language: str
+    lines: tuple[Line, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """The audio prompt of zero-shot cloning, with its transcript. Voices without a prompt have none."""
+
+    audio_path: Path
+    text: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationSettings:
+    """How tokens are drawn. `max_factor` caps a chunk at that multiple of its expected length."""
+
+    temperature: float = 0.3
+    top_k: int = 30
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    max_factor: float = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakRow:
+    """One row of a batch: a chunk of text and all that its audio may depend on. Nothing else may influence it."""
+
+    text: str
+    voice: str
+    seed: int
+    adapter_sha256: str | None = None
+    lora_scale: float = 0.0
+    voice_settings: Mapping[str, float] = field(default_factory=dict)
+    settings: GenerationSettings = GenerationSettings()
+    reference: Reference | None = None
+
+
+class Stop(StrEnum):
+    EOS = "eos"  # the model ended by itself
+    CAP = "cap"  # it was cut at the cap: a runaway
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speech:
+    """What a row became. `samples` is float32 mono in -1..1, shape (n,)."""
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    tokens: int
+    stop: Stop
+    render_sec: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Candidate x line x seed, rendered.
+
+    `path` is named by the content key, the hash of everything that the audio depends on; `id` hashes that key with the
+    candidate, the script and the line, so that runs with equal adapters share audio and keep clips of their own.
+    """
+
+    id: str
+    candidate: Candidate
+    adapter_sha256: str | None
+    script_sha256: str
+    line_id: str
+    tier: Tier
+    text: str
+    seed: int
+    path: Path
+    sample_rate: int
+    duration_sec: float
+    stop: Stop
+    chunks: int
+    settings: GenerationSettings
+    harness_version: str
+    render_sec: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One screener's answer about one clip. `passed` None: a fact, not a judgement. Screeners flag; people decide."""
+
+    clip_id: str
+    screener: str
+    version: int
+    value: float
+    unit: str
+    passed: bool | None
+    explanation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordScore:
+    """One word of a clip by forced alignment; `state` is ok, dropped, merged, wrong or inserted. Times may be NaN."""
+
+    text: str
+    state: str
+    start_sec: float
+    end_sec: float
+    log_posterior: float
