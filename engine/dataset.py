@@ -41,7 +41,7 @@ def prepare(
     A row that the audit accepted but whose samples cannot be read is left out and named in `notes`. Raises BadInput
     when fewer than two rows remain, DiskFull before anything is written.
     """
-    rows = [u for row, u in enumerate(report.manifest.utterances, start=1) if row not in report.rows_with_errors]
+    rows = [u for u in report.manifest.utterances if u.id not in report.rows_with_errors]
     _must_be_enough(rows, report.manifest.path)
     root.mkdir(parents=True, exist_ok=True)
     _must_fit(rows, root, sample_rate, free_bytes)
@@ -60,6 +60,9 @@ def prepare(
             sample_rate=sample_rate,
             train_count=sum(u.split == splitting.TRAIN for u in split),
             validation_count=sum(u.split == splitting.VALIDATION for u in split),
+            test_count=0,
+            unresolved=0,
+            bad_row_share=0.0,
             train_sec=sum(u.duration_sec for u in split if u.split == splitting.TRAIN),
             excluded_count=len(report.manifest.utterances) - len(split),
             source=report.manifest.path,

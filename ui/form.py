@@ -20,8 +20,8 @@ Choices = Mapping[str, Sequence[Any]]
 
 def build(config: RunConfig, choices: Choices) -> dict[str, gr.components.Component]:
     """One component a field of the config, advanced ones folded. `choices` gives what is only known at run time."""
-    plain = [f for f in fields(config) if not f.metadata.get("advanced")]
-    advanced = [f for f in fields(config) if f.metadata.get("advanced")]
+    plain = [f for f in fields(config) if not f.metadata.get("section")]
+    advanced = [f for f in fields(config) if f.metadata.get("section")]
     made = _section(plain, config, choices)
     with gr.Accordion("Advanced", open=False):
         made |= _section(advanced, config, choices)

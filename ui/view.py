@@ -151,7 +151,7 @@ def audit_report(report: AuditReport) -> str:
         ("row", "", "check", "what is wrong", "how to mend it"),
         (
             (
-                str(f.row) if f.row else "set",
+                escape(f.row) if f.row else "set",
                 state("fail", "error") if f.severity is Severity.ERROR else state("wait", "warning"),
                 escape(f.check),
                 escape(f.explanation),

@@ -38,6 +38,7 @@ Check = Iterator[AuditFinding]
 def audit(
     manifest: Manifest,
     *,
+    backend: str = "",
     sample_rate: int,
     min_sec: float = 0.5,
     max_sec: float = 30.0,
@@ -66,10 +67,11 @@ def audit(
             on_progress(done, len(checks), f"Looking at {subject}")
         findings.extend(check)
     broken = {f.row for f in findings if f.severity is Severity.ERROR}
-    findings.extend(_whole_set([u for row, u in _numbered(rows) if row not in broken]))
+    findings.extend(_whole_set([u for row, u in _numbered(rows) if u.id not in broken]))
     if on_progress is not None:
         on_progress(len(checks), len(checks), "Done")
-    return AuditReport(manifest=manifest, findings=tuple(sorted(findings, key=lambda f: f.row)))
+    order = {u.id: row for row, u in _numbered(rows)} | {"": 0}
+    return AuditReport(manifest=manifest, backend=backend, findings=tuple(sorted(findings, key=lambda f: order[f.row])))
 
 
 def characters(text: str) -> int:
@@ -215,16 +217,12 @@ def _numbered(rows: Sequence[Utterance]) -> Iterator[tuple[int, Utterance]]:
 
 
 def _error(check: str, row: int, u: Utterance, explanation: str, repair: str) -> AuditFinding:
-    return AuditFinding(
-        check=check, severity=Severity.ERROR, row=row, utterance_id=u.id, explanation=explanation, repair=repair
-    )
+    return AuditFinding(check=check, severity=Severity.ERROR, row=u.id, explanation=explanation, repair=repair)
 
 
 def _warning(check: str, row: int, u: Utterance, explanation: str, repair: str) -> AuditFinding:
-    return AuditFinding(
-        check=check, severity=Severity.WARNING, row=row, utterance_id=u.id, explanation=explanation, repair=repair
-    )
+    return AuditFinding(check=check, severity=Severity.WARNING, row=u.id, explanation=explanation, repair=repair)
 
 
 def _about_all(check: str, severity: Severity, explanation: str, repair: str) -> AuditFinding:
-    return AuditFinding(check=check, severity=severity, row=0, utterance_id="", explanation=explanation, repair=repair)
+    return AuditFinding(check=check, severity=severity, row="", explanation=explanation, repair=repair)

@@ -36,10 +36,8 @@ def _report(report: AuditReport) -> dict[str, object]:
 
 
 def _told(report: AuditReport) -> str:
-    rows = [
-        (f.row or None, f.severity, f.check, f.utterance_id, f"{f.explanation} {f.repair}") for f in report.findings
-    ]
-    found = table(("row", "severity", "check", "utterance", "what and what to do"), rows, empty="Nothing to mend.")
+    rows = [(f.row or None, f.severity, f.check, f"{f.explanation} {f.repair}") for f in report.findings]
+    found = table(("row", "severity", "check", "what and what to do"), rows, empty="Nothing to mend.")
     total = f"{len(report.manifest.utterances)} rows, {seconds(report.manifest.total_sec)}"
     return f"{found}\n\n{total}; {len(report.rows_with_errors)} rows cannot be trained on."
 

@@ -25,6 +25,7 @@ class DataDesk(Core):
         voice = backends.info(backend)
         return audit.audit(
             manifest.read(path),
+            backend=backend,
             sample_rate=voice.sample_rate,
             min_sec=voice.min_sec,
             max_sec=voice.max_sec,
