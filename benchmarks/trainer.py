@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import Row, Table
-from engine import audit, dataset, manifest, presets, runs
+from engine import audit, dataset, manifest, needs, presets, runs
 from engine.backends.finch.info import SAMPLE_RATE
 from engine.backends.finch.pretrain import demo_data
 from engine.types import Dataset, EngineError, Event
@@ -27,7 +27,7 @@ def run(turns: int, base_model: str = "") -> list[Table]:
         workspace = Workspace(Path(folder))
         workspace.create()
         demo = demo_data.make(Path(folder) / "demo", minutes=MINUTES, seed=0)
-        report = audit.audit(manifest.read(demo.manifest), sample_rate=SAMPLE_RATE)
+        report = audit.audit(manifest.read(demo.manifest), needs.of("finch"))
         prepared = dataset.prepare(
             report,
             root=workspace.datasets,

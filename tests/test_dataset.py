@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from engine import audit, dataset, manifest
+from engine import audit, dataset, manifest, needs
 from engine.types import BadInput, Dataset, DiskFull, NotFound
 from tests.recordings import make_manifest
 
 
 def prepare(source: Path, root: Path, **changes: object) -> Dataset:
-    report = audit.audit(manifest.read(source), sample_rate=16_000)
+    report = audit.audit(manifest.read(source), needs.of("finch"))
     options: dict[str, object] = {"backend": "finch", "sample_rate": 16_000, "now": 100.0} | changes
     return dataset.prepare(report, root=root, **options)  # type: ignore[arg-type]
 

@@ -10,9 +10,14 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from engine import audio
+from engine.needs import Needs
 from engine.types import AuditFinding, AuditReport, BadInput, Manifest, Severity, Utterance
+
+if TYPE_CHECKING:
+    from engine.audit.transcripts import Recogniser
 
 MIN_TOTAL_SEC = 60.0
 # Speech runs at about 12 to 20 characters a second in the languages written with letters; beyond these, text and clip
@@ -37,27 +42,22 @@ Check = Iterator[AuditFinding]
 
 def audit(
     manifest: Manifest,
+    needs: Needs,
     *,
-    backend: str = "",
-    sample_rate: int,
-    min_sec: float = 0.5,
-    max_sec: float = 30.0,
-    unpronounceable: Callable[[str], str | None] | None = None,
+    recogniser: Recogniser | None = None,
+    workers: int | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> AuditReport:
-    """Look at every row; findings come in row order, those of the whole set (row 0) first.
-
-    Rows count from 1, blank lines left out.     `sample_rate` (Hz), `min_sec` and `max_sec` are the voice's;
-    `unpronounceable(text)` says why a text cannot be spoken, or None.
-    """
+    """Look at every row; findings of the whole set (row "") come first, then those of the rows in their order."""
     rows = manifest.utterances
     checks: tuple[tuple[str, Check], ...] = (
         ("files", _unreadable(rows)),
-        ("lengths", _length(rows, min_sec, max_sec)),
-        ("sample rates", _sample_rate(rows, sample_rate)),
+        ("lengths", _length(rows, needs.min_sec, needs.max_sec)),
+        ("sample rates", _sample_rate(rows, needs.sample_rate)),
         ("channels", _channels(rows)),
         ("texts", _text(rows)),
-        ("pronunciation", _pronunciation(rows, unpronounceable)),
+        ("pronunciation", _pronunciation(rows, needs.unpronounceable)),
         ("duplicates", _duplicates(rows)),
         ("speaking rates", _speaking_rate(rows)),
     )
@@ -71,7 +71,7 @@ def audit(
     if on_progress is not None:
         on_progress(len(checks), len(checks), "Done")
     order = {u.id: row for row, u in _numbered(rows)} | {"": 0}
-    return AuditReport(manifest=manifest, backend=backend, findings=tuple(sorted(findings, key=lambda f: order[f.row])))
+    return AuditReport(manifest=manifest, backend=needs.name, findings=tuple(sorted(findings, key=lambda f: order[f.row])))
 
 
 def characters(text: str) -> int:
@@ -98,10 +98,10 @@ def _length(rows: Sequence[Utterance], min_sec: float, max_sec: float) -> Check:
             continue
         if u.duration_sec < min_sec:
             said = f"The clip lasts {u.duration_sec:.2f} s; at least {min_sec:g} s are needed to learn from."
-            yield _error("too-short", row, u, said, "Join it with its neighbour or remove the row.")
+            yield _error("duration", row, u, said, "Join it with its neighbour or remove the row.")
         elif u.duration_sec > max_sec:
             said = f"The clip lasts {u.duration_sec:.1f} s; the voice learns from at most {max_sec:g} s at once."
-            yield _error("too-long", row, u, said, "Cut it at a pause into several rows.")
+            yield _error("duration", row, u, said, "Cut it at a pause into several rows.")
 
 
 def _sample_rate(rows: Sequence[Utterance], sample_rate: int) -> Check:
@@ -109,7 +109,7 @@ def _sample_rate(rows: Sequence[Utterance], sample_rate: int) -> Check:
         if 0 < u.sample_rate < sample_rate:
             said = f"The clip has {u.sample_rate} Hz and the voice {sample_rate} Hz: its upper band is missing."
             yield _warning(
-                "sample-rate", row, u, said, "Use the recording at its first, higher rate; it is resampled for you."
+                "sample_rate", row, u, said, "Use the recording at its first, higher rate; it is resampled for you."
             )
 
 
@@ -129,12 +129,12 @@ def _text(rows: Sequence[Utterance]) -> Check:
     for row, u in _numbered(rows):
         if not characters(u.text):
             yield _error(
-                "empty-text", row, u, "There is no text to speak.", "Write down what is heard, or remove the row."
+                "empty_text", row, u, "There is no text to speak.", "Write down what is heard, or remove the row."
             )
         found = TAG.search(u.text)
         if found:
             said = f"The text holds a tag, {found.group()!r}, that would be learned as speech."
-            yield _error("tag", row, u, said, "Remove the tag, or write down what is heard.")
+            yield _error("tags", row, u, said, "Remove the tag, or write down what is heard.")
 
 
 def _pronunciation(rows: Sequence[Utterance], unpronounceable: Callable[[str], str | None] | None) -> Check:
@@ -155,11 +155,11 @@ def _duplicates(rows: Sequence[Utterance]) -> Check:
         text = " ".join("".join(c if c.isalnum() else " " for c in u.text.casefold()).split())
         if text and first_text.setdefault(text, row) != row:
             said = f"Row {first_text[text]} has the same text; repeated lines teach the voice to recite them."
-            yield _warning("duplicate-text", row, u, said, "Keep one of them unless both takes are wanted.")
+            yield _warning("repeated_text", row, u, said, "Keep one of them unless both takes are wanted.")
         path = str(u.audio_path)
         if first_audio.setdefault(path, row) != row:
             said = f"Row {first_audio[path]} names the same audio file."
-            yield _error("duplicate-audio", row, u, said, "Name this row's own file, or remove the row.")
+            yield _error("duplicate", row, u, said, "Name this row's own file, or remove the row.")
 
 
 def _speaking_rate(rows: Sequence[Utterance]) -> Check:
@@ -181,13 +181,13 @@ def _speaking_rate(rows: Sequence[Utterance]) -> Check:
             said = (
                 f"{rate:.0f} characters a second: nobody speaks that fast, so the clip holds only a part of its text."
             )
-            yield _error("too-short-for-text", row, u, said, "Cut the text to what is heard, or use the whole clip.")
+            yield _error("text_too_long", row, u, said, "Cut the text to what is heard, or use the whole clip.")
         elif voiced_sec > 0 and characters(u.text) / voiced_sec < SLOWEST_CHARACTERS_PER_SEC:
             said = f"{rate:.1f} characters a second: the clip holds much more than its text, or long silence."
-            yield _error("too-long-for-text", row, u, said, "Write down all that is heard, or trim the clip.")
+            yield _error("text_too_short", row, u, said, "Write down all that is heard, or trim the clip.")
         elif len(timed) >= MIN_ROWS_FOR_STATISTICS and abs(log_rate - middle) > band:
             fast = log_rate > middle
-            check = "too-short-for-text" if fast else "too-long-for-text"
+            check = "text_too_long" if fast else "text_too_short"
             usual = f"{rate:.1f} characters a second where this set has {math.exp(middle):.1f}"
             said = f"{usual}: the clip seems too {'short' if fast else 'long'} for its text."
             yield _warning(check, row, u, said, "Listen to it and correct the text or the cut.")
@@ -197,18 +197,18 @@ def _whole_set(usable: Sequence[Utterance]) -> Check:
     total = sum(u.duration_sec for u in usable)
     if not usable:
         yield _about_all(
-            "nothing-usable", Severity.ERROR, "No row can be trained on.", "Mend the errors below, then audit again."
+            "little_speech", Severity.ERROR, "No row can be trained on.", "Mend the errors below, then audit again."
         )
     elif total < MIN_TOTAL_SEC:
         said = (
             f"Only {total:.0f} s of speech are usable; a voice needs {MIN_TOTAL_SEC:.0f} s at least, better 5 minutes."
         )
-        yield _about_all("little-speech", Severity.WARNING, said, "Add recordings of the same speaker.")
+        yield _about_all("little_speech", Severity.WARNING, said, "Add recordings of the same speaker.")
     speakers = sorted({u.speaker for u in usable})
     if len(speakers) > 1:
         names = ", ".join(s or "none" for s in speakers[:5])
         said = f"The rows name {len(speakers)} speakers ({names}); one adapter learns one voice."
-        yield _about_all("several-speakers", Severity.WARNING, said, "Make one manifest for each speaker.")
+        yield _about_all("speaker", Severity.WARNING, said, "Make one manifest for each speaker.")
 
 
 # ------------------------------------------------------------------------------------------------------------- findings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine import audit, backends, dataset, manifest
+from engine import audit, backends, dataset, manifest, needs
 from engine.studio.core import Core
 from engine.types import AuditReport, Dataset, NotFound
 
@@ -22,15 +22,7 @@ class DataDesk(Core):
 
     def audit(self, path: Path, *, backend: str = "finch") -> AuditReport:
         """Look at every row of a manifest without changing anything."""
-        voice = backends.info(backend)
-        return audit.audit(
-            manifest.read(path),
-            backend=backend,
-            sample_rate=voice.sample_rate,
-            min_sec=voice.min_sec,
-            max_sec=voice.max_sec,
-            unpronounceable=voice.unpronounceable,
-        )
+        return audit.audit(manifest.read(path), needs.of(backend))
 
     def prepare(self, path: Path, *, backend: str = "finch", name: str = "") -> Dataset:
         """Audit, leave out the rows with errors, and write a split dataset at the voice's rate into the workspace."""

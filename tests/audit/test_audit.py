@@ -154,6 +154,6 @@ def test_nothing_usable(tmp_path: Path) -> None:
 def test_progress_is_told(tmp_path: Path) -> None:
     """The audit says how far it is, ending at its total."""
     told: list[tuple[int, int, str]] = []
-    audit.audit(manifest.read(make_manifest(tmp_path, 2)), sample_rate=16_000, on_progress=lambda *a: told.append(a))
+    audit.audit(manifest.read(make_manifest(tmp_path, 2)), NEEDS, on_progress=lambda *a: told.append(a))
     assert [done for done, _, _ in told] == list(range(len(told)))
     assert told[-1][0] == told[-1][1]
