@@ -57,6 +57,7 @@ _FIRST_TABLES = {
     "pins": "checkpoint_id VARCHAR, pinned BOOLEAN, who VARCHAR, done_at DOUBLE",
 }
 
+TABLES = tuple(_FIRST_TABLES)
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (m0001_judgements,)
 

@@ -3,13 +3,13 @@
 Knows rows in, records out. Knows nothing of audio, models or pages, and decides nothing. Judgements are append-only:
 no statement here updates or deletes a row; of several rows about one thing the latest is in force. DuckDB lets one
 process hold the file, so only the app opens it; a trainer writes files. A `Store` may be used from many threads: every
-operation takes a cursor of its own, and what is written is on disk when the method returns.
+operation takes a cursor of its own, and what is written is on disk when the method returns. All but the screeners'
+scores, which can be had again, is also in a journal of plain lines; opening makes the two agree, in either direction.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,11 +20,12 @@ from typing import Any, Self, TypeVar
 
 import duckdb
 
-from engine import listening, migrations, rows
+from engine import database, listening, migrations, rows
+from engine.database import NOT_JOURNALED, Transaction
+from engine.judgement_journal import Entry, JudgementJournal
 from engine.rows import Row
 from engine.types import (
     BadInput,
-    Busy,
     Clip,
     NotFound,
     Promotion,
@@ -40,6 +41,7 @@ from engine.types import (
 Result = TypeVar("Result")
 
 MEMORY = ":memory:"
+JOURNAL = "judgements.jsonl"  # beside the database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +63,13 @@ class Store:
     def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.time) -> None:
         self._name = str(path)
         self._home = None if self._name == MEMORY else Path(path).absolute().parent
-        self._connection = _connect(self._name)
+        self._connection = database.connect(self._name)
         # `cursor()` on one connection from many threads is not promised to be safe; the work on cursors is.
         self._cursors = threading.Lock()
+        self._journal = JudgementJournal(self._home / JOURNAL if self._home else None)
         try:
             migrations.apply(self._connection, now=clock(), where=self._name)
+            self.restored = self._agree_with_journal()
         except BaseException:
             self._connection.close()
             raise
@@ -134,9 +138,9 @@ class Store:
     def add_trials(self, trials: Sequence[Trial]) -> None:
         """Keep a sitting's trials, all or none, before the first is shown. Raises Refused when an id is taken."""
 
-        def write(cursor: duckdb.DuckDBPyConnection) -> None:
-            _insert(cursor, "trials", [rows.from_trial(trial) for trial in trials])
-            _insert(cursor, "slots", [row for trial in trials for row in rows.from_slots(trial)])
+        def write(transaction: Transaction) -> None:
+            transaction.insert("trials", [rows.from_trial(trial) for trial in trials])
+            transaction.insert("slots", [row for trial in trials for row in rows.from_slots(trial)])
 
         self._write(write)
 
@@ -175,17 +179,17 @@ class Store:
         listening.check_answer(trial, response)
         row = rows.from_response(response)
 
-        def write(cursor: duckdb.DuckDBPyConnection) -> None:
-            kept = _fetch(cursor, "SELECT * FROM responses WHERE trial_id = $1", [trial.id])
+        def write(transaction: Transaction) -> None:
+            kept = transaction.fetch("SELECT * FROM responses WHERE trial_id = $1", [trial.id])
             if kept:
                 if _answer(rows.to_response(kept[0])) != _answer(response):
                     raise Refused(
                         "This trial has another answer already, and answers are not changed; go on to the next one."
                     )
                 return
-            if _fetch(cursor, "SELECT 1 AS closed FROM session_closings WHERE session_id = $1", [trial.session_id]):
+            if transaction.fetch("SELECT 1 AS closed FROM session_closings WHERE session_id = $1", [trial.session_id]):
                 raise Refused("This session is closed; open a new one to go on listening.")
-            _insert(cursor, "responses", [row])
+            transaction.insert("responses", [row])
 
         self._write(write)
 
@@ -280,31 +284,63 @@ class Store:
 
     def _rows(self, query: str, given: Sequence[object] = ()) -> list[Row]:
         with closing(self._cursor()) as cursor:
-            return _fetch(cursor, query, given)
+            return Transaction(cursor).fetch(query, given)
 
     def _add(self, table: str, records: Sequence[Row], *, known: str = "") -> None:
-        self._write(lambda cursor: _insert(cursor, table, records, known=known))
+        self._write(lambda transaction: transaction.insert(table, records, known=known))
 
-    def _write(self, work: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
+    def _write(self, work: Callable[[Transaction], Result]) -> Result:
         """Run `work` in one transaction; once more when another thread's transaction was in its way."""
         try:
             return self._attempt(work)
         except duckdb.TransactionException:
             return self._attempt(work)
 
-    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Result]) -> Result:
+    def _attempt(self, work: Callable[[Transaction], Result]) -> Result:
         with closing(self._cursor()) as cursor:  # closing a cursor rolls back what it did not commit
             cursor.begin()
+            transaction = Transaction(cursor)
             try:
-                result = work(cursor)
+                result = work(transaction)
             except duckdb.ConstraintException as error:
                 raise Refused(
                     f"This is in {self._name} already, and what was judged is not overwritten ({error})."
                 ) from error
             except duckdb.InvalidInputException as error:
                 raise BadInput(f"This record cannot be kept ({error}); correct the text and try again.") from error
-            cursor.commit()
+            with self._journal.committing(transaction.added):
+                cursor.commit()
             return result
+
+    def _agree_with_journal(self) -> int:
+        """Bring rows that only the journal has into the database, and the other way round; returns how many of the
+        former.
+
+        A crash between the two, a database that was removed, one of an Earmark before there was a journal: all end
+        here. Raises BadInput for a journal of another database.
+        """
+        kept = self._journal.read()
+        tables = [table for table in migrations.TABLES if table not in NOT_JOURNALED]
+        have = {row["seq"]: table for table in tables for row in self._rows(f"SELECT seq FROM {table}")}
+        for seq, entry in kept.entries.items():
+            if entry.table not in migrations.TABLES or have.get(seq, entry.table) != entry.table:
+                raise BadInput(f"{self._journal.path} is of another database than {self._name}; move one of them away.")
+        self._journal.append(
+            [
+                Entry(table=table, row=row)
+                for table in tables
+                for row in self._rows(f"SELECT * FROM {table} ORDER BY seq")
+                if row["seq"] not in kept.entries
+            ]
+            if have.keys() - kept.entries.keys()
+            else []
+        )
+        missing = [entry for seq, entry in kept.entries.items() if seq not in have]
+        with closing(self._cursor()) as cursor:
+            cursor.begin()
+            Transaction(cursor).replay(missing)
+            cursor.commit()
+        return len(missing)
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._cursors:
@@ -314,38 +350,6 @@ class Store:
 _SESSIONS = "SELECT sessions.*, closed_at FROM sessions LEFT JOIN session_closings ON id = session_id"
 _IS_OPEN = """NOT EXISTS (FROM responses WHERE responses.trial_id = trials.id)
     AND NOT EXISTS (FROM session_closings WHERE session_closings.session_id = trials.session_id)"""
-
-
-def _connect(name: str) -> duckdb.DuckDBPyConnection:
-    try:
-        return duckdb.connect(name)
-    except duckdb.IOException as error:
-        told = str(error)
-        if not re.search(r"lock|being used by another process|already open", told):
-            raise BadInput(
-                f"{name} cannot be opened as a database ({told.splitlines()[0]}); move it away to start anew."
-            ) from error
-        pid = re.search(r"PID (\d+)", told)
-        who = f"process {pid[1]}" if pid else "another process"
-        raise Busy(f"{name} is held by {who}; close Earmark there, then try again.") from error
-
-
-def _fetch(cursor: duckdb.DuckDBPyConnection, query: str, given: Sequence[object] = ()) -> list[Row]:
-    cursor.execute(query, list(given))
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _insert(cursor: duckdb.DuckDBPyConnection, table: str, records: Sequence[Row], *, known: str = "") -> None:
-    """Append rows; `known` names the key under which a row that is there already is left as it is."""
-    if not records:
-        return
-    columns = ", ".join(records[0])
-    places = ", ".join("?" for _ in records[0])
-    leave = f"ON CONFLICT {known} DO NOTHING" if known else ""
-    cursor.executemany(
-        f"INSERT INTO {table} ({columns}) VALUES ({places}) {leave}", [list(r.values()) for r in records]
-    )
 
 
 def _one(found: Sequence[Row], what: str, name: str) -> Row:

@@ -23,7 +23,7 @@ IO_CALLS = frozenset("open print input read_text read_bytes write_text write_byt
 
 # Library -> where alone it may be imported: a package name stands for everything below it.
 ONE_PLACE: Mapping[str, tuple[str, ...]] = {
-    "duckdb": ("engine.store",),
+    "duckdb": ("engine.store", "engine.database"),
     "pyloudnorm": ("engine.audio",),
     "peft": ("engine.peft_files", "engine.train", "engine.backends"),
     "gradio": ("ui",),

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import listening, migrations
+from engine.database import Transaction
 from engine.store import MEMORY, Store
 from engine.types import (
     BadInput,
@@ -533,7 +534,7 @@ def test_a_conflict_is_tried_once_more(store: Store) -> None:
     """A transaction that met another thread's runs again; one that fails twice is not hidden."""
     calls = []
 
-    def work(cursor: duckdb.DuckDBPyConnection) -> str:
+    def work(transaction: Transaction) -> str:
         calls.append(1)
         if len(calls) == 1:
             raise duckdb.TransactionException("conflict")
@@ -541,7 +542,7 @@ def test_a_conflict_is_tried_once_more(store: Store) -> None:
 
     assert store._write(work) == "done"
     with pytest.raises(duckdb.TransactionException):
-        store._write(lambda cursor: (_ for _ in ()).throw(duckdb.TransactionException("conflict")))
+        store._write(lambda transaction: (_ for _ in ()).throw(duckdb.TransactionException("conflict")))
 
 
 # ----------------------------------------------------------------------------------------------------- what is not ours
