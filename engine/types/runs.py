@@ -209,3 +209,45 @@ class Event:
     kind: str
     at: float
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """What a monitor marked on a run's curve. `monitor` is one of MONITORS, or "disk"."""
+
+    step: int
+    epoch: int
+    monitor: str
+    text: str
+    stops: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointMark:
+    """Where on the curve a checkpoint was saved."""
+
+    step: int
+    epoch: int
+    checkpoint_id: str
+    val_loss: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """The curves of a run by step; what a resume did again counts once.
+
+    `parts` holds each part's training loss, `grad_norm` each part's norm before clipping. `throughput` is in tokens a
+    second and `memory_bytes` the peak so far; both are 0 where the trainer did not know.
+    """
+
+    steps: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    learning_rate: tuple[float, ...]
+    parts: Mapping[str, tuple[float, ...]]
+    val_steps: tuple[int, ...]
+    val_loss: tuple[float, ...]
+    grad_norm: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    throughput: tuple[float, ...] = ()
+    memory_bytes: tuple[int, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    checkpoints: tuple[CheckpointMark, ...] = ()
