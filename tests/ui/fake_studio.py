@@ -22,8 +22,6 @@ from engine import audio, listening, scripts
 from engine.jobs import Jobs, JobView, Report
 from engine.types import (
     Adapter,
-    AuditFinding,
-    AuditReport,
     Bundle,
     Candidate,
     Checkpoint,
@@ -32,7 +30,6 @@ from engine.types import (
     Dataset,
     Finding,
     GenerationSettings,
-    Manifest,
     NotFound,
     Outcome,
     Promotion,
@@ -45,20 +42,18 @@ from engine.types import (
     Score,
     Script,
     Session,
-    Severity,
     Slot,
     Speech,
     Stop,
     Tier,
     Trial,
     TrialKind,
-    Utterance,
     Verdict,
     WordScore,
 )
 from engine.workspace import Workspace
+from tests.ui.fake_desk import RATE_HZ, FakeDesk, sound
 
-RATE_HZ = 24_000
 RUN_ID = "robin-001"
 VOICE = "aoede"
 SECONDS = {Tier.SHORT: 0.6, Tier.MEDIUM: 0.9, Tier.LONG: 1.2}
@@ -66,19 +61,8 @@ MEASURES = ("words", "rate", "end", "silence", "clipping", "pitch", "similarity"
 UNITS = {"words": "%", "rate": "× base", "end": "", "silence": "s", "clipping": "%", "pitch": "Hz", "similarity": "%"}
 
 
-def sound(key: str, seconds: float, pitch_hz: float = 150.0) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A buzz in syllables, different for every key: enough to see a spectrogram and to tell two clips apart."""
-    rng = np.random.default_rng(int(hashlib.sha256(key.encode()).hexdigest()[:8], 16))
-    t = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    syllables = np.clip(np.sin(2 * np.pi * (3.1 + rng.random()) * t + rng.random() * 6), 0, 1) ** 0.6
-    drift = pitch_hz * (1 + 0.06 * np.sin(2 * np.pi * 0.7 * t + rng.random()))
-    phase = 2 * np.pi * np.cumsum(drift) / RATE_HZ
-    voice = sum(np.sin(k * phase) / k ** (1.1 + 0.3 * np.sin(2 * np.pi * 1.7 * t + k)) for k in range(1, 18))
-    return (0.12 * syllables * voice + 0.002 * rng.standard_normal(len(t))).astype(np.float32)
-
-
 @dataclass
-class FakeStudio:
+class FakeStudio(FakeDesk):
     """Everything in memory but audio and exports. `swapped` turns the sides of every preference trial round."""
 
     workspace: Workspace
@@ -100,6 +84,7 @@ class FakeStudio:
     def __post_init__(self) -> None:
         self.workspace.create()
         self._jobs = Jobs(self.clock)
+        self.open_desk()
 
     # ---------------------------------------------------------------------------------------------------------- data
     def backends(self) -> list[str]:
@@ -113,68 +98,6 @@ class FakeStudio:
 
     def script(self, name: str = "english") -> Script:
         return scripts.load(name)
-
-    def audit(self, path: Path, *, backend: str = "finch") -> AuditReport:
-        if not path.exists():
-            raise NotFound(f"There is no manifest at {path}; give the path of a JSONL file.")
-        rows = tuple(
-            Utterance(id=f"r{i:03d}", audio_path=path, text="A line.", duration_sec=4.0, sample_rate=22050, channels=1)
-            for i in range(1, 91)
-        )
-        found = tuple(
-            AuditFinding(check=c, severity=s, row=r, utterance_id=f"r{r:03d}", explanation=e, repair=m)
-            for c, s, r, e, m in (
-                (
-                    "unreadable",
-                    Severity.ERROR,
-                    7,
-                    "clips/r007.wav is missing.",
-                    "Put the file back, or take the row out.",
-                ),
-                ("empty-text", Severity.ERROR, 19, "The text is empty.", "Write what is said, or take the row out."),
-                (
-                    "tag",
-                    Severity.WARNING,
-                    23,
-                    "The text holds the tag [laughs].",
-                    "Spell out what is heard, or cut it.",
-                ),
-                (
-                    "too-long-for-text",
-                    Severity.WARNING,
-                    41,
-                    "11.0 s for 14 characters.",
-                    "Trim the silence, or mend the text.",
-                ),
-            )
-        )
-        return AuditReport(manifest=Manifest(path=path, sha256="0" * 64, utterances=rows), findings=found)
-
-    def prepare(self, path: Path, *, backend: str = "finch", name: str = "") -> Dataset:
-        made = Dataset(
-            id=name or "robin",
-            path=self.workspace.datasets / (name or "robin"),
-            manifest_sha256="0" * 64,
-            backend=backend,
-            sample_rate=RATE_HZ,
-            train_count=79,
-            validation_count=9,
-            train_sec=316.0,
-            excluded_count=2,
-            source=path,
-            created_at=self.clock(),
-        )
-        self._datasets.append(made)
-        return made
-
-    def datasets(self) -> list[Dataset]:
-        return self._datasets[::-1]
-
-    def make_demo_data(self, minutes: float = 5.0) -> Path:
-        path = self.workspace.root / "demo" / "manifest.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("{}\n", encoding="utf-8")
-        return path
 
     # ---------------------------------------------------------------------------------------------------------- runs
     def default_config(self, backend: str = "finch") -> RunConfig:
