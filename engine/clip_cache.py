@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,13 @@ def find(clips: Path, clip_key: str) -> dict[str, Any] | None:
     path = audio_path(clips, clip_key)
     is_ours = isinstance(facts, dict) and facts.get("key") == clip_key
     return facts if is_ours and path.is_file() and path.stat().st_size == facts.get("audio_bytes") else None
+
+
+def listing(clips: Path) -> Iterator[dict[str, Any]]:
+    """What is known of every whole key in the cache, in the order of keys."""
+    for path in sorted(clips.glob("*.json")):
+        if (facts := find(clips, path.stem)) is not None:
+            yield facts
 
 
 def publish(clips: Path, recipe: Mapping[str, Any], spoken: Sequence[Speech], *, rendered_at: float) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def render(
     """
     for job in plan.jobs:
         if (facts := clip_cache.find(clips, job.key)) is not None:
-            yield _clip(job, clips, facts)
+            yield clip_of(job, clips, facts)
     missing = [job for job in plan.missing if clip_cache.find(clips, job.key) is None]
     twins: dict[str, list[Job]] = {}
     for job in plan.jobs:
@@ -161,7 +161,7 @@ def render(
         for finished, speeches in _spoken(window, host, batch_rows, cancelled):
             facts = clip_cache.publish(clips, finished.recipe, speeches, rendered_at=now())
             for job in twins[finished.key]:
-                yield _clip(job, clips, facts)
+                yield clip_of(job, clips, facts)
         if cancelled():
             return
 
@@ -289,7 +289,8 @@ def _timed(host: AdapterHost, rows: list[SpeakRow]) -> list[Speech]:
 
 
 # -------------------------------------------------------------------------------------------------------------- clips
-def _clip(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
+def clip_of(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
+    """The clip that a job became, from what the cache knows of its key."""
     return Clip(
         id=_clip_id(job),
         candidate=job.candidate,
@@ -305,7 +306,7 @@ def _clip(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
         stop=Stop(facts["stop"]),
         chunks=int(facts["chunks"]),
         settings=job.settings,
-        harness_version=harness.HARNESS_VERSION,
+        harness_version=str(facts["recipe"]["harness_version"]),
         render_sec=float(facts["render_sec"]),
     )
 

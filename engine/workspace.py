@@ -25,6 +25,10 @@ class Workspace:
         return self.root / "datasets"
 
     @property
+    def drafts(self) -> Path:
+        return self.root / "drafts"
+
+    @property
     def features(self) -> Path:
         return self.root / "features"
 
@@ -41,10 +45,20 @@ class Workspace:
         return self.root / "exports"
 
     @property
+    def leases(self) -> Path:
+        """A lock file for each device."""
+        return self.root / "leases"
+
+    @property
+    def queue(self) -> Path:
+        """The order of the runs that wait."""
+        return self.root / "queue.json"
+
+    @property
     def trash(self) -> Path:
         return self.root / "trash"
 
     def create(self) -> None:
         """Make the folders that are missing."""
-        for folder in (self.datasets, self.features, self.runs, self.clips, self.exports, self.trash):
+        for folder in (self.datasets, self.drafts, self.features, self.runs, self.clips, self.exports, self.trash):
             folder.mkdir(parents=True, exist_ok=True)

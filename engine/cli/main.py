@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli import data, deciding, machine, releasing, rendering, training
+from engine.cli import data, deciding, keeping, machine, releasing, rendering, training
 from engine.cli.output import dump
 from engine.cli.verb import Answer, Verb
 from engine.types import EngineError
@@ -28,6 +28,7 @@ VERBS: tuple[Verb, ...] = (
     *rendering.VERBS,
     *deciding.VERBS,
     *releasing.VERBS,
+    *keeping.VERBS,
     *machine.VERBS,
 )
 EXIT_CODES = """exit codes:
