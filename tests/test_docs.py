@@ -52,10 +52,10 @@ def test_the_architecture_names_what_modules_offer(repository: Path) -> None:
     assert rows
     for module, face in rows:
         package = repository / "engine" / module
-        source = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
-        text = source.read_text(encoding="utf-8")
+        sources = sorted(package.glob("*.py")) if package.is_dir() else [package.with_suffix(".py")]
+        text = "\n".join(source.read_text(encoding="utf-8") for source in sources)
         for name in re.findall(r"`([A-Za-z_]\w*)`", face):
-            assert re.search(rf"^(?:class |def |type )?{name}\b", text, re.MULTILINE), f"{source.name} has no {name}"
+            assert re.search(rf"^(?:class |def |type )?{name}\b", text, re.MULTILINE), f"{module} has no {name}"
 
 
 DECISION = re.compile(
