@@ -7,6 +7,8 @@ for files: from 2.11 on it reads them only through torchcodec.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +17,18 @@ from engine.types import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
+    import soundfile
     from numpy.typing import NDArray
 
-FORMATS = {".flac": "FLAC", ".wav": "WAV"}
+FORMATS = {".flac": "FLAC", ".wav": "WAV"}  # that are written
+READABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", ".caf")
+# Audio that people have and that libsndfile does not decode.
+FOREIGN = (".m4a", ".aac", ".mp4", ".wma", ".webm", ".amr", ".3gp", ".mka", ".mkv", ".mov", ".raw", ".pcm")
+LONGEST_SEC = 1000 * 3600.0  # a header that says more is wrong
+CUT_SLACK_SEC = 0.5  # a segment may say that it ends a little after its recording does
+SMALL_SUBTYPES = ("PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "MPEG_LAYER_III", "VORBIS", "OPUS")
+MOST_HEADER_BYTES = 4096  # a file of this size may well hold no samples
+MOST_PADDING_FRAMES = 2 * 1152  # an MP3's header may count the encoder's padding as sound
 LOUDNESS_BLOCK_SEC = 0.4  # ITU-R BS.1770-4: gating blocks of 400 ms
 
 
@@ -31,17 +42,11 @@ class AudioInfo:
 
 
 def probe(path: Path) -> AudioInfo:
-    """Read a file's header. Raises BadInput when it is missing, empty or no audio."""
-    import soundfile
-
-    _must_have_bytes(path)
-    try:
-        header = soundfile.info(str(path))
-    except soundfile.LibsndfileError as error:
-        raise _not_audio(path) from error
-    return AudioInfo(
-        sample_rate=header.samplerate, channels=header.channels, duration_sec=header.frames / header.samplerate
-    )
+    """Read a file's header, and of an MP3 as much as its length needs. Raises BadInput when it is no audio."""
+    with _opened(path) as file:
+        return AudioInfo(
+            sample_rate=file.samplerate, channels=file.channels, duration_sec=file.frames / file.samplerate
+        )
 
 
 def read(path: Path, sample_rate: int | None = None) -> tuple[NDArray[np.float32], int]:
@@ -53,15 +58,14 @@ def read(path: Path, sample_rate: int | None = None) -> tuple[NDArray[np.float32
     import numpy as np
     import soundfile
 
-    _must_have_bytes(path)
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with _opened(path) as file:
             promised = file.frames
             frames = file.read(dtype="float32", always_2d=True)
             rate = file.samplerate
-    except soundfile.LibsndfileError as error:
-        raise _not_audio(path) from error
-    if len(frames) < promised:
+    except (soundfile.LibsndfileError, MemoryError) as error:
+        raise BadInput(f"{path} is damaged inside and cannot be decoded; copy it again from its source.") from error
+    if len(frames) < promised - MOST_PADDING_FRAMES * (path.suffix.lower() == ".mp3"):
         raise BadInput(
             f"{path} breaks off after {len(frames) / rate:.1f} of {promised / rate:.1f} s; copy it again from its "
             "source."
@@ -109,6 +113,33 @@ def write(path: Path, samples: NDArray[np.float32], sample_rate: int) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def cut(source: Path, target: Path, start_sec: float, end_sec: float | None) -> None:
+    """Copy a stretch of a recording into a FLAC file with the same rate and channels; `end_sec` None is its end.
+
+    Raises BadInput when the stretch does not lie in the recording.
+    """
+    import soundfile
+
+    with _opened(source) as file:
+        first, last = round(start_sec * file.samplerate), file.frames
+        if end_sec is not None:
+            last = min(round(end_sec * file.samplerate), file.frames + round(CUT_SLACK_SEC * file.samplerate))
+        if not 0 <= first < min(last, file.frames) or (end_sec or 0) > file.frames / file.samplerate + CUT_SLACK_SEC:
+            seconds = file.frames / file.samplerate
+            raise BadInput(f"{source} lasts {seconds:.2f} s and has no stretch from {start_sec} to {end_sec} s.")
+        file.seek(first)
+        frames = file.read(min(last, file.frames) - first, dtype="float32", always_2d=True)
+        subtype = "PCM_16" if file.subtype in SMALL_SUBTYPES else "PCM_24"
+        rate = file.samplerate
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        soundfile.write(str(temporary), frames.clip(-1.0, 1.0), rate, format="FLAC", subtype=subtype)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def loudness_lufs(samples: NDArray[np.float32], sample_rate: int) -> float:
     """Integrated loudness in LUFS (ITU-R BS.1770-4) of mono samples; -inf for silence.
 
@@ -129,12 +160,46 @@ def loudness_lufs(samples: NDArray[np.float32], sample_rate: int) -> float:
         return float(pyloudnorm.Meter(sample_rate).integrated_loudness(samples.astype(np.float64)))
 
 
-def _must_have_bytes(path: Path) -> None:
-    if not path.is_file():
+@contextmanager
+def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """The file as soundfile opens it, its header checked against what the file can hold."""
+    import soundfile
+
+    size = _must_have_bytes(path)
+    if path.suffix.lower() in FOREIGN:
+        raise _not_audio(path)
+    try:
+        file = soundfile.SoundFile(str(path))
+    except (soundfile.LibsndfileError, TypeError, ValueError, OSError) as error:
+        raise _not_audio(path) from error
+    with file:
+        if not 0 <= file.frames <= LONGEST_SEC * file.samplerate or file.samplerate <= 0:
+            raise BadInput(f"{path} does not say how long it is; convert it to WAV or FLAC.")
+        if file.frames == 0 and size > MOST_HEADER_BYTES:
+            raise BadInput(
+                f"{path} says that it holds no samples and has {size:,} bytes: the program that recorded it did not "
+                "close it; convert it to WAV again with a program that repairs headers."
+            )
+        yield file
+
+
+def _must_have_bytes(path: Path) -> int:
+    """The file's size. A name that no file can have (too long, with a zero byte) is a missing file."""
+    try:
+        size = path.stat().st_size if path.is_file() else -1
+    except (OSError, ValueError):
+        size = -1
+    if size < 0:
         raise BadInput(f"{path} does not exist; correct the path or copy the file there.")
-    if path.stat().st_size == 0:
+    if size == 0:
         raise BadInput(f"{path} is empty (0 bytes); copy it again from its source.")
+    return size
 
 
 def _not_audio(path: Path) -> BadInput:
+    if path.suffix.lower() in FOREIGN:
+        return BadInput(
+            f"{path} is {path.suffix[1:].upper()}, which is not read; convert it to WAV or FLAC, for example with "
+            f"`ffmpeg -i {path.name} {path.stem}.wav`."
+        )
     return BadInput(f"{path} cannot be read as audio; convert it to WAV or FLAC.")
