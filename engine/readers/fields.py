@@ -41,11 +41,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "end_sec": ("end_sec", "end", "end_time"),
 }
 KNOWN = frozenset(name for names in KEYS.values() for name in names)
-SPLITS: Mapping[str, str] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "dev", "eval", "devel", "development"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
+_SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev", "devel", "development", "eval"),
+    "test": ("test", "testing"),
 }
+SPLITS: Mapping[str, str] = {theirs: ours for ours, names in _SPLIT_NAMES.items() for theirs in names}
 LOOKS_ALIKE = {"path": "audio", "audios": "audio", "sound": "audio", "recording": "audio", "label": "text"}
 
 
