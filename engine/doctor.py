@@ -20,7 +20,7 @@ from engine import disk, durable, locks
 from engine.workspace import Workspace
 
 PYTHONS = ((3, 11), (3, 12))
-LIBRARIES = ("transformers", "peft", "gradio", "duckdb", "soundfile", "librosa")
+LIBRARIES = ("transformers", "peft", "gradio", "duckdb", "soundfile", "librosa", "silero-vad")
 ENOUGH_BYTES = 2 * 10**9  # of free disk for a few runs, their checkpoints and clips
 BROWSERS = (
     "chromium",
