@@ -135,7 +135,7 @@ def _with_references(
     without = sum(u.reference_audio is None for u in utterances)
     if without and given is None:
         notes.append(
-            f"No row names a reference, which Qwen3-TTS needs: {used.name}, the first clip, stands in all {without} rows."
+            f"No row names a reference, which Qwen3-TTS needs: the first clip, {used.name}, stands in all {without}."
         )
     elif without:
         notes.append(f"{used.name} is the reference of the {without} rows that name none.")
@@ -146,8 +146,8 @@ def _with_references(
         rate = audio.probe(Path(path)).sample_rate
         if rate != QWEN_REFERENCE_HZ:
             notes.append(
-                f"{Path(path).name} has {rate} Hz and Qwen3-TTS stops at a reference that has not 24000 Hz: prepare the "
-                "dataset for Qwen3-TTS, or give a reference of that rate."
+                f"{Path(path).name} has {rate} Hz and Qwen3-TTS stops at a reference that has not 24000 Hz: prepare "
+                "the dataset for Qwen3-TTS, or give a reference of that rate."
             )
             break
     return rows
