@@ -29,6 +29,7 @@ class Needs:
     source: str = ""
     append_silence_sec: float = 0.0
     loudness_lufs: float | None = None
+    known_tags: tuple[str, ...] = ()  # annotations that are tokens of the model and may stay in a text
     trainable_here: bool = False
     unpronounceable: Callable[[str], str | None] | None = None
 
