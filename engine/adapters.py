@@ -25,25 +25,31 @@ if TYPE_CHECKING:
 ADAPTER_FILE = "adapter.json"
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+FULL_FILE = "full.safetensors"
+LORA, FULL = "lora", "full"
 FORMAT_VERSION = 1
 
 
 # -------------------------------------------------------------------------------------------------------------- on disk
-def adapter_sha256(path: Path, parts: Sequence[str]) -> str:
+def adapter_sha256(path: Path, parts: Sequence[str], kind: str = LORA) -> str:
     """Content hash of an adapter: the weights' bytes and the config's meaning of every part, in the order of their
     names.
 
     The config is hashed as canonical JSON with sorted target modules, because PEFT writes that set in any order: the
-    same training gives the same hash. Raises BadInput naming a file that is missing or cannot be read.
+    same training gives the same hash. Full weights have no config. Raises BadInput naming a file that is missing or
+    cannot be read.
     """
     digest = hashlib.sha256()
     for part in sorted(parts):
-        config = _read_json(path / part / CONFIG_FILE)
-        targets = config.get("target_modules")
-        if isinstance(targets, list):
-            config["target_modules"] = sorted(targets)
-        digest.update(f"{part}\0{json.dumps(config, sort_keys=True)}\0".encode())
-        weights = path / part / WEIGHTS_FILE
+        if kind == LORA:
+            config = _read_json(path / part / CONFIG_FILE)
+            targets = config.get("target_modules")
+            if isinstance(targets, list):
+                config["target_modules"] = sorted(targets)
+            digest.update(f"{part}\0{json.dumps(config, sort_keys=True)}\0".encode())
+        else:
+            digest.update(f"{kind}\0{part}\0".encode())
+        weights = path / part / (WEIGHTS_FILE if kind == LORA else FULL_FILE)
         if not weights.is_file():
             raise BadInput(
                 f"{weights} is missing: the adapter is not complete; copy the whole folder again or pick another one."
@@ -63,10 +69,11 @@ def write_adapter(
     rank: int,
     alpha: float,
     voice_settings: Mapping[str, float],
+    kind: str = LORA,
 ) -> Adapter:
-    """Write `adapter.json` beside the parts that PEFT saved under `path`, and return the adapter that it describes."""
+    """Write `adapter.json` beside the parts that were saved under `path`, and return the adapter that it describes."""
     adapter = Adapter(
-        sha256=adapter_sha256(path, parts),
+        sha256=adapter_sha256(path, parts, kind),
         path=path,
         backend=backend,
         base_sha256=base_sha256,
@@ -75,6 +82,7 @@ def write_adapter(
         rank=rank,
         alpha=alpha,
         voice_settings=dict(voice_settings),
+        kind=kind,
     )
     record = {
         "format_version": FORMAT_VERSION,
@@ -86,6 +94,7 @@ def write_adapter(
         "rank": rank,
         "alpha": alpha,
         "voice_settings": dict(voice_settings),
+        "kind": kind,
     }
     (path / ADAPTER_FILE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return adapter
@@ -98,7 +107,7 @@ def load_adapter(path: Path) -> Adapter:
     it states.
     """
     adapter = read_adapter(path)
-    found = adapter_sha256(path, adapter.parts)
+    found = adapter_sha256(path, adapter.parts, adapter.kind)
     if found != adapter.sha256:
         raise BadInput(
             f"The weights or the config in {path} are not those that {ADAPTER_FILE} describes "
@@ -134,11 +143,20 @@ def read_adapter(path: Path) -> Adapter:
             rank=int(record["rank"]),
             alpha=float(record["alpha"]),
             voice_settings={str(key): float(value) for key, value in record["voice_settings"].items()},
+            kind=_kind(record),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(
             f"{file} is not an adapter's description ({error!r}): copy the folder again from where it came."
         ) from error
+
+
+def _kind(record: Mapping[str, Any]) -> str:
+    """Folders from before full fine-tuning have no kind."""
+    kind = str(record.get("kind", LORA))
+    if kind not in (LORA, FULL):
+        raise ValueError(f"kind {kind!r} is not known")
+    return kind
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,29 +1,23 @@
 """Checkpoints on disk: published in one step, listed, verified. It decides nothing and removes no checkpoint.
 
-Knows the folder `checkpoints/step_000300/` of a run: what a writer put there (PEFT folders, `adapter.json`, trainer
-state) and `manifest.json` with the size and sha256 of every file, written last. A folder appears under its final name
-by one rename, after all its bytes are on the disk, so a kill at any moment leaves a whole checkpoint or none.
+Knows the folder `checkpoints/step_000300/` of a run: what a writer put there (a folder a part, `adapter.json`) under a
+manifest, so a kill at any moment leaves a whole checkpoint or none. Once published it never changes: what only a resume
+needs lies beside it (`engine.train.state_files`).
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine import adapters, disk, durable
+from engine import adapters, disk, sealed
 from engine.run_folder import RunFolder
-from engine.types import BadInput, Checkpoint, DiskFull, NotFound, Refused
+from engine.types import BadInput, Checkpoint, NotFound
 
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-UNFINISHED = ".tmp-"
 ASIDE = "damaged_"
+WHAT = "checkpoint"
 
 
 def publish(
@@ -40,30 +34,23 @@ def publish(
     `meta` has `epoch`, `train_loss`, `val_loss` (or None) and `created_at`. Raises DiskFull, before writing when
     `needed_bytes` do not fit and otherwise with nothing left behind; Refused when the step is published already.
     """
-    root = RunFolder(run_dir).checkpoints
-    root.mkdir(parents=True, exist_ok=True)
-    final = root / folder_name(step)
-    if final.exists():
-        raise Refused(f"{final} is already there; a published checkpoint is never written again.")
-    disk.must_fit(root, needed_bytes, free=free_bytes(root), what="a checkpoint")
-    building = root / f"{UNFINISHED}{step:06d}-{os.getpid()}"
-    try:
-        building.mkdir()
-        write(building)
-        _seal(building, {"run_id": run_dir.name, "step": step, **meta})
-        verify(building)
-        durable.rename(building, final)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(f"The disk of {root} filled up while saving step {step}; make room there.") from error
-        raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return final
+    return sealed.publish(
+        path_of(run_dir, step),
+        what=WHAT,
+        write=write,
+        meta={"run_id": run_dir.name, "step": step, **meta},
+        needed_bytes=needed_bytes,
+        free_bytes=free_bytes,
+    )
 
 
 def folder_name(step: int) -> str:
     return f"step_{step:06d}"
+
+
+def path_of(run_dir: Path, step: int) -> Path:
+    """Where the checkpoint of a step is, or would be."""
+    return RunFolder(run_dir).checkpoints / folder_name(step)
 
 
 def listing(run_dir: Path) -> list[Checkpoint]:
@@ -72,7 +59,7 @@ def listing(run_dir: Path) -> list[Checkpoint]:
     for path in sorted(RunFolder(run_dir).checkpoints.glob("step_*")):
         with suppress(BadInput, NotFound):
             checkpoint = load(path)
-            _check_files(path, checksums=False)
+            sealed.check(path, what=WHAT, checksums=False)
             found.append(checkpoint)
     return sorted(found, key=lambda c: c.step)
 
@@ -82,7 +69,7 @@ def load(path: Path) -> Checkpoint:
 
     Raises NotFound without a manifest, BadInput for a damaged one.
     """
-    told = _manifest(path)
+    told = sealed.read_manifest(path, what=WHAT)
     try:
         return Checkpoint(
             id=f"{told['run_id']}@{told['step']:06d}",
@@ -97,7 +84,7 @@ def load(path: Path) -> Checkpoint:
             created_at=told["created_at"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, f"its {MANIFEST} lacks {error}") from error
+        raise sealed.damaged(path, f"its {sealed.MANIFEST} lacks {error}", what=WHAT) from error
 
 
 def verify(path: Path) -> None:
@@ -105,7 +92,7 @@ def verify(path: Path) -> None:
 
     Raises BadInput naming the first file that is missing, altered or too many.
     """
-    _check_files(path, checksums=True)
+    sealed.check(path, what=WHAT, checksums=True)
 
 
 def set_aside(path: Path) -> Path:
@@ -121,61 +108,4 @@ def remove_unfinished(run_dir: Path) -> None:
 
     Only the holder of the run's lock may: there is no other writer then.
     """
-    for path in RunFolder(run_dir).checkpoints.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-# ------------------------------------------------------------------------------------------------------------- manifest
-def _seal(folder: Path, meta: Mapping[str, Any]) -> None:
-    """Flush every file, write the manifest, flush the folders: its presence means that all the rest is there."""
-    files = {}
-    for path in _files(folder):
-        durable.sync_file(path)
-        files[path.relative_to(folder).as_posix()] = {
-            "bytes": path.stat().st_size,
-            "sha256": durable.file_sha256(path),
-        }
-    told = {"format_version": FORMAT_VERSION, **meta, "files": files}
-    durable.write_bytes(folder / MANIFEST, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
-    for path in (*sorted(p for p in folder.rglob("*") if p.is_dir()), folder):
-        durable.sync_folder(path)
-
-
-def _check_files(path: Path, *, checksums: bool) -> None:
-    files = _manifest(path).get("files")
-    if not isinstance(files, dict):
-        raise _damaged(path, f"its {MANIFEST} lists no files")
-    for name, told in files.items():
-        file = path / name
-        if not file.is_file():
-            raise _damaged(path, f"{name} is missing")
-        if file.stat().st_size != told["bytes"] or (checksums and durable.file_sha256(file) != told["sha256"]):
-            raise _damaged(path, f"{name} was altered")
-    if checksums:
-        extra = {p.relative_to(path).as_posix() for p in _files(path)} - set(files) - {MANIFEST}
-        if extra:
-            raise _damaged(path, f"{min(extra)} does not belong to it")
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    file = path / MANIFEST
-    if not file.is_file():
-        raise NotFound(f"There is no checkpoint in {path}: it has no {MANIFEST}.")
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        version = told["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, f"its {MANIFEST} cannot be read") from error
-    if version != FORMAT_VERSION:
-        raise BadInput(
-            f"{path} is in format {version}, this program reads {FORMAT_VERSION}; use the version that wrote it."
-        )
-    return dict(told)
-
-
-def _damaged(path: Path, why: str) -> BadInput:
-    return BadInput(f"The checkpoint in {path} is damaged: {why}; use another one or restore it from a copy.")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (p for p in sorted(folder.rglob("*")) if p.is_file())
+    sealed.remove_unfinished(RunFolder(run_dir).checkpoints)

@@ -4,13 +4,18 @@ Knows the format and how to read it while it grows: a line counts once its line 
 not seen and is cut off by the next writer. Knows nothing of what the kinds mean; `progress` does.
 
     kind        data
-    start       pid, step, epoch, total_steps, epochs, train_count, validation_count, voice, device, parameters
-    step        step, epoch, loss, parts {name: loss}, learning_rate, grad_norm {part: norm}, seconds
+    start       pid, step, epoch, total_steps, epochs, train_count, validation_count, voice, device, parameters,
+                processes, unloaded_loss {part: loss}
+    step        step, epoch, loss, parts {name: loss}, learning_rate, grad_norm {part: norm}, seconds, tokens,
+                padding_share, memory_bytes (the peak so far, 0 where unknown); losses are means a token
     validation  step, epoch, loss, parts
-    checkpoint  step, epoch, path (its folder's name), train_loss, val_loss, bytes
+    checkpoint  step, epoch, path (its folder's name), train_loss, val_loss, bytes, seconds (of the background save),
+                and speech {seconds_per_character, capped_share, lines} where the trainer listened
+    alert       monitor (of engine.types.MONITORS, or "disk"), step, epoch, text, stops
     heartbeat   nothing: the trainer is alive between slow steps
-    note        text, and state ("paused", "running") when it changes
-    end         reason ("completed", "stopped", "failed"), exit, error, step
+    note        text; state ("starting", "paused", "running") when it changes; done and total while clips are read
+    end         reason ("completed", "stopped", "failed"), exit, error, step, and fault {kind, explanation, changes
+                [{setting, old, new, effect}]} of a failed one; kind is "" or the memory that ran out
 """
 
 from __future__ import annotations

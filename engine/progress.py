@@ -15,6 +15,7 @@ from typing import Any
 from engine.types import Event
 
 SMOOTHING = 0.2  # weight of the newest step in the running mean of seconds a step
+ALERTS = 50  # that a snapshot remembers; the events hold all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,9 @@ class Progress:
     note: str = ""
     error: str = ""
     checkpoint_step: int | None = None
+    alerts: tuple[str, ...] = ()  # what the monitors marked, oldest first
+    done: int = 0  # of `total` clips, while a run is starting
+    total: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -63,7 +67,8 @@ def _changes(progress: Progress, event: Event) -> dict[str, Any]:
     match event.kind:
         case "start":
             known = {k: data[k] for k in ("pid", "step", "epoch", "total_steps") if k in data}
-            return {"phase": "running", "note": "", "error": "", "step_sec": None, **known}
+            counted = {"done": 0, "total": 0}
+            return {"phase": "running", "note": "", "error": "", "step_sec": None, **counted, **known}
         case "step":
             return {
                 "step": data["step"],
@@ -77,7 +82,10 @@ def _changes(progress: Progress, event: Event) -> dict[str, Any]:
             return {"checkpoint_step": data["step"]}
         case "note":
             state = data.get("state")
-            return {"note": str(data.get("text", "")), **({"phase": state} if state else {})}
+            counted = {name: int(data.get(name, 0)) for name in ("done", "total")}
+            return {"note": str(data.get("text", "")), **counted, **({"phase": state} if state else {})}
+        case "alert":
+            return {"alerts": (*progress.alerts, str(data.get("text", "")))[-ALERTS:]}
         case "end":
             return {"phase": data["reason"], "error": str(data.get("error", ""))}
         case _:
@@ -104,6 +112,8 @@ class Snapshot:
         """Of anything that is no snapshot an empty one is made: the events hold everything."""
         try:
             told = json.loads(text)
-            return cls(progress=Progress(**told["progress"]), offset=int(told["offset"]))
+            stored = told["progress"]
+            progress = Progress(**{**stored, "alerts": tuple(stored.get("alerts", ()))})
+            return cls(progress=progress, offset=int(told["offset"]))
         except (ValueError, KeyError, TypeError):
             return cls()

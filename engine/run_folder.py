@@ -46,8 +46,13 @@ class RunFolder:
         return self.path / "control" / "stop"
 
     @property
+    def queued(self) -> Path:
+        """Written by the queue: when, and after which event. Means nothing any more once the trainer has spoken."""
+        return self.path / "control" / "queued.json"
+
+    @property
     def launched(self) -> Path:
-        """Written by the launcher: when, and after which event."""
+        """Written by the launcher: when, after which event, and how many launches before it came to nothing."""
         return self.path / "control" / "launched.json"
 
     @property
@@ -59,3 +64,8 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folders that the trainer publishes by rename."""
         return self.path / "checkpoints"
+
+    @property
+    def states(self) -> Path:
+        """Folders that the trainer publishes beside its last checkpoints: what only a resume needs."""
+        return self.path / "state"

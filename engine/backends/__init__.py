@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from engine.types import NotFound, SpeakRow, Speech, Utterance
+from engine.types import Adapter, NotFound, SpeakRow, Speech, Utterance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,6 +54,8 @@ class BackendInfo:
     unpronounceable: Callable[[str], str | None]  # why a text cannot be spoken, or None
     base_sha256: str  # of the base weights that `load` would load
     version: str  # of the code that speaks: part of every clip's content key
+    full_sft: bool = False  # all weights of a part can be trained
+    unloaded_loss: Mapping[str, float] = field(default_factory=dict)  # by part: a model's without its weights
 
 
 class RowMixer(Protocol):
@@ -63,7 +65,10 @@ class RowMixer(Protocol):
 
 
 class SpeechModel(Protocol):
-    """A loaded base model. All weights stay as loaded: training and speaking change only injected adapters."""
+    """A loaded base model. All weights stay as loaded: training and speaking change only injected adapters.
+
+    Full fine-tuning, where `capabilities.full_sft` offers it, changes a part's own weights in the trainer's process.
+    """
 
     name: str
     base_sha256: str
@@ -104,10 +109,64 @@ class SpeechModel(Protocol):
         ...
 
 
+# What a SpeechModel may offer beyond that, each by itself.
+@runtime_checkable
+class RecomputesLayers(Protocol):
+    """Offers gradient checkpointing."""
+
+    def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
+        """Layers of a part whose activations are worth computing twice; none where nothing is."""
+        ...
+
+
+@runtime_checkable
+class MeasuresClips(Protocol):
+    """Can compute what depends on one clip alone, so that a dataset is read piece by piece."""
+
+    def measure(self, utterances: Sequence[Utterance], cache: Path) -> None:
+        """Put these clips' measurements into `cache`, where they are not there yet."""
+        ...
+
+
+@runtime_checkable
+class CountsLossTokens(Protocol):
+    """Knows over how many tokens its loss is a mean, where that is not the example's length."""
+
+    def loss_tokens(self, example: Any) -> int:
+        """Tokens of an example that the loss is taken over."""
+        ...
+
+
+class Exporter(Protocol):
+    """What an exported voice of a backend carries beside its adapter."""
+
+    def script(self) -> str:
+        """A short program that speaks one line with plain upstream libraries and the bundle's own files."""
+        ...
+
+    def code_files(self) -> Mapping[str, Path]:
+        """Files that the script needs, by their path below the bundle's `code/`."""
+        ...
+
+    def write_native(self, adapter: Adapter, lora_scale: float, folder: Path) -> bool:
+        """Write the layout that upstream's tools expect; False when there is none."""
+        ...
+
+
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {"finch": "engine.backends.finch.speech_model"}
 # name -> module that has `info() -> BackendInfo` and imports no torch
 INFO: dict[str, str] = {"finch": "engine.backends.finch.info"}
+
+# name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
+EXPORTERS: dict[str, str] = {"finch": "engine.backends.finch.exporting"}
+
+
+def exporter(name: str) -> Exporter | None:
+    """What an export of this backend's voices carries; None when there is nothing beyond the adapter."""
+    found: Any = import_module(EXPORTERS[name]) if name in EXPORTERS else None
+    exporting: Exporter | None = found
+    return exporting
 
 
 def info(name: str) -> BackendInfo:

@@ -5,10 +5,12 @@ Pure: the same lengths, seed and epoch give the same batches on any machine.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
 from engine.train.seeds import derive
+from engine.types import RunConfig
 
 Batch = tuple[int, ...]
 # Sorting by length wastes least padding, but always puts the same neighbours together; lengths are blurred by up to
@@ -34,9 +36,20 @@ def fixed_batches(lengths: Sequence[int], *, batch_tokens: int) -> list[Batch]:
     return _pack(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, batch_tokens)
 
 
-def total_steps(lengths: Sequence[int], *, batch_tokens: int, seed: int, epochs: int) -> int:
-    """Steps of a whole training; epochs differ by a step or two, so all are counted."""
-    return sum(len(epoch_batches(lengths, batch_tokens=batch_tokens, seed=seed, epoch=e)) for e in range(1, epochs + 1))
+def total_steps(lengths: Sequence[int], config: RunConfig) -> int:
+    """Steps of a whole training; epochs differ by a batch or two, so all are counted, as far as the config goes."""
+    steps = 0
+    for epoch in range(1, config.epochs + 1):
+        made = epoch_batches(lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=epoch)
+        steps += math.ceil(len(made) / config.accumulation)
+        if config.max_steps and steps >= config.max_steps:
+            return config.max_steps
+    return steps
+
+
+def padded_tokens(batch: Batch, lengths: Sequence[int]) -> int:
+    """What a batch holds with its padding: its longest example, times their count."""
+    return max(lengths[i] for i in batch) * len(batch)
 
 
 def _pack(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[Batch]:

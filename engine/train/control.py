@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from engine import disk
+from engine import disk, monitors
 from engine.run_folder import RunFolder
-from engine.train.journal import Journal
+from engine.train.journal import Voice
 
 
 class StopRequested(Exception):
@@ -29,7 +29,7 @@ class Control:
     def __init__(
         self,
         folder: RunFolder,
-        journal: Journal,
+        journal: Voice,
         *,
         free_bytes: Callable[[Path], int] = disk.free_bytes,
         poll_sec: float = 1.0,
@@ -58,8 +58,9 @@ class Control:
         """
         if self._has_room(needed_bytes):
             return
-        before = self._journal.progress.phase
+        before = self._journal.progress
         megabytes = (needed_bytes + disk.RESERVE_BYTES) / 1e6
+        self._journal.alert(monitors.disk(before.step, before.epoch, needed_bytes + disk.RESERVE_BYTES))
         self._journal.say(
             "note",
             state="paused",
@@ -68,7 +69,7 @@ class Control:
         while not self._has_room(needed_bytes):
             self.raise_if_stopped()
             time.sleep(self._poll_sec)
-        self._journal.say("note", state=before, text="There is room again; going on.")
+        self._journal.say("note", state=before.phase, text="There is room again; going on.")
 
     @contextmanager
     def signals(self) -> Iterator[None]:

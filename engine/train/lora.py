@@ -7,62 +7,69 @@ optimizer.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.adapters import CONFIG_FILE, WEIGHTS_FILE
+from engine.train import optimizers
+from engine.train.parts import TrainedPart, in_memory
 from engine.train.seeds import derive, set_generators
 from engine.types import BadInput, RunConfig
 
 if TYPE_CHECKING:
-    import torch
     from peft import PeftModel
+    from torch import Tensor
 
-    from engine.backends import SpeechModel
-
-CARD = "README.md"  # PEFT writes an empty model card; an export has a real one
+    from engine.backends import LoraPart, SpeechModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedPart:
-    """One part under training.
+class AdaptedPart(TrainedPart):
+    """A part with an adapter; `parameters` are the adapter's. `description` is its `adapter_config.json`, by PEFT."""
 
-    `parameters` are the adapter's, by their names in the model; `peak_rate` is this part's.
-    """
-
-    name: str
     module: PeftModel
-    parameters: Mapping[str, torch.nn.Parameter]
-    optimizer: torch.optim.AdamW
-    peak_rate: float
+    description: str
+
+    def weights(self) -> dict[str, Tensor]:
+        from peft import get_peft_model_state_dict
+
+        # Without False PEFT may ask a model hub whether the base's embeddings were resized.
+        found = get_peft_model_state_dict(self.module, save_embedding_layers=False)
+        return {name: in_memory(tensor) for name, tensor in found.items()}
+
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        from safetensors.torch import save_file
+
+        target = folder / self.name
+        target.mkdir()
+        (target / CONFIG_FILE).write_text(self.description, encoding="utf-8")
+        save_file(dict(weights), target / WEIGHTS_FILE, metadata={"format": "pt"})
+
+    def load(self, folder: Path) -> None:
+        from peft import set_peft_model_state_dict
+        from peft.utils.save_and_load import load_peft_weights
+
+        weights = load_peft_weights(str(folder / self.name), device="cpu")
+        result: Any = set_peft_model_state_dict(self.module, weights)  # torch's tuple of missing and unexpected keys
+        missing = [key for key in result.missing_keys if key in self.parameters]
+        if result.unexpected_keys or missing or len(weights) != len(self.parameters):
+            raise BadInput(
+                f"The adapter in {folder / self.name} does not fit this model; resume with the base it was trained on."
+            )
 
 
-def attach(model: SpeechModel, config: RunConfig) -> list[TrainedPart]:
-    """Inject a fresh adapter into each part that the config names, in the model's order; weights follow the seed."""
-    offered = {part.name: part for part in model.lora_parts()}
-    strange = [name for name in config.parts if name not in offered]
-    if strange:
-        raise BadInput(f"{model.name} has no part {strange[0]!r}; it has: {', '.join(offered)}.")
-    for name in offered:
-        model.part(name).requires_grad_(False)
-    return [
-        _attach_one(model, name, part.target_modules, config.learning_rate * part.learning_rate_factor, config)
-        for name, part in offered.items()
-        if name in config.parts
-    ]
-
-
-def _attach_one(
-    model: SpeechModel, name: str, targets: tuple[str, ...], peak_rate: float, config: RunConfig
-) -> TrainedPart:
-    import torch
+def attach(model: SpeechModel, part: LoraPart, config: RunConfig) -> AdaptedPart:
+    """Inject a fresh adapter into a part. Raises BadInput when it has none of the modules that the config names."""
     from peft import LoraConfig, get_peft_model
 
-    set_generators(derive(config.seed, "adapter", name))
+    set_generators(derive(config.seed, "adapter", part.name))
     # PEFT declares alpha whole but computes alpha / r; other programs that read the file expect a whole number if it
     # is one.
     alpha = int(config.alpha) if config.alpha == int(config.alpha) else config.alpha
+    targets = _targets(model, part, config)
     lora = LoraConfig(
         r=config.rank,
         lora_alpha=alpha,  # type: ignore[arg-type]
@@ -70,29 +77,35 @@ def _attach_one(
         target_modules=list(targets),
         bias="none",
     )
-    module = get_peft_model(model.part(name), lora)
+    module = get_peft_model(model.part(part.name), lora)
     parameters = {key: p for key, p in module.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(parameters.values(), lr=peak_rate, weight_decay=config.weight_decay)
-    return TrainedPart(name=name, module=module, parameters=parameters, optimizer=optimizer, peak_rate=peak_rate)
+    peak_rate = config.learning_rate * part.learning_rate_factor
+    return AdaptedPart(
+        name=part.name,
+        module=module,
+        parameters=parameters,
+        optimizer=optimizers.make(parameters.values(), config, peak_rate),
+        peak_rate=peak_rate,
+        description=_description(module),
+    )
 
 
-def save(part: TrainedPart, folder: Path) -> None:
-    """Write `adapter_config.json` and `adapter_model.safetensors` into `folder/<part>`."""
-    target = folder / part.name
-    # Without False PEFT may ask a model hub whether the base's embeddings were resized.
-    part.module.save_pretrained(str(target), save_embedding_layers=False)
-    (target / CARD).unlink(missing_ok=True)
-
-
-def load(part: TrainedPart, folder: Path) -> None:
-    """Replace a part's adapter weights by those of `folder/<part>`. Raises BadInput when they do not fit exactly."""
-    from peft import set_peft_model_state_dict
-    from peft.utils.save_and_load import load_peft_weights
-
-    weights = load_peft_weights(str(folder / part.name), device="cpu")
-    result: Any = set_peft_model_state_dict(part.module, weights)  # torch's named tuple of missing and unexpected keys
-    missing = [key for key in result.missing_keys if key in part.parameters]
-    if result.unexpected_keys or missing or len(weights) != len(part.parameters):
+def _targets(model: SpeechModel, part: LoraPart, config: RunConfig) -> tuple[str, ...]:
+    """The modules of a part that get an adapter: of those that the config names, the ones this part has."""
+    if not config.target_modules:
+        return part.target_modules
+    names = [name for name, _ in model.part(part.name).named_modules()]
+    found = tuple(t for t in config.target_modules if any(n == t or n.endswith(f".{t}") for n in names))
+    if not found:
         raise BadInput(
-            f"The adapter in {folder / part.name} does not fit this model; resume with the base it was trained on."
+            f"Part {part.name} of {model.name} has no module named {', '.join(config.target_modules)}; its own are "
+            f"{', '.join(part.target_modules)}. Change Target modules, or leave the part out."
         )
+    return found
+
+
+def _description(module: PeftModel) -> str:
+    """The adapter's config as PEFT writes it; the numbers of every checkpoint follow it."""
+    with tempfile.TemporaryDirectory() as folder:
+        module.save_pretrained(folder, save_embedding_layers=False)
+        return (Path(folder) / CONFIG_FILE).read_text(encoding="utf-8")

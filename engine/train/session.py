@@ -1,34 +1,43 @@
-"""What one training works on: the model with its adapted parts, the examples, and the plan. Built once, then only read.
+"""What one training works on: the model with its trained parts, the examples, and the plan. Built once, then only read.
 
 Knows how a run's record becomes a session and where a resumed run goes on. Knows no loop.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import backends, checkpoints, dataset, run_config, splitting
+from engine import backends, checkpoints, dataset, run_config
+from engine.backends import CountsLossTokens
 from engine.run_folder import RunFolder
-from engine.train import batches, lora, seeds, state_files
+from engine.train import batches, features, parts, recompute, seeds, state_files
 from engine.train.control import Control
-from engine.train.journal import Journal
-from engine.train.lora import TrainedPart
+from engine.train.faults import Where
+from engine.train.journal import Voice
+from engine.train.listening import Ear
+from engine.train.parts import TrainedPart
 from engine.train.state_files import TrainState
-from engine.types import BadInput, Checkpoint, Dataset, Refused, RunConfig, Utterance
+from engine.train.world import World
+from engine.types import BadInput, Checkpoint, Dataset, Refused, RunConfig
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from engine.backends import SpeechModel
 
-CLIPS_A_LOOK = 8  # clips whose features are extracted between two looks at the stop flag
+TEST = "test"  # rows that no training may see
+ResumePoint = tuple[Checkpoint, Path]  # and the folder with the trainer's state
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """`train` and `validation` are the model's own examples; `lengths` are tokens of the training ones."""
+    """`train` and `validation` are the model's own examples; `lengths` are tokens of the training ones.
+
+    `weights` and `validation_weights` are the tokens that an example's loss is a mean over.
+    """
 
     folder: RunFolder
     config: RunConfig
@@ -38,48 +47,78 @@ class Session:
     train: Sequence[Any]
     validation: Sequence[Any]
     lengths: Sequence[int]
+    weights: Sequence[int]
     validation_lengths: Sequence[int]
+    validation_weights: Sequence[int]
     voice_settings: Mapping[str, float]
+    unloaded_loss: Mapping[str, float]
     total_steps: int
-    journal: Journal
+    journal: Voice
     control: Control
+    world: World
+    where: Where
+    ear: Ear
 
     @property
     def part_names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self.parts)
 
+    def precision(self) -> AbstractContextManager[Any]:
+        """The arithmetic that the config asks for, around what the model does by itself."""
+        if self.config.precision != "bf16":
+            return nullcontext()
+        import torch
+
+        return torch.autocast(torch.device(self.model.device).type, torch.bfloat16)
+
 
 def prepare(
-    folder: RunFolder, record: Mapping[str, Any], journal: Journal, control: Control
+    folder: RunFolder,
+    record: Mapping[str, Any],
+    *,
+    journal: Voice,
+    control: Control,
+    world: World,
+    where: Where,
 ) -> tuple[Session, TrainState]:
-    """Load the model, extract the features, attach the adapters, go to where the newest checkpoint was."""
+    """Load the model, extract the features, make the parts trainable, go to where the newest checkpoint was."""
     config = run_config.from_json(record["config"])
     source = _dataset(folder, record)
-    rows = dataset.utterances(source)
-    model = backends.load(config.backend, config.base_model, _device(config.device))
-    resume_point = _resume_point(folder, model, journal)
+    rows = [row for row in dataset.utterances(source) if row.split != TEST]
+    model = backends.load(config.backend, config.base_model, _device(config, world))
+    point = world.told(_resume_point(folder, model, journal) if world.rank == 0 else None)
     seeds.set_generators(seeds.derive(config.seed, "features"))
-    voice = resume_point.adapter.voice if resume_point else config.voice or model.closest_voice(rows)
-    train, validation = _examples(model, rows, voice, folder, journal, control)
+    voice = world.told(_voice(model, config, point, rows) if world.rank == 0 else None)
+    cache = Workspace(folder.path.parent.parent).features / model.name
+    if world.rank == 0:
+        features.extract(model, rows, voice, cache, journal, control)
+    world.gather()
+    train, validation, texts = features.examples(model, rows, voice, cache)
     lengths = [model.length(example) for example in train]
     session = Session(
         folder=folder,
         config=config,
         model=model,
         voice=voice,
-        parts=lora.attach(model, config),
+        parts=parts.attach(model, config),
         train=train,
         validation=validation,
         lengths=lengths,
+        weights=_weights(model, train),
         validation_lengths=[model.length(example) for example in validation],
+        validation_weights=_weights(model, validation),
         voice_settings=model.voice_settings(train, voice),
-        total_steps=batches.total_steps(
-            lengths, batch_tokens=config.batch_tokens, seed=config.seed, epochs=config.epochs
-        ),
+        unloaded_loss=backends.info(config.backend).unloaded_loss,
+        total_steps=batches.total_steps(lengths, config),
         journal=journal,
         control=control,
+        world=world,
+        where=where,
+        ear=Ear(texts),
     )
-    return session, _restored(session, resume_point)
+    if config.gradient_checkpointing:
+        recompute.recompute(model, session.part_names)
+    return session, _restored(session, point)
 
 
 def epoch_batches(session: Session, epoch: int) -> list[batches.Batch]:
@@ -88,12 +127,7 @@ def epoch_batches(session: Session, epoch: int) -> list[batches.Batch]:
     return batches.epoch_batches(session.lengths, batch_tokens=config.batch_tokens, seed=config.seed, epoch=epoch)
 
 
-def parameter_count(session: Session) -> int:
-    """Trained numbers in all parts."""
-    return sum(math.prod(p.shape) for part in session.parts for p in part.parameters.values())
-
-
-# ----------------------------------------------------------------------------------------------------------------- data
+# --------------------------------------------------------------------------------------------------------------- pieces
 def _dataset(folder: RunFolder, record: Mapping[str, Any]) -> Dataset:
     told = record["dataset"]
     found = dataset.load((folder.path / told["path"]).resolve())
@@ -102,60 +136,81 @@ def _dataset(folder: RunFolder, record: Mapping[str, Any]) -> Dataset:
     return found
 
 
-def _examples(
-    model: SpeechModel, rows: Sequence[Utterance], voice: str, folder: RunFolder, journal: Journal, control: Control
-) -> tuple[list[Any], list[Any]]:
-    """Features of all rows, a few clips at a time: extraction may take long, so it tells its progress and can stop."""
-    cache = Workspace(folder.path.parent.parent).features / model.name
-    cache.mkdir(parents=True, exist_ok=True)
-    for begin in range(0, len(rows), CLIPS_A_LOOK):
-        control.raise_if_stopped()
-        control.wait_for_room()
-        journal.say("note", text=f"Reading clip {begin + 1} of {len(rows)}")
-        model.features(rows[begin : begin + CLIPS_A_LOOK], voice, cache)
-    # Once more over all, from the cache: a backend may need a speaker's clips together (for their mean pitch, say).
-    examples = model.features(rows, voice, cache)
-    train = [example for row, example in zip(rows, examples, strict=True) if row.split != splitting.VALIDATION]
-    validation = [example for row, example in zip(rows, examples, strict=True) if row.split == splitting.VALIDATION]
-    if not train:
-        raise BadInput("No row of the dataset is for training; mark some and prepare it again.")
-    return train, validation
+def _weights(model: SpeechModel, examples: Sequence[Any]) -> list[int]:
+    if isinstance(model, CountsLossTokens):
+        return [model.loss_tokens(example) for example in examples]
+    return [model.length(example) for example in examples]
 
 
-def _device(name: str) -> str:
-    """`auto` is the first GPU when there is one."""
-    if name != "auto":
-        return name
+def _voice(model: SpeechModel, config: RunConfig, point: ResumePoint | None, rows: Sequence[Any]) -> str:
+    return point[0].adapter.voice if point else config.voice or model.closest_voice(rows)
+
+
+def _device(config: RunConfig, world: World) -> str:
+    """`auto` is the first GPU when there is one; of several processes each has its own."""
+    if world.size == 1 and config.device != "auto":
+        return config.device
     import torch
 
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    cards = 0 if config.device == "cpu" else torch.cuda.device_count()
+    if not cards:
+        return "cpu"
+    if cards < world.size:
+        raise BadInput(
+            f"This run wants {world.size} processes and the machine has {cards} CUDA cards; start it with fewer."
+        )
+    return f"cuda:{world.rank}"
 
 
 # --------------------------------------------------------------------------------------------------------------- resume
-def _resume_point(folder: RunFolder, model: SpeechModel, journal: Journal) -> Checkpoint | None:
-    """The newest checkpoint whose bytes are all as they were written.
+def _resume_point(folder: RunFolder, model: SpeechModel, journal: Voice) -> ResumePoint | None:
+    """The newest checkpoint whose bytes, and those of its state, are all as they were written.
 
-    Raises Refused when the base is another one now.
+    Raises Refused when the base is another one now, or when there are checkpoints and none of them can be gone on from.
     """
-    for checkpoint in reversed(checkpoints.listing(folder.path)):
+    found = checkpoints.listing(folder.path)
+    for checkpoint in reversed(found):
         if checkpoint.adapter.base_sha256 != model.base_sha256:
             raise Refused(
                 f"{checkpoint.id} was trained on base {checkpoint.adapter.base_sha256[:12]} and {model.name} is "
                 f"{model.base_sha256[:12]} now; start a new run, or install the version that trained it."
             )
-        try:
-            checkpoints.verify(checkpoint.path)
-        except BadInput as error:
-            aside = checkpoints.set_aside(checkpoint.path)
-            journal.say("note", text=f"{error} It is kept as {aside.name}; going on from the one before.")
-            continue
-        return checkpoint
+        if state := _state_of(checkpoint, journal):
+            return checkpoint, state
+    if left := checkpoints.listing(folder.path):
+        raise Refused(
+            f"None of the {len(left)} checkpoints of {folder.path.name} has its trainer's state any more, so the run "
+            "cannot go on; they can be listened to, and a new run can be started."
+        )
     return None
 
 
-def _restored(session: Session, point: Checkpoint | None) -> TrainState:
+def _state_of(checkpoint: Checkpoint, journal: Voice) -> Path | None:
+    """The folder with its state when both are whole. What is damaged is set aside with a note."""
+    try:
+        state = state_files.of(checkpoint)
+    except BadInput as error:
+        damaged = state_files.path_of(checkpoint.path.parent.parent, checkpoint.step)
+        aside = checkpoints.set_aside(damaged)
+        journal.say("note", text=f"{error} It is kept as {aside.name}; going on from the checkpoint before.")
+        return None
+    try:
+        checkpoints.verify(checkpoint.path)
+    except BadInput as error:
+        aside = checkpoints.set_aside(checkpoint.path)
+        journal.say("note", text=f"{error} It is kept as {aside.name}; going on from the one before.")
+        return None
+    if state is None:
+        kept = state_files.KEPT
+        text = f"{checkpoint.id} has no trainer's state (kept for the last {kept}); going on from the one before."
+        journal.say("note", text=text)
+    return state
+
+
+def _restored(session: Session, point: ResumePoint | None) -> TrainState:
     if point is None:
         return TrainState()
+    checkpoint, state = point
     for part in session.parts:
-        lora.load(part, point.path)
-    return state_files.read(point.path, session.parts)
+        part.load(checkpoint.path)
+    return state_files.read(state, session.parts)

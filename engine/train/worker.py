@@ -12,12 +12,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoints, disk, locks, runs
+from engine import checkpoints, disk, locks, monitors, run_config, runs
 from engine.run_folder import RunFolder
-from engine.train import faults
+from engine.train import faults, memory_limit, state_files
 from engine.train.control import Control, StopRequested
+from engine.train.faults import Where
 from engine.train.journal import Journal, heartbeat
-from engine.types import Busy, EngineError
+from engine.train.world import Alone, World
+from engine.types import Busy, EngineError, RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -40,40 +42,57 @@ def work(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     record = runs.read_record(run_dir)
+    config = run_config.from_json(record["config"])
     folder = RunFolder(run_dir)
     with ExitStack() as stack:
         stack.enter_context(_hold(folder.lock, run_dir.name))
         checkpoints.remove_unfinished(run_dir)
-        journal = stack.enter_context(Journal(folder, clock))
+        state_files.sweep(run_dir)
+        journal = stack.enter_context(Journal(folder, clock, monitors.watch(config)))
         journal.say("note", state="starting", text="Loading the model")
         control = Control(folder, journal, free_bytes=free_bytes, poll_sec=poll_sec)
         stack.enter_context(control.signals())
         stack.enter_context(heartbeat(journal, heartbeat_sec))
-        return _train(folder, record, journal, control, clock)
+        return _train(folder, record, config, journal, control, clock)
 
 
 def _train(
-    folder: RunFolder, record: Mapping[str, Any], journal: Journal, control: Control, clock: Callable[[], float]
+    folder: RunFolder,
+    record: Mapping[str, Any],
+    config: RunConfig,
+    journal: Journal,
+    control: Control,
+    clock: Callable[[], float],
 ) -> int:
-    begin: int | None = None
+    where = Where()
     try:
-        from engine.train import loop, session
+        with memory_limit.from_environment(), _world(config) as world:
+            from engine.train import loop, session
 
-        prepared, state = session.prepare(folder, record, journal, control)
-        begin = state.step
-        reason = loop.train(prepared, state, clock=clock)
+            prepared, state = session.prepare(
+                folder, record, journal=journal, control=control, world=world, where=where
+            )
+            reason = loop.train(prepared, state, clock=clock)
     except StopRequested:
         reason = "stopped"
     except Exception as error:
         # Whatever it was, the page must learn of it: the end event is the only thing that tells a fault from a kill.
         log.exception("the training failed")
-        done = None if begin is None else journal.progress.step - begin
         status = error.exit_code if isinstance(error, EngineError) else 1
-        sentence = faults.explain(error, steps_done=done)
-        journal.say("end", reason="failed", exit=status, error=sentence, step=journal.progress.step)
+        fault = faults.diagnose(error, where, config)
+        said = {"exit": status, "error": fault.explanation, "fault": fault.to_json(), "step": journal.progress.step}
+        journal.say("end", reason="failed", **said)
         return status
+    why = journal.stopping.text if journal.stopping and reason == "stopped" else ""
+    if why:
+        journal.say("note", text=f"Stopped as the run's settings say: {why}")
     journal.say("end", reason=reason, exit=0, error="", step=journal.progress.step)
     return 0
+
+
+@contextmanager
+def _world(config: RunConfig) -> Iterator[World]:
+    yield Alone()
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.train import batches
+from engine.types import RunConfig
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 
@@ -23,11 +26,15 @@ def test_an_epoch_has_every_example_once_within_the_budget(
         assert all(len(b) == 1 or max(lengths[i] for i in b) * len(b) <= budget for b in made)
 
 
-@given(lengths=lengths, seed=st.integers(0, 9))
-def test_totals_count_what_the_epochs_hold(lengths: list[int], seed: int) -> None:
-    """The total that a run announces is the number of batches that it will train on."""
+@given(lengths=lengths, seed=st.integers(0, 9), accumulation=st.integers(1, 4), max_steps=st.integers(0, 40))
+def test_totals_count_what_the_epochs_hold(lengths: list[int], seed: int, accumulation: int, max_steps: int) -> None:
+    """The total that a run announces is the number of steps that it will do: an epoch's last one may have fewer
+    batches.
+    """
+    config = RunConfig(epochs=3, batch_tokens=400, seed=seed, accumulation=accumulation, max_steps=max_steps)
     each = [len(batches.epoch_batches(lengths, batch_tokens=400, seed=seed, epoch=e)) for e in (1, 2, 3)]
-    assert batches.total_steps(lengths, batch_tokens=400, seed=seed, epochs=3) == sum(each)
+    planned = sum(math.ceil(count / accumulation) for count in each)
+    assert batches.total_steps(lengths, config) == (min(planned, max_steps) if max_steps else planned)
 
 
 def test_the_seed_and_the_epoch_decide_the_order() -> None:

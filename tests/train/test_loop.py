@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from engine import checkpoints, runs
 from engine.run_folder import RunFolder
-from engine.train import loop, worker
+from engine.train import loop, saving, worker
 from engine.types import DiskFull, RunState
 from tests.train.conftest import MakeRun
 
@@ -30,6 +30,12 @@ def weights(run_dir: Path) -> dict[str, str]:
         for c in checkpoints.listing(run_dir)
         for p in sorted(c.path.rglob("*.safetensors"))
     }
+
+
+def states(run_dir: Path) -> dict[str, str]:
+    """The same for the trainer's states."""
+    found = sorted((run_dir / "state").rglob("*.safetensors"))
+    return {str(p.relative_to(run_dir)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, run_dir: Path, steps: int) -> None:
@@ -51,12 +57,18 @@ def test_a_run_tells_its_whole_story(make_run: MakeRun) -> None:
     assert train(run.path) == 0
     told = runs.events(run.path)
     assert [e.seq for e in told] == list(range(len(told)))
-    kinds = [e.kind for e in told if e.kind not in ("note", "heartbeat", "step")]
-    assert kinds == ["start", *["validation"] * 2, "checkpoint", "validation", "checkpoint", "end"]
+    kinds = [e.kind for e in told if e.kind not in ("note", "heartbeat", "step", "checkpoint")]
+    assert kinds == ["start", *["validation"] * 3, "end"]  # checkpoints come when their files are there
+    saved = [e.data for e in told if e.kind == "checkpoint"]
+    assert [c["epoch"] for c in saved] == [1, 2]
+    assert [c["bytes"] for c in saved] == [c.bytes for c in checkpoints.listing(run.path)]
     steps = [e for e in told if e.kind == "step"]
     start = next(e for e in told if e.kind == "start")
     assert start.data["total_steps"] == len(steps) == runs.get(run.path).total_steps
-    assert set(steps[0].data) == {"step", "epoch", "loss", "parts", "learning_rate", "grad_norm", "seconds"}
+    measured = {"seconds", "tokens", "padding_share", "memory_bytes"}
+    assert set(steps[0].data) == {"step", "epoch", "loss", "parts", "learning_rate", "grad_norm"} | measured
+    assert all(e.data["tokens"] > 0 and 0 <= e.data["padding_share"] < 1 for e in steps)
+    assert steps[-1].data["memory_bytes"] > 10**7
     assert steps[0].data["loss"] == pytest.approx(sum(steps[0].data["parts"].values()))
     assert steps[0].data["learning_rate"] == pytest.approx(0.01 / 3)
     assert told[-1].data["reason"] == "completed"
@@ -193,14 +205,14 @@ def test_a_damaged_newest_checkpoint_is_passed_over(make_run: MakeRun, monkeypat
         train(run.path)
     RunFolder(run.path).stop_flag.unlink()
     newest = checkpoints.listing(run.path)[-1].path
-    file = newest / "trainer/optimizer.safetensors"
+    file = newest / "lm/adapter_model.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
     before = len(runs.events(run.path))
     assert train(run.path) == 0
     said = [e.data["text"] for e in runs.events(run.path)[before:] if e.kind == "note"]
-    assert any("optimizer.safetensors was altered" in text for text in said)
+    assert any("adapter_model.safetensors was altered" in text for text in said)
     assert newest.with_name(f"damaged_{newest.name}").is_dir()
     assert weights(run.path) == weights(whole.path)
 
@@ -209,8 +221,8 @@ def test_optimizer_state_holds_no_pickle(make_run: MakeRun) -> None:
     """The trainer's state is safetensors and JSON: loading a checkpoint runs no code."""
     run = make_run(epochs=1)
     train(run.path)
-    state = checkpoints.listing(run.path)[0].path / "trainer"
-    assert sorted(p.name for p in state.iterdir()) == ["optimizer.safetensors", "state.json"]
+    state = run.path / "state" / checkpoints.listing(run.path)[0].path.name
+    assert sorted(p.name for p in state.iterdir()) == ["manifest.json", "optimizer.safetensors", "state.json"]
     names = {key.split("|")[2] for key in load_file(state / "optimizer.safetensors")}
     assert names == {"step", "exp_avg", "exp_avg_sq"}
     assert json.loads((state / "state.json").read_text())["epoch"] == 2
@@ -253,7 +265,7 @@ def test_a_disk_that_fills_during_a_save_pauses_too(make_run: MakeRun, monkeypat
         return publish(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(checkpoints, "publish", fill_once)
-    monkeypatch.setattr(loop.time, "sleep", lambda _: None)
+    monkeypatch.setattr(saving.time, "sleep", lambda _: None)
     assert train(run.path) == 0
     assert len(attempts) == 2
     assert len(checkpoints.listing(run.path)) == 1

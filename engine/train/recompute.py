@@ -1,0 +1,35 @@
+"""Gradient checkpointing: layers that keep their input alone and are computed again for the gradients.
+
+Knows torch's way of doing it, which draws the same dropout both times, so that losses stay what they were. Which layers
+are worth it, the backend says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.backends import RecomputesLayers, SpeechModel
+from engine.types import BadInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def recompute(model: SpeechModel, parts: Iterable[str]) -> None:
+    """Let the layers of these parts be computed twice. Raises BadInput for a backend that names none."""
+    if not isinstance(model, RecomputesLayers):
+        raise BadInput(f"{model.name} names no layers to compute twice; turn Gradient checkpointing off.")
+    for part in parts:
+        for layer in model.checkpointed_layers(part):
+            layer.forward = partial(_forward, layer, layer.forward)
+
+
+def _forward(layer: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    if not (layer.training and torch.is_grad_enabled()):
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
