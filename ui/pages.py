@@ -28,7 +28,7 @@ def engineering(studio: Studio) -> gr.Blocks:
     """The engineers' pages, one route each."""
     blocks: gr.Blocks
     with gr.Blocks(title="Earmark", analytics_enabled=False) as blocks:
-        data.build(studio)
+        data.build()
     for page, name in ((runs, "Runs"), (sweep, "Sweep"), (gate, "Gate"), (voices, "Voices")):
         with blocks.route(name, f"/{name.lower()}", show_in_navbar=False):
             page.build(studio)

@@ -1,0 +1,235 @@
+"""What the Data page shows of a draft: its verdict, its views, the settings of a preparation, its jobs.
+
+Pure like `view`: records in, HTML out. The rows themselves are in `view_data_rows`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from html import escape
+from typing import TYPE_CHECKING
+
+from engine.types import AuditReport, Draft, PrepareSettings, Severity
+from ui import controls, data_rows, view
+from ui import view_data_words as words
+from ui.data_rows import Desk, RowState
+
+if TYPE_CHECKING:
+    from engine.jobs import JobView
+
+
+def head(draft: Draft, target: str) -> str:
+    """The first line of an open draft, with what can be done to all of it."""
+    first, second = ("", ' class="em-primary"') if draft.audited else (' class="em-primary"', "")
+    prepare = f'<button type="button" data-act="tab" data-tab="prepare"{second}>Prepare</button>'
+    return (
+        '<div class="em-row em-between em-desktitle"><div class="em-deskname"><a href="?" data-go '
+        f'aria-label="All data">Data</a><span aria-hidden="true">/</span><h1>{escape(draft.name or draft.id)}</h1>'
+        f'<small>for {escape(target)} · <span class="em-path">{escape(str(draft.source))}</span></small></div>'
+        f'<div class="em-row em-deskacts"><button type="button" data-act="audit"{first}>'
+        f"{'Audit again' if draft.audited else 'Audit'}</button>{prepare if draft.audited else ''}</div></div>"
+    )
+
+
+def not_audited(draft: Draft, report: AuditReport) -> str:
+    """What is said of a draft before its audit."""
+    lost = len({f.row for f in report.manifest.faults if f.row and f.severity is Severity.ERROR})
+    faults = f" {words.counted(lost, 'row')} could not be read as they are." if lost else ""
+    return (
+        '<section class="em-card em-verdict"><div class="em-row em-between"><div>'
+        f"<h2>{words.counted(report.row_count, 'row')}, not audited yet</h2><p>The audit listens to every row and "
+        f"reads every text; it changes nothing.{faults}</p></div>"
+        '<button type="button" class="em-primary" data-act="audit">Audit</button></div></section>'
+    )
+
+
+def verdict(report: AuditReport, desk: Desk, rows_a_step: int = words.ROWS_A_STEP) -> str:
+    """What the audit says of the set, in words and numbers."""
+    counted_findings = Counter(f.severity for f in report.findings)
+    p, total = report.bad_row_share, report.row_count
+    minutes = sum(r.duration_sec for r in desk.rows) / 60
+    told = view.facts(
+        (
+            ("rows", words.count(total)),
+            ("minutes", f"{minutes:,.1f}"),
+            ("errors", words.count(counted_findings[Severity.ERROR])),
+            ("warnings", words.count(counted_findings[Severity.WARNING])),
+            ("notes", words.count(counted_findings[Severity.INFO])),
+            ("bad rows, p", words.percent(p)),
+        )
+    )
+    return (
+        f'<section class="em-card em-verdict em-stack" data-p="{p:.9f}" data-bad="{len(report.rows_with_errors)}">'
+        f"<div>{_sentence(report, desk)}</div>{told}{_tainted(report, rows_a_step)}{_whole(desk)}{_skipped(report)}"
+        "</section>"
+    )
+
+
+def _sentence(report: AuditReport, desk: Desk) -> str:
+    bad, still_open = len(report.rows_with_errors), data_rows.errors_open(desk)
+    lost = sum(r.state is RowState.LOST for r in desk.rows)
+    if not bad:
+        what = "no warnings either" if not report.findings else "warnings and notes are worth a look"
+        return f"<h2>{view.state('pass', 'No row has an error')}</h2><p>Prepare it as it is; {what}.</p>"
+    rows = f"{words.counted(bad, 'row')} of {words.count(report.row_count)} {'has' if bad == 1 else 'have'} an error"
+    if not still_open:
+        after = "Every one of them is decided." if not lost else f"All are decided, or lost ({lost:,} unreadable)."
+        return f"<h2>{view.state('pass', rows)}</h2><p>{after}</p>"
+    what = "it is" if still_open == 1 else "they are"
+    return (
+        f"<h2>{view.state('fail', rows)}</h2><p>{words.counted(still_open, 'row')} still "
+        f"{'waits' if still_open == 1 else 'wait'} for a decision; preparing leaves out what nobody mended or kept, "
+        f"so {what} never trained on by accident.</p>"
+    )
+
+
+def _tainted(report: AuditReport, rows_a_step: int) -> str:
+    """1 - (1 - p)^N with a field for N; `desk.js` keeps the sentence true while somebody types."""
+    share = report.tainted_share(rows_a_step)
+    return (
+        '<p class="em-tainted"><label>With <input type="number" data-rows-a-step min="1" max="100000" step="1" '
+        f'value="{rows_a_step}" aria-label="Rows a step"> rows a step,</label> '
+        f"<b data-tainted>{words.percent(share)}</b> of the optimizer steps would see a bad row "
+        "<small>1 \u2212 (1 \u2212 p)<sup>N</sup></small></p>"
+    )
+
+
+def _whole(desk: Desk) -> str:
+    return "".join(
+        f'<p class="em-finding">{view.state(words.SHAPES[f.severity], words.check_name(f.check))} '
+        f"{escape(f.explanation)} <small>{escape(f.repair)}</small></p>"
+        for f in desk.whole
+    )
+
+
+def _skipped(report: AuditReport) -> str:
+    if not report.skipped:
+        return ""
+    items = "".join(
+        f"<li><b>{escape(words.check_name(check))}</b>: {escape(why)}</li>" for check, why in report.skipped.items()
+    )
+    return (
+        f"<details><summary>{words.counted(len(report.skipped), 'check')} did not run, and why</summary>"
+        f'<ul class="em-plain">{items}</ul></details>'
+    )
+
+
+def tabs(current: str, found: int, audited: bool) -> str:
+    """What can be looked at of a draft."""
+    names = [("rows", f"Rows <small>{words.count(found)}</small>"), ("plots", "Plots"), ("prepare", "Prepare")]
+    inside = "".join(
+        f'<button type="button" role="tab" id="desk-tab-{key}" data-act="tab" data-tab="{key}" '
+        f'aria-selected="{str(key == current).lower()}" aria-controls="desk-pane" '
+        f'tabindex="{0 if key == current else -1}">{name}</button>'
+        for key, name in names
+        if audited or key == "rows"
+    )
+    return f'<div class="em-tabs" role="tablist" aria-label="Views of this draft">{inside}</div>'
+
+
+# ---- preparing
+def prepare_form(draft: Draft, settings: PrepareSettings, target: str) -> str:
+    """The settings of a preparation and, below them, what it will do."""
+    shares = (0.0, 50.0, 1.0)
+    fields = "".join(
+        (
+            controls.text("Name", "name", value=draft.name, help_text="Of the prepared dataset."),
+            controls.number(
+                "Append silence, s", "append_silence_sec", settings.append_silence_sec, (0, 5, 0.1),
+                help_text="At the end of each clip.",
+            ),
+            controls.number(
+                "Loudness, LUFS", "loudness_lufs", settings.loudness_lufs, (-40, -6, 0.5),
+                help_text="Empty: clips keep their levels.",
+            ),
+            controls.number(
+                "Validation, %", "validation_share", 100 * settings.validation_share, shares,
+                help_text="Held out to validate.",
+            ),
+            controls.number(
+                "Test, %", "test_share", 100 * settings.test_share, shares, help_text="Held out to the end."
+            ),
+            controls.number("Seed", "seed", settings.seed, (0, 2**31 - 1, 1), help_text="Of the split."),
+        )
+    )  # fmt: skip
+    trim = controls.check(
+        "Trim silence at both ends", "trim", settings.trim, help_text="Of every clip, not only where it was found."
+    )
+    keep = controls.check(
+        "Keep rows whose errors nobody mended", "keep_errors", settings.keep_errors,
+        help_text="A run on such a dataset is refused until somebody accepts it by name.",
+    )  # fmt: skip
+    return (
+        f'<form data-form="prepare" class="em-stack" novalidate><h2>Prepare for {escape(target)}</h2>'
+        f'<div class="em-fields">{fields}</div>{trim}{keep}<div data-plan></div>'
+        '<div class="em-row em-between"><p class="em-quiet em-grow" data-told role="status"></p>'
+        '<button class="em-primary">Prepare the dataset</button></div></form>'
+    )
+
+
+def plan(desk: Desk, keep_errors: bool) -> str:
+    """What preparing will do to the rows as they are decided now."""
+    states = Counter(r.state for r in desk.rows)
+    unmended = data_rows.errors_open(desk)
+    out = states[RowState.DROP] + states[RowState.LOST] + (0 if keep_errors else unmended)
+    told = view.facts(
+        (
+            ("rows in", words.count(len(desk.rows) - out)),
+            ("of them repaired", words.count(states[RowState.REPAIR])),
+            ("left out", words.count(out)),
+        )
+    )
+    why = [
+        (states[RowState.DROP], "dropped by you"),
+        (states[RowState.LOST], "could not be read"),
+        (0 if keep_errors else unmended, "with an error that nobody mended or kept"),
+    ]
+    reasons = ", ".join(f"{n:,} {word}" for n, word in why if n)
+    stays = keep_errors and unmended
+    kept = f"<p>{view.state('fail', words.counted(unmended, 'row'))} with errors stay in.</p>" if stays else ""
+    left = f'<p class="em-quiet">Left out: {reasons}.</p>' if reasons else ""
+    return (
+        f'<div class="em-plan">{told}{left}{kept}<p class="em-quiet">Everything becomes mono at the model’s rate in a '
+        "new folder; the source stays as it is.</p></div>"
+    )
+
+
+# ---- jobs
+def job(found: JobView, now: float) -> str:
+    """How far a job of the desk is: a bar, the same in words, the time left."""
+    name = JOB_NAMES.get(found.kind, found.kind)
+    if found.error:
+        return view.notice(found.error, bad=True)
+    if found.ended_at is not None:
+        return f'<p class="em-quiet" role="status">{escape(name)}: {escape(str(found.state))}.</p>'
+    told = name
+    if found.total:
+        told += f": {words.count(found.done)} of {words.counted(found.total, 'row')}"
+    if found.message:
+        told += f" · {found.message}"
+    left = seconds_left(found, now)
+    if left is not None:
+        told += f" · about {view.duration(left)} left"
+    return (
+        f'<div class="em-row em-jobline"><div class="em-grow">{view.bar(found.done, found.total, told)}</div>'
+        f'<button type="button" data-act="cancel" data-job="{escape(found.id)}">Cancel</button></div>'
+    )
+
+
+JOB_NAMES = {
+    "audit": "Auditing",
+    "prepare": "Preparing",
+    "slice": "Cutting at pauses",
+    "slicing": "Cutting at pauses",
+    "transcribe": "Recognising texts",
+    "transcribing": "Recognising texts",
+}
+TOO_EARLY_SEC = 2.0
+
+
+def seconds_left(found: JobView, now: float) -> float | None:
+    """By the pace so far; None while there is none to go by."""
+    spent = now - found.started_at
+    if found.ended_at is not None or not found.done or found.done >= found.total or spent < TOO_EARLY_SEC:
+        return None
+    return spent / found.done * (found.total - found.done)
