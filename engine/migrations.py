@@ -57,9 +57,16 @@ _FIRST_TABLES = {
     "pins": "checkpoint_id VARCHAR, pinned BOOLEAN, who VARCHAR, done_at DOUBLE",
 }
 
+
+def m0002_where_a_promoted_voice_came_from(connection: Connection) -> None:
+    """A promotion also names its audio prompt and the code that trained it."""
+    connection.execute("ALTER TABLE promotions ADD COLUMN reference_sha256 VARCHAR DEFAULT ''")
+    connection.execute("ALTER TABLE promotions ADD COLUMN trainer_version VARCHAR DEFAULT ''")
+
+
 TABLES = tuple(_FIRST_TABLES)
 Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (m0001_judgements,)
+MIGRATIONS: tuple[Migration, ...] = (m0001_judgements, m0002_where_a_promoted_voice_came_from)
 
 
 def apply(connection: Connection, *, now: float, where: str, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

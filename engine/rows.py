@@ -268,6 +268,8 @@ def from_promotion(promotion: Promotion) -> Row:
         "promoted_by": promotion.promoted_by,
         "promoted_at": promotion.promoted_at,
         "reason": promotion.reason,
+        "reference_sha256": promotion.reference_sha256,
+        "trainer_version": promotion.trainer_version,
     }
 
 
@@ -286,4 +288,6 @@ def to_promotion(row: Mapping[str, Any]) -> Promotion:
         promoted_by=row["promoted_by"],
         promoted_at=row["promoted_at"],
         reason=row["reason"],
+        reference_sha256=row["reference_sha256"],
+        trainer_version=row["trainer_version"],
     )

@@ -25,7 +25,7 @@ IO_CALLS = frozenset("open print input read_text read_bytes write_text write_byt
 ONE_PLACE: Mapping[str, tuple[str, ...]] = {
     "duckdb": ("engine.store", "engine.database"),
     "pyloudnorm": ("engine.audio",),
-    "peft": ("engine.peft_files", "engine.train", "engine.backends"),
+    "peft": ("engine.peft_files", "engine.bundle.speaking", "engine.train", "engine.backends"),
     "gradio": ("ui",),
     "matplotlib": ("ui.figures", "ui.theme"),
     "uvicorn": ("ui", "app"),

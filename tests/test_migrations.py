@@ -50,4 +50,7 @@ def test_an_interrupted_step_leaves_nothing(connection: duckdb.DuckDBPyConnectio
 
 def test_the_released_steps_are_pinned() -> None:
     """A released step is never renamed or removed: databases remember it by name."""
-    assert [step.__name__ for step in migrations.MIGRATIONS] == ["m0001_judgements"]
+    assert [step.__name__ for step in migrations.MIGRATIONS] == [
+        "m0001_judgements",
+        "m0002_where_a_promoted_voice_came_from",
+    ]

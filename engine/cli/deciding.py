@@ -84,8 +84,9 @@ def _preview(studio: Studio) -> Answer:
     rows = [(r.checkpoint_id, "keep" if r.keep else "may go", size(r.bytes), "; ".join(r.reasons)) for r in found]
     free = sum(r.bytes for r in found if not r.keep)
     text = table(("checkpoint", "", "size", "why"), rows, empty="There are no checkpoints yet.")
-    data = [{"checkpoint": r.checkpoint_id, "keep": r.keep, "reasons": r.reasons, "bytes": r.bytes} for r in found]
-    return Answer(data=data, text=f"{text}\n\n{size(free)} may go. Nothing was touched." if free else text)
+    data = [{"id": r.checkpoint_id, "keep": r.keep, "reasons": r.reasons, "bytes": r.bytes} for r in found]
+    told = f"{text}\n\n{size(free)} may go. Nothing was touched." if free else text
+    return Answer(data={"checkpoints": data}, text=told)
 
 
 VERBS = (

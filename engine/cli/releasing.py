@@ -1,4 +1,4 @@
-"""Verbs about voices: promote, export, verify."""
+"""Verbs about voices: promote, roll back, export, verify."""
 
 from __future__ import annotations
 
@@ -20,14 +20,21 @@ def _promote_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--alias", help="the name to point at it, such as production/robin")
     parser.add_argument("--by", help="who promotes it")
-    parser.add_argument("--reason", default="", help="why, for those who come later")
+    parser.add_argument("--reason", default="", help="why; needed to move an alias that is in production")
+    parser.add_argument("--back", action="store_true", help="point --alias at what it pointed at before")
+    parser.add_argument("--history", action="store_true", help="list everything that --alias ever pointed at")
 
 
 def _promote(studio: Studio, args: Namespace) -> Answer:
     from engine.types import BadInput
 
+    if args.back:
+        if not args.alias or not args.by:
+            raise BadInput("Going back needs --alias NAME, --by NAME and --reason TEXT.")
+        made = studio.roll_back(args.alias, by=args.by, reason=args.reason)
+        return Answer(data=made, text=f"{made.alias} is {made.candidate.id} again.")
     if args.candidate is None:
-        found = studio.promotions()
+        found = studio.promotion_history(args.alias) if args.history and args.alias else studio.promotions()
         rows = [(p.alias, p.candidate.id, p.promoted_by, p.reason) for p in found]
         return Answer(
             data=found, text=table(("alias", "candidate", "by", "reason"), rows, empty="Nothing is promoted yet.")
@@ -42,26 +49,42 @@ def _promote(studio: Studio, args: Namespace) -> Answer:
 
 def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("alias", help="a promoted voice, such as production/robin")
+    parser.add_argument("--out", type=Path, help="the folder to write; it must not exist or be empty")
     parser.add_argument("--zip", action="store_true", help="write it as one file as well")
+    parser.add_argument("--baked", action="store_true", help="also an adapter whose alpha carries the promoted scale")
+    parser.add_argument("--merged", action="store_true", help="also the merged weights at the promoted scale")
+    parser.add_argument("--consent", default="", help="who agreed to this voice, for its card")
+    parser.add_argument("--licence", default="", help="the licence of the voice, for its card")
 
 
 def _export(studio: Studio, args: Namespace) -> Answer:
-    if args.zip:
-        path = studio.export_zip(args.alias)
-        return Answer(data={"path": path}, text=str(path))
-    made = studio.export(args.alias)
+    from engine.bundle.record import Variants
+
+    made = studio.export(
+        args.alias,
+        out=args.out,
+        variants=Variants(baked=args.baked, merged=args.merged),
+        consent=args.consent,
+        licence=args.licence,
+    )
     data = {"path": made.path, "sha256": made.sha256, "verified": made.verified, "files": made.files}
-    return Answer(data=data, text=f"{made.path}: {len(made.files)} files, verified.")
+    text = f"{made.path}: {len(made.files)} files, verified."
+    if args.zip:
+        data["zip"] = studio.zipped(made)
+        text += f"\n{data['zip']}"
+    return Answer(data=data | {"notes": made.notes}, text="\n".join([text, *made.notes]))
 
 
 def _verify_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="an exported folder")
+    parser.add_argument("--quiet", action="store_true", help="check the files alone, speak nothing")
 
 
 def _verify(studio: Studio, args: Namespace) -> Answer:
-    found = studio.verify(args.path)
+    found = studio.verify(args.path, listen=not args.quiet)
     data = {"path": found.path, "sha256": found.sha256, "verified": found.verified, "files": found.files}
-    return Answer(data=data, text=f"{found.path}: all {len(found.files)} files are as they were exported.")
+    text = f"{found.path}: all {len(found.files)} files are as they were exported."
+    return Answer(data=data | {"notes": found.notes}, text="\n".join([text, *found.notes]))
 
 
 VERBS = (
@@ -80,7 +103,7 @@ VERBS = (
     ),
     Verb(
         name="verify",
-        help="check an exported folder against its checksums",
+        help="check an exported folder: its checksums, and that plain PEFT makes it speak",
         arguments=_verify_arguments,
         run=_verify,
         needs_home=lambda args: False,

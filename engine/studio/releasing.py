@@ -1,13 +1,30 @@
-"""Use cases about voices: promote a candidate that passed, export it, verify what was exported."""
+"""Use cases about voices: promote a candidate that passed, go back, try it, export it, verify what was exported."""
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from engine import promotion
-from engine.studio.deciding import Deciding
-from engine.types import Bundle, Candidate, GenerationSettings, NotFound, Promotion
+from engine import dataset, promotion, runs
+from engine.bundle import checking, record, writing
+from engine.bundle.record import Evidence, Preference, Sample, Variants
+from engine.studio.deciding import Deciding, PreferenceRow
+from engine.types import (
+    BadInput,
+    Bundle,
+    Candidate,
+    EngineError,
+    GenerationSettings,
+    NotFound,
+    Promotion,
+    Speech,
+    Tier,
+)
 
 
 class Releasing(Deciding):
@@ -27,24 +44,26 @@ class Releasing(Deciding):
         It will speak with the generation settings of the clips that were judged, unless others are given.
         """
         verdict = next((v for v in self.store.verdicts() if v.candidate == candidate), None)
-        adapter = self.checkpoint(candidate.checkpoint_id).adapter if candidate.checkpoint_id else None
+        checkpoint = self.checkpoint(candidate.checkpoint_id) if candidate.checkpoint_id else None
         made = promotion.promote(
             candidate,
-            adapter=adapter,
+            adapter=checkpoint.adapter if checkpoint else None,
             verdict=verdict,
             alias=alias,
             settings=settings or self._judged_settings(candidate),
             by=by,
             reason=reason,
             now=self._clock(),
+            holder=self.store.promotion(alias),
+            trainer_version=self._trainer_version(checkpoint.run_id) if checkpoint else "",
         )
         self.store.add_promotion(made)
         return made
 
-    def _judged_settings(self, candidate: Candidate) -> GenerationSettings:
-        """The settings of the clip that was judged last; the verdict is about how that sounds."""
-        rendered = self._one_take(candidate)
-        return rendered[-1].settings if rendered else GenerationSettings()
+    def roll_back(self, alias: str, *, by: str, reason: str) -> Promotion:
+        """Point an alias at what it pointed at before, with the settings it had then. It must still pass."""
+        earlier = promotion.before(alias, self.store.promotion_history())
+        return self.promote(earlier.candidate, alias=alias, by=by, reason=reason, settings=earlier.settings)
 
     def promotions(self) -> list[Promotion]:
         """What every alias points at now."""
@@ -58,27 +77,170 @@ class Releasing(Deciding):
             raise NotFound(f"Nothing is promoted as {alias!r}; promoted are: {known}.")
         return found
 
-    def export(self, alias: str) -> Bundle:
-        """Write the promoted adapter in PEFT's format with its scale, settings, model card and checksums; verified."""
+    def promotion_history(self, alias: str) -> list[Promotion]:
+        """Everything that an alias ever pointed at, newest first."""
+        return [p for p in self.store.promotion_history() if p.alias == alias][::-1]
+
+    def previous_holder(self, alias: str) -> Promotion | None:
+        """What an alias pointed at before; None when it never pointed at anything else."""
+        try:
+            return promotion.before(alias, self.store.promotion_history())
+        except (NotFound, IndexError):
+            return None
+
+    # ------------------------------------------------------------------------------------------------------- speaking
+    def speak_alias(self, text: str, *, alias: str, seed: int = 42) -> Speech:
+        """Speak any text as the promoted voice: its scale and its settings."""
+        made = self.promotion(alias)
+        return self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings)
+
+    def speak_lines(self, alias: str, lines: Sequence[str], *, seed: int = 42) -> bytes:
+        """A zip of one WAV a line, with a manifest that says how each was made. Raises BadInput without any line."""
+        import soundfile
+
+        wanted = [line.strip() for line in lines if line.strip()]
+        if not wanted:
+            raise BadInput("Write at least one line to be spoken, one a row.")
+        made = self.promotion(alias)
+        packed, told = io.BytesIO(), []
+        with zipfile.ZipFile(packed, "w") as archive:
+            for number, text in enumerate(wanted, start=1):
+                speech = self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings)
+                name, sound = f"{number:04d}.wav", io.BytesIO()
+                soundfile.write(sound, speech.samples, speech.sample_rate, format="WAV", subtype="PCM_16")
+                archive.writestr(name, sound.getvalue())
+                told.append({"audio": name, "text": text, "seed": seed, "stop": speech.stop.value})
+            archive.writestr("manifest.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told))
+            voice = {"alias": alias, "candidate": made.candidate.id, "settings": asdict(made.settings)}
+            archive.writestr("voice.json", json.dumps(voice, indent=1))
+        return packed.getvalue()
+
+    # ------------------------------------------------------------------------------------------------------ exporting
+    def export(
+        self,
+        alias: str,
+        *,
+        out: Path | None = None,
+        variants: Variants | None = None,
+        consent: str = "",
+        licence: str = "",
+    ) -> Bundle:
+        """Write the promoted voice with its scale, settings, evidence, model card and checksums; spoken and verified.
+
+        `out` must not exist or be empty; without it the bundle lies in the workspace, and one that is there is
+        verified and returned.
+        """
         made = self.promotion(alias)
         checkpoint = self.checkpoint(made.candidate.checkpoint_id or "")
-        verdict = next((v for v in self.store.verdicts() if v.id == made.verdict_id), None)
-        bundle = promotion.export(
-            made, adapter=checkpoint.adapter, verdict=verdict, exports=self.workspace.exports, now=self._clock()
+        wanted = variants or Variants()
+        written = writing.export(
+            made,
+            adapter=checkpoint.adapter,
+            evidence=self._evidence_of(made, checkpoint.run_id, consent, licence),
+            target=_target(out) if out else self.workspace.exports / _folder_name(made, wanted),
+            now=self._clock(),
+            wanted=wanted,
+            speak=lambda text, seed: self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings),
         )
-        self.store.add_act(
-            "export",
-            made.promoted_by,
-            {"checkpoint": checkpoint.id, "path": str(bundle.path), "sha256": bundle.sha256},
-            at=self._clock(),
-        )
-        return bundle
+        told = {"checkpoint": checkpoint.id, "path": str(written.path), "sha256": written.sha256}
+        self.store.add_act("export", made.promoted_by, told, at=self._clock())
+        return written
 
     def export_zip(self, alias: str) -> Path:
         """The export as one file to download."""
-        bundle = self.export(alias)
-        return Path(shutil.make_archive(str(bundle.path), "zip", bundle.path.parent, bundle.path.name))
+        return self.zipped(self.export(alias))
 
-    def verify(self, path: Path) -> Bundle:
-        """Check an exported folder against its checksums. Raises with the first file that differs."""
-        return promotion.verify(path)
+    def zipped(self, written: Bundle) -> Path:
+        """A bundle as one file, beside it."""
+        return Path(shutil.make_archive(str(written.path), "zip", written.path.parent, written.path.name))
+
+    def verify(self, path: Path, *, listen: bool = True) -> Bundle:
+        """Check an exported folder against its checksums, and speak its check line through plain PEFT.
+
+        Raises with the first file that differs.
+        """
+        return checking.listen(path) if listen else checking.verify(path)
+
+    # --------------------------------------------------------------------------------------------------------- inside
+    def _judged_settings(self, candidate: Candidate) -> GenerationSettings:
+        """The settings of the clip that was judged last; the verdict is about how that sounds."""
+        rendered = self._one_take(candidate)
+        return rendered[-1].settings if rendered else GenerationSettings()
+
+    def _trainer_version(self, run_id: str) -> str:
+        """The commit of the code that trained a run; empty when its record does not say."""
+        try:
+            code = runs.read_record(self.workspace.runs / run_id).get("code", {})
+        except EngineError:
+            return ""
+        return str(code.get("commit", ""))
+
+    def _evidence_of(self, made: Promotion, run_id: str, consent: str, licence: str) -> Evidence:
+        own = [v for v in self.store.verdict_history() if v.id == made.verdict_id]
+        others = [
+            v
+            for v in self.store.verdicts()
+            if v.candidate.checkpoint_id == made.candidate.checkpoint_id and v.id != made.verdict_id
+        ]
+        return Evidence(
+            verdicts=(*own, *others),
+            preferences=tuple(
+                each for row in self.preferences() if (each := _preference(row, made.candidate)) is not None
+            ),
+            samples=self._samples(made.candidate),
+            data=self._data_statement(run_id),
+            consent=consent.strip() or record.NO_CONSENT,
+            licence=licence.strip() or record.DEFAULT_LICENCE,
+        )
+
+    def _samples(self, candidate: Candidate) -> tuple[Sample, ...]:
+        """The candidate's last clip of each tier, with what screeners said of it."""
+        latest = {clip.tier: clip for clip in self.clips([candidate]) if clip.path.is_file()}
+        scores = self.scores([clip.id for clip in latest.values()])
+        return tuple(
+            Sample(clip=latest[tier], scores=tuple(scores.get(latest[tier].id, ()))) for tier in Tier if tier in latest
+        )
+
+    def _data_statement(self, run_id: str) -> dict[str, str]:
+        """What is known of the recordings that the voice learned from."""
+        try:
+            told = runs.read_record(self.workspace.runs / run_id)["dataset"]
+            found = dataset.load((self.workspace.runs / run_id / told["path"]).resolve())
+        except (EngineError, KeyError, TypeError):
+            return {}
+        return {
+            "Dataset": found.id,
+            "Lines to train on": str(found.train_count),
+            "Minutes": f"{found.train_sec / 60:.1f}",
+            "Held-out lines": str(found.validation_count),
+            "Left out by the audit": str(found.excluded_count),
+            "Manifest sha256": found.manifest_sha256,
+        }
+
+
+def _target(out: Path) -> Path:
+    """`out`, when nothing would be written over. An empty folder makes room for the bundle of that name."""
+    if out.is_dir() and not any(out.iterdir()):
+        out.rmdir()
+    return out
+
+
+def _folder_name(made: Promotion, wanted: Variants) -> str:
+    return "-".join((made.alias.replace("/", "-"), made.id, *wanted.names))
+
+
+def _preference(row: PreferenceRow, candidate: Candidate) -> Preference | None:
+    """A row of A/B answers from the promoted candidate's side; None when it is not about it."""
+    if candidate not in (row.first, row.second):
+        return None
+    is_first, counted = row.first == candidate, row.summary
+    low, high = counted.interval.low, counted.interval.high
+    return Preference(
+        against=row.second_label if is_first else row.first_label,
+        wins=counted.wins if is_first else counted.losses,
+        losses=counted.losses if is_first else counted.wins,
+        ties=counted.ties,
+        low=low if is_first else 1 - high,
+        high=high if is_first else 1 - low,
+        simulated=row.simulated,
+    )

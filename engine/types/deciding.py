@@ -87,6 +87,12 @@ class Promotion:
     promoted_by: str
     promoted_at: float
     reason: str = ""
+    reference_sha256: str = ""  # of the audio prompt; empty for a prompt-free voice
+    trainer_version: str = ""  # of the code that trained it: a bug there can look like a property of an epoch
+
+    @property
+    def stage(self) -> str:
+        return self.alias.partition("/")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,3 +103,4 @@ class Bundle:
     sha256: str
     files: Mapping[str, str]
     verified: bool
+    notes: tuple[str, ...] = ()  # what was spoken to check it, or why nothing was

@@ -200,7 +200,7 @@ def test_an_empty_workspace_answers_in_sentences(tmp_path: Path, capsys: Any) ->
         assert main([verb, "--home", str(tmp_path)]) == 0
         assert sentence in capsys.readouterr().out
         assert main([verb, "--home", str(tmp_path), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out) == []
+        assert json.loads(capsys.readouterr().out) in ([], {"checkpoints": []})
 
 
 @pytest.mark.parametrize(
