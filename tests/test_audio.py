@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,105 @@ def test_channels_are_kept_apart_on_request(tmp_path: Path) -> None:
     frames, rate = audio.read_channels(tmp_path / "two.wav")
     np.testing.assert_array_equal(frames, both)
     assert rate == 8_000
+
+
+CODECS = [
+    *(("a.ogg", "OGG", "VORBIS", 0.1), ("a.opus", "OGG", "OPUS", 0.1), ("a.mp3", "MP3", "MPEG_LAYER_III", 0.1)),
+    *(("a.flac", "FLAC", "PCM_24", 1e-6), ("a.wav", "WAV", "FLOAT", 0), ("u8.wav", "WAV", "PCM_U8", 0.01)),
+    *(("d.wav", "WAV", "DOUBLE", 1e-6), ("i.wav", "WAV", "PCM_32", 1e-6), ("l.wav", "WAV", "ULAW", 0.02)),
+    *(("a.aiff", "AIFF", "PCM_16", 1e-4), ("a.caf", "CAF", "PCM_16", 1e-4)),
+]
+
+
+@pytest.mark.parametrize(("name", "container", "subtype", "within"), CODECS)
+def test_what_people_record_in(tmp_path: Path, name: str, container: str, subtype: str, within: float) -> None:
+    """Every codec that is promised is read with its rate and length, lossy ones nearly as they were."""
+    soundfile.write(tmp_path / name, tone(2.0, 48_000), 48_000, format=container, subtype=subtype)
+    assert audio.probe(tmp_path / name).duration_sec == pytest.approx(2.0, abs=0.05)
+    samples, rate = audio.read(tmp_path / name)
+    assert (rate, len(samples)) == (48_000, pytest.approx(96_000, abs=2400))
+    assert np.abs(samples[4800:90_000] - tone(2.0, 48_000)[4800:90_000]).max() <= within
+
+
+def test_a_long_mp3_says_how_long_it_is(tmp_path: Path) -> None:
+    """The length of ten minutes at a variable bit rate comes from the header without decoding."""
+    with soundfile.SoundFile(tmp_path / "long.mp3", "w", 16_000, 1, format="MP3") as file:
+        for second in range(600):
+            file.write(tone(1.0, hz=100.0 + second) * (second % 3))
+    assert audio.probe(tmp_path / "long.mp3").duration_sec == pytest.approx(600, abs=0.2)
+
+
+def streamed(path: Path, size: int) -> Path:
+    """A WAV whose header says `size` bytes of samples, as recorders leave it that were never closed."""
+    soundfile.write(path, tone(), 16_000)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    return path
+
+
+def test_headers_that_lie(tmp_path: Path) -> None:
+    """A length that was never filled in is the file's own; a length of 0 before sound is one sentence."""
+    for size in (0xFFFFFFFF, 0x7FFFFFFF):
+        assert audio.probe(streamed(tmp_path / "open.wav", size)).duration_sec == 1.0
+        assert len(audio.read(tmp_path / "open.wav")[0]) == 16_000
+    streamed(tmp_path / "zero.wav", 0)
+    with pytest.raises(BadInput, match="did not close it"):
+        audio.probe(tmp_path / "zero.wav")
+    with pytest.raises(BadInput, match="did not close it"):
+        audio.read(tmp_path / "zero.wav")
+
+
+@pytest.mark.parametrize(("name", "container"), [("a.flac", "FLAC"), ("a.mp3", "MP3")])
+def test_a_file_that_breaks_off(tmp_path: Path, name: str, container: str) -> None:
+    """Half a file is refused when it is read, whatever its header promises."""
+    soundfile.write(tmp_path / name, tone(10.0), 16_000, format=container)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadInput, match=r"breaks off|damaged inside"):
+        audio.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.webm", "a.raw"])
+def test_codecs_that_are_not_read_name_the_mend(tmp_path: Path, name: str) -> None:
+    """People who have M4A are told how to convert it."""
+    (tmp_path / name).write_bytes(b"\0\0\0\x20ftypM4A ")
+    with pytest.raises(BadInput, match=f"ffmpeg -i {name} a.wav"):
+        audio.probe(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a\0.wav", "x" * 300 + ".wav"])
+def test_names_that_no_file_can_have_are_missing_files(tmp_path: Path, name: str) -> None:
+    """An impossible name is no error of the system."""
+    with pytest.raises(BadInput, match="does not exist"):
+        audio.probe(tmp_path / name)
+
+
+def test_cutting_keeps_rate_channels_and_samples(tmp_path: Path) -> None:
+    """A piece is the recording's own samples; a stretch outside of it is refused."""
+    frames = np.stack([tone(3.0), tone(3.0, hz=440)], axis=1)
+    soundfile.write(tmp_path / "talk.wav", frames, 16_000, subtype="PCM_24")
+    audio.cut(tmp_path / "talk.wav", tmp_path / "cut/a.flac", 1.0, 2.5)
+    piece, rate = soundfile.read(tmp_path / "cut/a.flac")
+    assert (rate, piece.shape) == (16_000, (24_000, 2))
+    assert np.abs(piece - frames[16_000:40_000]).max() < 1e-6
+    audio.cut(tmp_path / "talk.wav", tmp_path / "cut/b.flac", 2.0, None)
+    assert audio.probe(tmp_path / "cut/b.flac").duration_sec == 1.0
+    for start, end in ((3.5, 4.0), (2.0, 9.0)):
+        with pytest.raises(BadInput, match="has no stretch"):
+            audio.cut(tmp_path / "talk.wav", tmp_path / "cut/c.flac", start, end)
+    assert not (tmp_path / "cut/c.flac").exists()
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.binary(max_size=300), name=st.sampled_from(["a.wav", "a.flac", "a.mp3", "a.ogg", "a.aiff"]))
+def test_any_bytes_are_answered(tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str) -> None:
+    """Whatever a file holds, it is audio or one sentence."""
+    path = tmp_path_factory.mktemp("a") / name
+    soundfile.write(path, tone(0.05), 16_000, format={"a.ogg": "OGG"}.get(name))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + data + content[len(content) // 2 :])
+    for look in (audio.probe, audio.read):
+        with suppress(BadInput):
+            look(path)

@@ -1,8 +1,9 @@
-"""Manifests: two formats in, one out; every fault names its row."""
+"""Earmark's own manifests: what is written is read back; every fault names its row."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,10 @@ def test_rows_carry_what_the_file_and_the_audio_say(tmp_path: Path) -> None:
         ('["a.wav", "hello"]', "line 3: expected a JSON object"),
         ('{"text": "hello"}', "line 3: `audio` is missing"),
         ('{"audio": "a.wav", "text": 7}', "line 3: `text` should be a text in quotes"),
-        ('{"audio": "a.wav", "text": "x", "split": "test"}', "line 3: `split` is 'test'"),
+        ('{"audio": "a.wav", "text": "x", "split": "dev"}', "line 3: `split` is 'dev'"),
+        ('{"audio": "a.wav", "text": "x", "start_sec": "1"}', "line 3: `start_sec` should be a number"),
+        ('{"audio": "a.wav", "text": "x", "end_sec": NaN}', "line 3: `end_sec` should be a number"),
+        ("[" * 100_000, "line 3: not valid JSON"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, row: str, sentence: str) -> None:
@@ -65,24 +69,6 @@ def test_ids_are_safe_file_names(tmp_path: Path) -> None:
     assert read.utterances[0].id == "etc-pass-wd"
 
 
-@pytest.mark.parametrize("folder", ["wavs", "clips"])
-def test_ljspeech_metadata(tmp_path: Path, folder: str) -> None:
-    """The LJSpeech layout is read as it is: normalised text preferred, the id's first half groups the recording."""
-    write_tone(tmp_path / folder / "LJ001-0001.flac", 1.0)
-    (tmp_path / "metadata.csv").write_text('LJ001-0001|Dr. "Who"|Doctor "Who"\nLJ002-0001|only text\n')
-    first, second = manifest.read(tmp_path / "metadata.csv").utterances
-    assert (first.id, first.text, first.group) == ("LJ001-0001", 'Doctor "Who"', "LJ001")
-    assert first.duration_sec == 1.0
-    assert (second.text, second.group, second.duration_sec) == ("only text", "LJ002", 0.0)
-
-
-def test_ljspeech_row_without_fields_is_named(tmp_path: Path) -> None:
-    """A line of another shape is refused with its number."""
-    (tmp_path / "metadata.csv").write_text("LJ001-0001|text\njust text\n")
-    with pytest.raises(BadInput, match="line 2: expected `id"):
-        manifest.read(tmp_path / "metadata.csv")
-
-
 @pytest.mark.parametrize(("content", "sentence"), [(b"\n\n", "has no rows"), (b"\xff\xfe{}", "not UTF-8")])
 def test_a_file_that_is_no_manifest(tmp_path: Path, content: bytes, sentence: str) -> None:
     """An empty or binary file is one sentence."""
@@ -98,21 +84,47 @@ def test_a_missing_manifest_is_one_sentence(tmp_path: Path) -> None:
 
 
 texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=40)
+seconds = st.none() | st.floats(0, 1e6)
+
+
+@st.composite
+def utterances(draw: st.DrawFn) -> Utterance:
+    return Utterance(
+        id="",
+        audio_path=Path(),
+        text=draw(texts),
+        speaker=draw(texts),
+        group=draw(texts),
+        split=draw(st.sampled_from(manifest.SPLITS)),
+        recording=draw(texts),
+        start_sec=draw(seconds),
+        end_sec=draw(seconds),
+        instruct=draw(texts),
+    )
 
 
 @settings(deadline=None, max_examples=40)
-@given(rows=st.lists(st.tuples(texts, texts, texts, st.sampled_from(manifest.SPLITS)), min_size=1, max_size=5))
-def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str, str]]
-) -> None:
+@given(rows=st.lists(utterances(), min_size=1, max_size=5))
+def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[Utterance]) -> None:
     """Writing and reading returns the same rows, whatever characters their texts hold."""
     folder = tmp_path_factory.mktemp("m")
     told = tuple(
-        Utterance(id=f"u{i}", audio_path=folder / f"a/u{i}.wav", text=text, speaker=speaker, group=group, split=split)
-        for i, (text, speaker, group, split) in enumerate(rows)
+        replace(u, id=f"u{i}", audio_path=folder / f"a/u{i}.wav", reference_audio=folder / "ref.wav", line=i + 1)
+        for i, u in enumerate(rows)
     )
     manifest.write(folder / "manifest.jsonl", told)
     assert manifest.read(folder / "manifest.jsonl").utterances == told
-    assert all(
-        json.loads(x)["audio"].startswith("a/") for x in (folder / "manifest.jsonl").read_text().split("\n") if x
-    )
+    lines = [json.loads(x) for x in (folder / "manifest.jsonl").read_text().split("\n") if x]
+    assert all(line["audio"].startswith("a/") for line in lines)
+
+
+def test_fields_that_say_nothing_are_left_out(tmp_path: Path) -> None:
+    """A manifest of a set without time codes, references and instructions has no keys for them."""
+    manifest.write(tmp_path / "m.jsonl", [Utterance(id="a", audio_path=tmp_path / "a.wav", text="x")])
+    assert list(json.loads((tmp_path / "m.jsonl").read_text())) == "id audio text speaker language group split".split()
+
+
+def test_audio_elsewhere_keeps_its_path(tmp_path: Path) -> None:
+    """A file that does not lie below the manifest is named by its whole path."""
+    manifest.write(tmp_path / "set/m.jsonl", [Utterance(id="a", audio_path=tmp_path / "a.wav", text="x")])
+    assert manifest.read(tmp_path / "set/m.jsonl").utterances[0].audio_path == tmp_path / "a.wav"

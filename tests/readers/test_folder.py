@@ -1,4 +1,4 @@
-"""Folders of recordings with a text each: beside one another, nested, in parallel folders, with strangers among them."""
+"""Folders of recordings with a text each: beside one another, nested, in parallel folders, with strangers."""
 
 from __future__ import annotations
 

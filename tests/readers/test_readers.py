@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,11 +129,8 @@ def mutated(content: bytes, changes: list[tuple[int, bytes, bool]]) -> bytes:
 def read_or_refused(folder: Path, path: Path, kind: str, cut_into: Path) -> None:
     """Reads; checks that only a manifest or a BadInput comes, and that the source is as it was."""
     before = snapshot(folder)
-    try:
+    with suppress(BadInput):
         read = readers.read(path, kind=kind, cut_into=cut_into)
-    except BadInput as error:
-        assert str(error)
-    else:
         assert isinstance(read, Manifest)
         ids = [u.id for u in read.utterances]
         assert len({i.lower() for i in ids}) == len(ids) > 0
