@@ -14,39 +14,41 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import backends, code_version, durable, locks, manifest, run_config
+from engine import backends, code_version, curves, durable, locks, manifest, run_config
 from engine import events as event_log
 from engine.progress import Progress, Snapshot, follow
 from engine.run_folder import RunFolder
-from engine.types import BadInput, Busy, Dataset, Event, NotFound, Refused, Run, RunConfig, RunState
+from engine.types import (
+    BadInput,
+    Busy,
+    Dataset,
+    EngineError,
+    Event,
+    NotFound,
+    Refused,
+    Run,
+    RunConfig,
+    RunState,
+    Series,
+)
 
 FORMAT_VERSION = 1
 # From its start a trainer needs well under a second until it holds its lock (it takes it before it imports torch).
 # One that is still silent after this long never came up.
 START_GRACE_SEC = 60.0
+# A queued run whose launches come to nothing (the app died between writing it down and doing it) is launched so often.
+LAUNCHES = 3
 # A trainer tells its end and then lets go of the lock; a new one waits for that.
 RELEASE_SEC = 3.0
+NOT_STARTED = 127  # what a shell says of a program that it cannot start
 DIED = (
     "The trainer is gone without a word: killed, out of memory, or the machine went down; see train.log, then resume."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """The curves of a run by step; what a resume did again counts once. `parts` holds each part's training loss."""
-
-    steps: tuple[int, ...]
-    train_loss: tuple[float, ...]
-    learning_rate: tuple[float, ...]
-    parts: Mapping[str, tuple[float, ...]]
-    val_steps: tuple[int, ...]
-    val_loss: tuple[float, ...]
 
 
 # --------------------------------------------------------------------------------------------------------------- making
@@ -54,24 +56,34 @@ def create(root: Path, config: RunConfig, *, now: float, dataset: Dataset) -> Ru
     """Make a run's folder with its immutable record; starts nothing. Raises BadInput naming the setting to change."""
     run_config.check(config)
     _must_agree(config, dataset)
-    folder = RunFolder(_new_folder(root, config.name or dataset.id, now))
+    folder = RunFolder(new_folder(root, config.name or dataset.id, now))
+    folder.stop_flag.parent.mkdir()
+    folder.checkpoints.mkdir()
+    durable.write_bytes(folder.record, describe(folder.path, config, now=now, dataset=dataset).encode())
+    folder.record.chmod(0o444)
+    return get(folder.path)
+
+
+def describe(run_dir: Path, config: RunConfig, *, now: float, dataset: Dataset) -> str:
+    """The text of the `run.json` that a run in this folder would have. Makes nothing."""
     record = {
         "format_version": FORMAT_VERSION,
-        "id": folder.path.name,
+        "id": run_dir.name,
         "created_at": now,
         "config": run_config.to_json(config),
         "dataset": {
             "id": dataset.id,
-            "path": os.path.relpath(dataset.path.resolve(), folder.path.resolve()),  # a workspace may be moved
+            "path": os.path.relpath(dataset.path.resolve(), run_dir.resolve()),  # a workspace may be moved
             "manifest_sha256": dataset.manifest_sha256,
         },
         "code": code_version.facts(),
     }
-    folder.stop_flag.parent.mkdir()
-    folder.checkpoints.mkdir()
-    durable.write_bytes(folder.record, (json.dumps(record, indent=1) + "\n").encode())
-    folder.record.chmod(0o444)
-    return get(folder.path)
+    return json.dumps(record, indent=1) + "\n"
+
+
+def folder_name(name: str, now: float) -> str:
+    """What a new run's folder is called, from its name and the time."""
+    return f"{manifest.slug(name)}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
 
 
 def read_record(run_dir: Path) -> dict[str, Any]:
@@ -106,8 +118,9 @@ def _must_agree(config: RunConfig, dataset: Dataset) -> None:
         raise BadInput(f"{config.backend} has no part {strange[0]!r}; it has: {', '.join(known.parts)}.")
 
 
-def _new_folder(root: Path, name: str, now: float) -> Path:
-    base = f"{manifest.slug(name)}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}"
+def new_folder(root: Path, name: str, now: float) -> Path:
+    """Make an empty folder for a run, with a name that no other run has."""
+    base = folder_name(name, now)
     root.mkdir(parents=True, exist_ok=True)
     for count in range(1, 1000):
         path = root / (base if count == 1 else f"{base}-{count}")
@@ -187,39 +200,25 @@ def events(run_dir: Path, after_seq: int = -1) -> list[Event]:
 
 
 def series(run_dir: Path) -> Series:
-    """The curves. Steps after the one that a resume went on from were lost with their process and are left out."""
-    steps: dict[int, Mapping[str, Any]] = {}
-    validations: dict[int, float] = {}
-    for event in events(run_dir):
-        if event.kind == "start":
-            begin = int(event.data["step"])
-            steps = {s: d for s, d in steps.items() if s <= begin}
-            validations = {s: v for s, v in validations.items() if s <= begin}
-        elif event.kind == "step":
-            steps[int(event.data["step"])] = event.data
-        elif event.kind == "validation":
-            validations[int(event.data["step"])] = float(event.data["loss"])
-    names = list(next(iter(steps.values()))["parts"]) if steps else []
-    return Series(
-        steps=tuple(steps),
-        train_loss=tuple(float(d["loss"]) for d in steps.values()),
-        learning_rate=tuple(float(d["learning_rate"]) for d in steps.values()),
-        parts={name: tuple(float(d["parts"][name]) for d in steps.values()) for name in names},
-        val_steps=tuple(validations),
-        val_loss=tuple(validations.values()),
-    )
+    """The curves."""
+    return curves.series(events(run_dir), run_id=run_dir.name)
 
 
 def _state(folder: RunFolder, progress: Progress, now: float) -> RunState:
     held = locks.is_held(folder.lock)
-    launched = _numbers(folder.launched)
+    launched, queued = _numbers(folder.launched), _numbers(folder.queued)
+    stop_wanted = folder.stop_flag.exists()
+    waits = bool(queued) and progress.last_seq <= queued["after_seq"] and not stop_wanted
     if launched and progress.last_seq <= launched["after_seq"]:  # not a word since this launch
         is_gone = _numbers(folder.exited).get("launched_at") == launched["at"]
-        may_come_up = not is_gone and now - launched["at"] < START_GRACE_SEC
-        return RunState.STARTING if held or may_come_up else RunState.LOST
+        if held or (not is_gone and now - launched["at"] < START_GRACE_SEC):
+            return RunState.STARTING
+        again = waits and not is_gone and launched.get("attempt", 1) < LAUNCHES
+        return RunState.QUEUED if again else RunState.LOST
+    if waits and not held:
+        return RunState.QUEUED
     if progress.has_ended:
         return RunState(progress.phase)
-    stop_wanted = folder.stop_flag.exists()
     if not held and progress.last_seq < 0:
         return RunState.STOPPED if stop_wanted else RunState.QUEUED
     if not held:
@@ -238,6 +237,20 @@ def _numbers(path: Path) -> dict[str, float]:
 
 
 # ----------------------------------------------------------------------------------------------------- a trainer's life
+def enqueue(run_dir: Path, *, clock: Callable[[], float] = time.time) -> None:
+    """Let a new run, or one that is over and not complete, wait for its device.
+
+    Raises Refused for a complete run, Busy for one that is under way. What waits already keeps waiting.
+    """
+    run = get(run_dir)
+    _must_not_be_done(run)
+    folder = RunFolder(run_dir)
+    for past in (folder.stop_flag, folder.launched, folder.exited):
+        past.unlink(missing_ok=True)
+    queued = {"at": clock(), "after_seq": read_progress(run_dir).last_seq}
+    durable.write_bytes(folder.queued, json.dumps(queued).encode())
+
+
 def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], float] = time.time) -> None:
     """Start the trainer as a process of its own, in its own session, its output in `train.log`.
 
@@ -248,18 +261,24 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
     if not _released(folder.lock):
         raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
     folder.stop_flag.unlink(missing_ok=True)
-    launched_at = clock()
-    launched = {"at": launched_at, "after_seq": read_progress(run_dir).last_seq}
+    before, launched_at, last_seq = _numbers(folder.launched), clock(), read_progress(run_dir).last_seq
+    attempt = before.get("attempt", 1) + 1 if before.get("after_seq") == last_seq else 1
+    launched = {"at": launched_at, "after_seq": last_seq, "attempt": attempt}
     durable.write_bytes(folder.launched, json.dumps(launched).encode())
     with folder.log.open("ab") as log:  # a file, not a pipe: a pipe that nobody drains would block the trainer
-        child = subprocess.Popen(
-            [python, "-m", "engine.train", str(folder.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=Path(__file__).resolve().parent.parent,
-            start_new_session=True,
-        )
+        try:
+            child = subprocess.Popen(
+                command(folder.path, python=python),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=Path(__file__).resolve().parent.parent,
+                start_new_session=True,
+            )
+        except OSError as error:  # no such program, or no memory for another process
+            log.write(f"The trainer could not be started: {error}\n".encode())
+            _note_exit(folder, launched_at, NOT_STARTED)
+            raise EngineError(f"{run_dir.name} could not be started ({error}); mend that, then resume it.") from error
     reap = threading.Thread(target=_reap, args=(child, folder, launched_at), name=f"reap-{child.pid}", daemon=True)
     reap.start()
 
@@ -269,9 +288,26 @@ def _reap(child: subprocess.Popen[bytes], folder: RunFolder, launched_at: float)
 
     The app may end before the child does; then nobody notes it and a reader waits for `START_GRACE_SEC`.
     """
-    status = child.wait()
+    _note_exit(folder, launched_at, child.wait())
+
+
+def _note_exit(folder: RunFolder, launched_at: float, status: int) -> None:
     with suppress(OSError):
         durable.write_bytes(folder.exited, json.dumps({"launched_at": launched_at, "status": status}).encode())
+
+
+def exit_status(run_dir: Path) -> int | None:
+    """How the process of the last launch ended, negative for a signal; None where nobody was there to see it."""
+    folder = RunFolder(run_dir)
+    launched, exited = _numbers(folder.launched), _numbers(folder.exited)
+    if not launched or exited.get("launched_at") != launched["at"]:
+        return None
+    return int(exited["status"])
+
+
+def command(run_dir: Path, *, python: str = sys.executable) -> list[str]:
+    """The words that start a run's trainer."""
+    return [python, "-m", "engine.train", str(run_dir)]
 
 
 def _released(lock: Path) -> bool:
@@ -301,12 +337,15 @@ def resume(run_dir: Path, *, python: str = sys.executable) -> None:
 
     Raises Busy while one is alive, Refused when the run is complete.
     """
-    run = get(run_dir)
+    _must_not_be_done(get(run_dir))
+    launch(run_dir, python=python)
+
+
+def _must_not_be_done(run: Run) -> None:
     if run.state is RunState.COMPLETED:
         raise Refused(f"{run.id} is complete; start a new run with more epochs instead.")
     if not run.state.is_over and run.state is not RunState.QUEUED:
         raise Busy(f"{run.id} is {run.state}; stop it first.")
-    launch(run_dir, python=python)
 
 
 def _kill(folder: RunFolder) -> bool:

@@ -5,12 +5,14 @@ Knows how a model is loaded once and kept; knows nothing of what it is used for.
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
-from engine import locks
+from engine import device, lease, locks
 from engine.jobs import Jobs, JobView
 from engine.store import Store
 from engine.types import Busy
@@ -28,8 +30,10 @@ class Core:
         self._clock = clock
         self._device = device
         self._hosts: dict[str, AdapterHost] = {}
-        # One lease per device: rendering, screening and speaking take turns; two pages never share a model's state.
+        # Rendering, screening and speaking take turns; two pages never share a model's state. Trainings are other
+        # processes: with them the device is shared by its lease.
         self._lane = threading.RLock()
+        self._has_device = False  # by whoever has the lane
         self._stack = ExitStack()
         try:
             workspace.create()
@@ -66,12 +70,58 @@ class Core:
 
     # -------------------------------------------------------------------------------------------------------- device
     @contextmanager
-    def host(self, backend: str, *, wait_sec: float = -1) -> Iterator[AdapterHost]:
-        """The loaded base model of a backend, for the block alone. Raises Busy if it is not free within `wait_sec`."""
+    def host(
+        self,
+        backend: str,
+        *,
+        wait_sec: float = -1,
+        what: str = "rendering",
+        on_wait: Callable[[str], None] | None = None,
+        give_up: Callable[[], None] | None = None,
+    ) -> Iterator[AdapterHost]:
+        """The loaded base model of a backend, and its device, for the block alone; `wait_sec` -1 waits for ever.
+
+        Raises Busy, naming who has the device, if it is not free within `wait_sec`. While a training has it, `on_wait`
+        is told so in a sentence, and `give_up` is called every now and then and may raise.
+        """
         if not self._lane.acquire(timeout=wait_sec):
             raise Busy("A sweep is rendering; try again when it is done, or cancel it on the Sweep page.")
         try:
-            yield self._loaded(backend)
+            with ExitStack() as stack:
+                if not self._has_device:
+                    stack.enter_context(self._device_leased(wait_sec, what, on_wait, give_up))
+                yield self._loaded(backend)
+        finally:
+            self._lane.release()
+
+    @contextmanager
+    def _device_leased(
+        self,
+        wait_sec: float,
+        what: str,
+        on_wait: Callable[[str], None] | None,
+        give_up: Callable[[], None] | None,
+    ) -> Iterator[None]:
+        patience = lease.FOR_EVER if wait_sec < 0 else wait_sec
+        name = device.resolve(self._device)
+        with lease.hold(self.workspace, (name,), what=what, wait_sec=patience, on_wait=on_wait, give_up=give_up):
+            self._has_device = True
+            try:
+                yield
+            finally:
+                self._has_device = False
+
+    def unload(self) -> None:
+        """Let go of loaded models, if none is in use: a training is about to need a GPU's memory."""
+        if not self._lane.acquire(blocking=False):
+            return  # in use; the training waits for the lease as well
+        try:
+            if self._has_device or not self._hosts:
+                return
+            self._hosts.clear()
+            if torch := sys.modules.get("torch"):
+                gc.collect()
+                torch.cuda.empty_cache()
         finally:
             self._lane.release()
 

@@ -1,95 +1,89 @@
-"""Use cases about runs: start, watch, stop, resume, and their checkpoints. Disk is the truth; nothing is cached."""
+"""Use cases that start and steer runs: queue, start, stop, resume. Trainers are processes of their own."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from engine import backends, checkpoints, presets, runs
-from engine.runs import Series
-from engine.studio.data_desk import DataDesk
-from engine.types import BadInput, Busy, Checkpoint, Event, NotFound, Run, RunConfig
+from engine import backends, lease, runs
+from engine.scheduler import Scheduler
+from engine.studio.planning import Planning
+from engine.types import BadInput, Refused, Run, RunConfig
+from engine.workspace import Workspace
 
-LOG_TAIL_BYTES = 20_000
 
-
-class Training(DataDesk):
+class Training(Planning):
     """What the Runs page does."""
 
-    def default_config(self, backend: str = "finch") -> RunConfig:
-        """The preset that a form starts from."""
-        return presets.default(backend)
+    def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
+        super().__init__(workspace, clock=clock, device=device)
+        self._scheduler = Scheduler(
+            workspace,
+            self._queue,
+            launch=partial(runs.launch, clock=clock),
+            before=self._make_room,
+            clock=clock,
+        )
+        self._stack.callback(self._scheduler.close)
+
+    def enqueue(self, config: RunConfig, *, start: bool = True) -> Run:
+        """Create a run and queue it; it starts at once when its device is free. `start` False: it only waits.
+
+        Raises Refused with the first reason when preflight refuses it.
+        """
+        self._must_be_startable(config)
+        run = runs.create(self.workspace.runs, config, now=self._clock(), dataset=self.dataset(config.dataset))
+        return self._queued(run.path, start=start)
 
     def start_run(self, config: RunConfig) -> Run:
-        """Create the run's folder and start its trainer, a process of its own that outlives this one."""
-        prepared = self.dataset(config.dataset)
+        """The same as `enqueue`: a run starts as soon as its device is free."""
+        return self.enqueue(config)
+
+    def watch_queue(self) -> None:
+        """Start what waits as soon as its device is free, from now until the studio is closed. The app calls this."""
+        self._scheduler.start()
+
+    def queue(self) -> list[Run]:
+        """The runs that wait, next first. `error` says for whom a run waits: 'Waits for cpu: training robin-1'."""
+        return [replace(run, error=self._scheduler.reason(run)) for run in super().queue()]
+
+    def move_run(self, run_id: str, position: int) -> None:
+        """Let a waiting run start as number `position`, 1 being next. Raises Refused for one that does not wait."""
+        self._queue.move(self.run(run_id).id, position)
+
+    def cancel_run(self, run_id: str) -> None:
+        """Take a waiting run out of the queue; its folder stays. Raises Refused for one that does not wait."""
+        self._queue.cancel(self.run(run_id).id)
+
+    def stop_run(self, run_id: str, *, force: bool = False) -> None:
+        """Ask a run to save and end at its next step; `force` kills it, losing the steps since its last checkpoint.
+
+        A run that waits is taken out of the queue.
+        """
+        with self._queue.guard:
+            runs.stop(self._run_folder(run_id), force=force)
+
+    def resume_run(self, run_id: str) -> Run:
+        """Go on from the last checkpoint, exactly; waits in the queue while the device is in use."""
+        return self._queued(self._run_folder(run_id))
+
+    def _queued(self, run_dir: Path, *, start: bool = True) -> Run:
+        self._queue.add(run_dir)
+        if start:
+            self._scheduler.tick()
+            self._scheduler.start()
+        return self.run(run_dir.name)
+
+    def _must_be_startable(self, config: RunConfig) -> None:
         voices = backends.info(config.backend).voices
         if config.voice and config.voice not in voices:
             raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(voices)}.")
-        busy = [r.id for r in self.runs() if not r.state.is_over]
-        if busy:
-            raise Busy(f"{busy[0]} is training on this machine; stop it or wait until it is done.")
-        run = runs.create(self.workspace.runs, config, now=self._clock(), dataset=prepared)
-        runs.launch(run.path)
-        return self.run(run.id)
+        if refusals := self.preflight(config).refusals:
+            raise Refused(refusals[0].text)
 
-    def runs(self) -> list[Run]:
-        """All runs of the workspace, newest first."""
-        return runs.listing(self.workspace.runs)
-
-    def run(self, run_id: str) -> Run:
-        """One run as its folder tells it now."""
-        return runs.get(self._run_folder(run_id))
-
-    def wait_run(self, run_id: str, *, timeout_sec: float, poll_sec: float = 0.2) -> Run:
-        """Wait until a run is over; raises Busy when it is not within the time."""
-        end = time.monotonic() + timeout_sec
-        while not (run := self.run(run_id)).state.is_over:
-            if time.monotonic() > end:
-                raise Busy(f"{run_id} is still {run.state} after {timeout_sec:g} s; it goes on by itself.")
-            time.sleep(poll_sec)
-        return run
-
-    def series(self, run_id: str) -> Series:
-        """The curves of a run."""
-        return runs.series(self._run_folder(run_id))
-
-    def events(self, run_id: str, after_seq: int = -1) -> list[Event]:
-        """What a run told since an event."""
-        return runs.events(self._run_folder(run_id), after_seq)
-
-    def log_tail(self, run_id: str) -> str:
-        """The end of the trainer's own output, for the failure card."""
-        log = self._run_folder(run_id) / "train.log"
-        if not log.exists():
-            return ""
-        return log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", errors="replace")
-
-    def stop_run(self, run_id: str, *, force: bool = False) -> None:
-        """Ask a run to save and end at its next step; `force` kills it, losing the steps since its last checkpoint."""
-        runs.stop(self._run_folder(run_id), force=force)
-
-    def resume_run(self, run_id: str) -> Run:
-        """Go on from the last checkpoint, exactly."""
-        runs.resume(self._run_folder(run_id))
-        return self.run(run_id)
-
-    def checkpoints(self, run_id: str | None = None) -> list[Checkpoint]:
-        """The complete checkpoints of one run or of all, by run and step."""
-        folders = [self._run_folder(run_id)] if run_id else [r.path for r in self.runs()]
-        return [c for folder in folders for c in checkpoints.listing(folder)]
-
-    def checkpoint(self, checkpoint_id: str) -> Checkpoint:
-        """One checkpoint. Raises NotFound when it is not on disk, saying where it may be."""
-        run_id = checkpoint_id.partition("@")[0]
-        for found in self.checkpoints(run_id):
-            if found.id == checkpoint_id:
-                return found
-        raise NotFound(f"There is no checkpoint {checkpoint_id!r}; it may be in the trash (Gate page, undo).")
-
-    def _run_folder(self, run_id: str) -> Path:
-        folder = self.workspace.runs / run_id
-        if not run_id or Path(run_id).name != run_id or not (folder / "run.json").exists():
-            known = ", ".join(sorted(p.name for p in self.workspace.runs.iterdir())) or "none yet"
-            raise NotFound(f"There is no run {run_id!r}; there are: {known}.")
-        return folder
+    def _make_room(self, run: Run) -> None:
+        """A GPU's memory is let go before a training needs it."""
+        if any(name.startswith("cuda") for name in lease.devices(run.config)):
+            self.unload()

@@ -91,6 +91,7 @@ class MemoryEstimate:
     reserve: int
     free_bytes: int | None = None  # None where it cannot be asked for
     total_bytes: int | None = None  # of the device
+    paged_bytes: int = 0  # of the optimizer's state, what moves to the machine's memory when a card is full
     basis: str = "free"  # "free": compared with what is free now; "total": the device is in use by a run that will end
 
     @property
@@ -100,12 +101,13 @@ class MemoryEstimate:
 
     @property
     def needed_bytes(self) -> int:
-        return sum(self.by_class.values())
+        """What must be on the device at once."""
+        return sum(self.by_class.values()) - self.paged_bytes
 
     @property
     def certain_bytes(self) -> int:
         """The classes that are counted rather than estimated."""
-        return self.weights + self.gradients + self.optimizer + self.adapter
+        return self.weights + self.gradients + self.optimizer - self.paged_bytes + self.adapter
 
     @property
     def available_bytes(self) -> int | None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo
+from engine.backends import BackendInfo, sizes
 from engine.types import BadInput, NotFound
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets" / "finch"
@@ -19,6 +20,20 @@ SAMPLE_RATE = 16_000
 PARTS = ("lm", "decoder")
 MIN_SEC, MAX_SEC = 0.4, 20.0
 SPEAKING_VERSION = "1"  # changes when the same row would sound different
+# The same as in `language_model` and `codec`, which import torch; a test compares them.
+LM_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
+DECODER_TARGETS = (
+    "speaker_projection",
+    "speaker_to_frames",
+    "input_projection",
+    "upsample",
+    "output_projection",
+    "expand",
+    "contract",
+)
+FRAMES_PER_TOKEN = 4
+TOKENS_A_SECOND = 42.0  # 25 of speech and up to 17 phonemes
+FEATURE_BYTES_A_SECOND = 100 * 31 * 4  # 100 frames of 30 features in single precision, and the tokens
 _NOT_SPEAKING = ("ears", "sampling")  # parts of the config that no clip depends on
 
 
@@ -38,7 +53,59 @@ def info(folder: Path = ASSETS) -> BackendInfo:
         unpronounceable=functools.partial(_unpronounceable, tuple(config["symbols"])),
         base_sha256=base_sha256(config),
         version=SPEAKING_VERSION,
+        full_sft=True,
+        unloaded_loss={"lm": math.log(_vocabulary_size(config))},  # nats a token when every id is as likely
     )
+
+
+def size(folder: Path = ASSETS) -> sizes.ModelSize:
+    """Finch's sizes, counted in the headers of its weights; the ear that a decoder learns from is loaded with it."""
+    config = stored_config(folder)
+    found = {net: sizes.shapes(folder / f"{net}.safetensors") for net in config["sha256"]}
+    spoken, codec = config["language_model"], config["codec"]
+    frozen = [net for net in found if net not in ("language_model", "decoder", "second_ear")]
+    return sizes.ModelSize(
+        parts=(
+            sizes.PartSize(
+                name="lm",
+                tensors=sizes.numbers(found["language_model"]),
+                linears=sizes.linears(found["language_model"]),
+                targets=LM_TARGETS,
+                saved=sizes.transformer(
+                    layers=spoken["layers"],
+                    width=spoken["width"],
+                    feed_forward=spoken["feed_forward"],
+                    outputs=found["language_model"]["model.embed_tokens.weight"][0],
+                ),
+            ),
+            sizes.PartSize(
+                name="decoder",
+                tensors=sizes.numbers(found["decoder"]),
+                linears=sizes.linears(found["decoder"]),
+                targets=DECODER_TARGETS,
+                saved=_decoder_saves(codec),
+            ),
+        ),
+        frozen_parameters=sum(sum(sizes.numbers(found[net])) for net in frozen),
+        bytes_a_weight=4,
+        tokens_a_second=TOKENS_A_SECOND,
+        feature_bytes_a_second=FEATURE_BYTES_A_SECOND,
+    )
+
+
+def _decoder_saves(codec: dict[str, Any]) -> sizes.Saved:
+    """A ConvNeXt block keeps its input twice, its norm's, the widened values thrice and its output; of a token there
+    are four frames. Frozen Linears do not need their input again. The loss lets the ear listen to the frames.
+    """
+    tokens = codec["decoder_blocks"] * codec["width"]
+    frames = FRAMES_PER_TOKEN * codec["frame_blocks"] * codec["frame_width"]
+    return sizes.Saved(trained=13 * (tokens + frames), frozen=11 * (tokens + frames), outputs=6 * frames)
+
+
+def _vocabulary_size(config: dict[str, Any]) -> int:
+    """Phonemes, speakers, the three marks and speech tokens, as in `language_model.Vocabulary`."""
+    lm = config["language_model"]
+    return len(config["symbols"]) + int(lm["speakers"]) + 3 + int(lm["tokens"])
 
 
 def stored_config(folder: Path) -> dict[str, Any]:

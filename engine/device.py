@@ -1,0 +1,75 @@
+"""What models run on: which device `auto` is, how much memory a device has and how much of it is free.
+
+Asks without loading torch into this process: a page that wants a number must not wait for it, and a process that only
+asks should take no memory of a GPU. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+AUTO, CPU = "auto", "cpu"
+MEMINFO = Path("/proc/meminfo")
+GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' Linux: without one there is no GPU
+ASK_SEC = 60.0  # the first import of torch on a cold disk takes its time
+ASK_AUTO = "import torch; print('cuda:0' if torch.cuda.is_available() else 'cpu')"
+ASK_MEMORY = "import sys, torch; print(*torch.cuda.mem_get_info(sys.argv[1]))"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceMemory:
+    """Bytes of a device: for the CPU `free_bytes` is what can be had without swapping."""
+
+    free_bytes: int
+    total_bytes: int
+
+
+def resolve(name: str) -> str:
+    """The device that a run with this setting uses: `auto` is the first GPU where there is one, `cuda` is `cuda:0`."""
+    if name == "cuda":
+        return "cuda:0"
+    return _auto() if name == AUTO else name
+
+
+def memory(name: str, *, meminfo: Path = MEMINFO) -> DeviceMemory | None:
+    """What `cpu` or `cuda:N` has; None where it cannot be asked for."""
+    if name == CPU:
+        return _of_machine(meminfo)
+    answer = _ask(ASK_MEMORY, name)
+    try:
+        free, total = map(int, answer.split())
+    except ValueError:
+        return None
+    return DeviceMemory(free_bytes=free, total_bytes=total)
+
+
+@functools.lru_cache(maxsize=1)
+def _auto() -> str:
+    if sys.platform == "linux" and not any(Path(node).exists() for node in GPU_NODES):
+        return CPU
+    return _ask(ASK_AUTO) or CPU
+
+
+def _ask(program: str, *arguments: str) -> str:
+    """What a short program of another process prints; empty when it fails. A GPU's memory is released with it."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=ASK_SEC, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _of_machine(meminfo: Path) -> DeviceMemory | None:
+    """`MemAvailable` is the kernel's own estimate of what a program can have without swapping (proc(5))."""
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+        told = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines)}
+        return DeviceMemory(free_bytes=told["MemAvailable"], total_bytes=told["MemTotal"])
+    except (OSError, ValueError, IndexError, KeyError):
+        return None

@@ -1,0 +1,274 @@
+"""Presets of models that others made and measured. Nothing here was run by Earmark's authors: each names who says so.
+
+They are offered once a backend of that name is there. A token is one position of the model's sequence, text included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.types import Preset, RunConfig
+
+PAGED = "paged_adamw_8bit"
+INSTAVAR = "Instavar, LoRA or full SFT for voice models on a 24 GB GPU (2026)"
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+ATTENTION_AND_MLP = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
+ALL_STEPS = 100  # epochs, where the steps end the run
+
+# --------------------------------------------------------------------------------------------------------- Qwen3-TTS
+_QWEN = RunConfig(
+    backend="qwen3_tts",
+    parts=("talker",),
+    target_modules=ATTENTION_AND_MLP,
+    rank=16,
+    alpha=32.0,
+    learning_rate=2e-6,
+    epochs=10,
+    batch_tokens=600,
+    accumulation=4,
+    precision="bf16",
+)
+_QWEN_SOURCE = "QwenLM/Qwen3-TTS issue 39; Instavar, Qwen3-TTS LoRA fine-tuning (2026)"
+_QWEN_REASON = (
+    "Rank 16, alpha 32, dropout 0.05 on attention and MLP of the talker. The official rate of 2e-5 is widely "
+    "reported as too high: noise, speech without an end. A rate of 5e-6 ran away in two of two runs where 1e-6 "
+    "stopped in three of three (Alexandria). All these were found with faulty losses, so sweep upward from here and "
+    "judge several scales."
+)
+
+# ------------------------------------------------------------------------------------------------------------ VoxCPM
+_VOXCPM = RunConfig(
+    backend="voxcpm",
+    parts=("lm", "dit"),
+    target_modules=ATTENTION,
+    rank=8,
+    alpha=16.0,
+    dropout=0.0,
+    learning_rate=1e-4,
+    epochs=ALL_STEPS,
+    max_steps=9000,
+    save_every=500,
+    save_unit="steps",
+    batch_tokens=2000,
+    accumulation=4,
+    warmup_steps=100,
+    precision="bf16",
+)
+_VOXCPM_SOURCE = "OpenBMB/VoxCPM conf/voxcpm_v1.5 and conf/voxcpm_v2 (2026)"
+
+# --------------------------------------------------------------------------------------------------------- CosyVoice
+_COSY3 = RunConfig(
+    backend="cosyvoice",
+    parts=("lm",),
+    target_modules=ATTENTION,
+    rank=16,
+    alpha=64.0,
+    learning_rate=5e-5,
+    epochs=20,
+    batch_tokens=2000,
+    accumulation=2,
+    max_grad_norm=5.0,
+    precision="bf16",
+)
+_COSY_SOURCE = "instavar/cosyvoice3-lora-finetuning; Instavar, CosyVoice 3 LoRA rerun (2026)"
+
+# ------------------------------------------------------------------------------ transformers' own and IndexTTS2
+_POCKET = RunConfig(
+    backend="pocket_tts",
+    parts=("lm",),
+    target_modules=(*ATTENTION, "fc1", "fc2"),
+    rank=16,
+    alpha=32.0,
+    learning_rate=1e-4,
+    epochs=10,
+)
+_CSM = RunConfig(
+    backend="csm",
+    parts=("lm",),
+    target_modules=ATTENTION,
+    rank=16,
+    alpha=32.0,
+    learning_rate=5e-5,
+    epochs=10,
+    batch_tokens=2000,
+    accumulation=4,
+    precision="bf16",
+)
+_INDEX = RunConfig(
+    backend="indextts2",
+    parts=("gpt",),
+    method="full",
+    learning_rate=1e-5,
+    epochs=20,
+    save_every=1000,
+    save_unit="steps",
+    batch_tokens=8000,
+    accumulation=2,
+    warmup_steps=500,
+    precision="bf16",
+)
+
+
+def _preset(config: RunConfig, name: str, purpose: str, reason: str, source: str) -> Preset:
+    return Preset(backend=config.backend, name=name, purpose=purpose, reason=reason, source=source, config=config)
+
+
+def _lora_preflight(config: RunConfig) -> Preset:
+    """The default's first 200 steps with two checkpoints."""
+    short = replace(config, name="preflight", epochs=ALL_STEPS, max_steps=200, save_every=100, save_unit="steps")
+    return _preset(
+        short,
+        "lora-preflight",
+        "Ask whether a dataset moves the model in the right direction: 200 steps, two checkpoints.",
+        "100 to 500 steps, at least two checkpoints, the same script from each, compared with the base. If the model "
+        "does not move in the right direction under LoRA, the dataset or the recipe is probably wrong.",
+        INSTAVAR,
+    )
+
+
+def _full(config: RunConfig, *, learning_rate: float, reason: str, source: str = INSTAVAR) -> Preset:
+    """All weights with the memory stack that fitted a 24 GB card: checkpointing, paged 8-bit AdamW, one clip a "
+    "batch."""
+    whole = replace(
+        config,
+        method="full",
+        target_modules=(),
+        learning_rate=learning_rate,
+        batch_tokens=600,
+        accumulation=8,
+        gradient_checkpointing=True,
+        optimizer=PAGED,
+        stop_when=("validation_rising",),
+    )
+    purpose = "Train every weight on a 24 GB card, once LoRA has shown that the data is clean and not enough."
+    return _preset(whole, "full", purpose, reason, source)
+
+
+def _small(config: RunConfig, *, reason: str, source: str) -> Preset:
+    small = replace(config, rank=8, alpha=16.0, batch_tokens=300, accumulation=16, gradient_checkpointing=True)
+    return _preset(small, "small-gpu", "A card with 8 to 16 GB: short batches, layers computed twice.", reason, source)
+
+
+UPSTREAM: tuple[Preset, ...] = (
+    _preset(_QWEN, "default", "LoRA of the 1.7B model on 10 to 30 minutes of speech.", _QWEN_REASON, _QWEN_SOURCE),
+    _preset(
+        replace(_QWEN, batch_tokens=1200, accumulation=2),
+        "0.6b",
+        "LoRA of the 0.6B model on 10 to 30 minutes of speech.",
+        f"{_QWEN_REASON} The smaller model has room for longer batches; its own best rate was not reported.",
+        _QWEN_SOURCE,
+    ),
+    _lora_preflight(_QWEN),
+    _small(
+        _QWEN,
+        reason="A T4 with 15 GB trained with checkpointing and accumulation; nothing smaller was reported.",
+        source="QwenLM/Qwen3-TTS issues 179 and 188",
+    ),
+    _full(
+        _QWEN,
+        learning_rate=2e-6,
+        reason="The README's own step-by-step command takes 2e-6 for all weights; 8-bit AdamW with checkpointing "
+        "fitted 15 GB. Full runs without them took about 45 GB.",
+        source="QwenLM/Qwen3-TTS README and issue 179",
+    ),
+    _preset(
+        _VOXCPM,
+        "default",
+        "LoRA of VoxCPM 1.5 on 5 to 30 minutes of speech.",
+        "Rank 8, alpha 16 and 1e-4 are upstream's. The best checkpoint of a 9000-step run was step 4000: save every "
+        "500.",
+        f"{_VOXCPM_SOURCE}; {INSTAVAR}",
+    ),
+    _preset(
+        replace(_VOXCPM, rank=32, alpha=32.0),
+        "voxcpm2",
+        "LoRA of VoxCPM 2 on 5 to 30 minutes of speech.",
+        "Rank 32, alpha 32 and 1e-4 are upstream's; an adapter takes about 70 MB, so each can be kept.",
+        _VOXCPM_SOURCE,
+    ),
+    _lora_preflight(_VOXCPM),
+    _small(
+        _VOXCPM,
+        reason="Checkpointing every decoder layer gives the same gradients; upstream has none, so batches do the rest.",
+        source=_VOXCPM_SOURCE,
+    ),
+    _full(
+        _VOXCPM,
+        learning_rate=1e-5,
+        reason="1e-5 is upstream's. With one clip a batch, 8 batches a step, checkpointing and paged 8-bit AdamW "
+        "the 2B model was trained on 24 GB in 5 hours; the best checkpoint by validation was step 2000 of 9000.",
+    ),
+    _preset(
+        _COSY3,
+        "default",
+        "LoRA of CosyVoice 3's language model on one speaker.",
+        "Rank 16, alpha 64 on attention at 5e-5 went on improving for 12 epochs (validation 3.21 to 3.04) in 7 GB, "
+        "where training all 506 million weights failed after epoch 1.",
+        _COSY_SOURCE,
+    ),
+    _preset(
+        replace(_COSY3, alpha=32.0),
+        "cosyvoice2",
+        "LoRA of CosyVoice 2's language model on one speaker.",
+        "As for version 3, with half of its strength: nobody reported numbers for version 2.",
+        _COSY_SOURCE,
+    ),
+    _preset(
+        replace(
+            _COSY3,
+            parts=("lm", "flow"),
+            rank=8,
+            alpha=16.0,
+            dropout=0.15,
+            learning_rate=2e-4,
+            warmup_steps=50,
+            train_loss_floor=1.5,
+            stop_when=("talks_to_itself",),
+        ),
+        "joint",
+        "Language model and flow together, for a voice that needs no audio prompt.",
+        "Rank 8 and dropout 0.15 held back a model that talked to itself: below a train loss of 1.5 it went on "
+        "after the text. That floor is CosyVoice 300M's; find another model's own.",
+        "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025)",
+    ),
+    _lora_preflight(_COSY3),
+    _small(
+        replace(_COSY3, parts=("lm",)),
+        reason="Batch 1, 16 batches a step and rank 8 trained on a laptop's 8 GB; train language model and flow in two "
+        "runs there.",
+        source="CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",
+    ),
+    _full(
+        _COSY3,
+        learning_rate=1e-5,
+        reason="1e-5 is upstream's. The run that is known with it failed: the best epoch was the first, 43 checkpoints "
+        "took 174 GB. Hear epoch 1 before anything else.",
+        source=_COSY_SOURCE,
+    ),
+    _preset(
+        _INDEX,
+        "default",
+        "Full fine-tuning of IndexTTS2's language model, which is all that its trainers train.",
+        "1e-5 with batches of 32 clips fitted 24 GB; step 14000 of 15949 was the best one. Timbre comes from the audio "
+        "prompt and the parts that are not trained.",
+        "instavar/indextts2-finetuning; JarodMica/index-tts branch training_v2 (2026)",
+    ),
+    _preset(
+        _POCKET,
+        "default",
+        "LoRA of Pocket TTS, small enough for a CPU.",
+        "Attention and feed-forward, never its loss weighting. Rank and rate are what is usual for models of 100 "
+        "million weights: a judgement, not measured.",
+        "transformers 5.23, models/pocket_tts",
+    ),
+    _lora_preflight(_POCKET),
+    _preset(
+        _CSM,
+        "default",
+        "LoRA of CSM's backbone on 10 to 30 minutes of speech.",
+        "Attention of the backbone alone, at CosyVoice 3's rate for a model of the same size: a judgement, not "
+        "measured.",
+        "transformers 5.23, models/csm",
+    ),
+    _lora_preflight(_CSM),
+)

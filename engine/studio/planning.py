@@ -1,0 +1,112 @@
+"""Use cases before the start of a run: presets, what preflight finds, what to do next with a dataset.
+
+Gathers facts from disk, device and judgements; `preflight`, `memory` and `advisor` decide.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from engine import advisor, backends, dataset, device, disk, lease, preflight, presets, run_config, runs
+from engine.advisor import PastRun, Situation
+from engine.backends import sizes
+from engine.preflight import Facts
+from engine.studio.watching import Watching
+from engine.types import Advice, BadInput, Dataset, Preflight, Preset, Run, RunConfig, RunState
+
+TRAIN = "train"
+
+
+class Planning(Watching):
+    """What the Runs page's form does before its start button."""
+
+    def presets(self, backend: str = "finch") -> tuple[Preset, ...]:
+        """Settings for a purpose, the default first, each with its reason and its source."""
+        return presets.of(backend)
+
+    def default_config(self, backend: str = "finch") -> RunConfig:
+        """The preset that a form starts from."""
+        return presets.default(backend)
+
+    def duplicate_config(self, run_id: str) -> RunConfig:
+        """The settings of a run, to be edited and started again; nobody has accepted anything for the new one yet."""
+        return presets.without_person(self.run(run_id).config)
+
+    def preflight(self, config: RunConfig) -> Preflight:
+        """Everything that can be said of a run before it starts: nothing is loaded, made or written.
+
+        Raises BadInput for settings out of their bounds, NotFound for a dataset or backend that is not there.
+        """
+        _must_be_in_bounds(config)
+        data = self.dataset(config.dataset)
+        voices = backends.info(config.backend).voices
+        if config.voice and config.voice not in voices:
+            raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(voices)}.")
+        facts = self._facts_of(config, data)
+        now = self._clock()
+        run_dir = self.workspace.runs / runs.folder_name(config.name or data.id, now)
+        return Preflight(
+            config=config,
+            items=preflight.items(config, facts),
+            command=shlex.join(runs.command(run_dir)),
+            record=runs.describe(run_dir, config, now=now, dataset=data),
+            steps=preflight.steps(config, facts),
+            memory=preflight.memory_estimate(config, facts),
+            disk=preflight.disk_estimate(config, facts),
+            advice=self._advice(data, config.backend),
+        )
+
+    def advice(self, dataset_id: str, backend: str = "finch") -> Advice:
+        """What to do next with a dataset, with the reasons and who found them out."""
+        return self._advice(self.dataset(dataset_id), backend)
+
+    # ---------------------------------------------------------------------------------------------------------- facts
+    def _facts_of(self, config: RunConfig, data: Dataset) -> Facts:
+        wanted = lease.devices(config)
+        rows = dataset.utterances(data)
+        return Facts(
+            dataset=data,
+            row_sec=[row.duration_sec for row in rows if row.split == TRAIN],
+            device=wanted[0],
+            size=sizes.of(config.backend),
+            memory=device.memory(wanted[0]),
+            free_disk_bytes=disk.free_bytes(self.workspace.root),
+            is_leased=any(lease.holder(self.workspace, name) for name in wanted),
+            full_sft=_can_be_full(config.backend),
+        )
+
+    def _advice(self, data: Dataset, backend: str) -> Advice:
+        verdicts = self.store.verdicts()
+        minutes = data.train_sec / 60
+        past = [
+            PastRun(
+                config=run.config,
+                steps=run.step,
+                checkpoints=len(self.checkpoints(run.id)),
+                has_failed=run.state is RunState.FAILED,
+                verdicts=[v for v in verdicts if _is_of(v.candidate.checkpoint_id, run)],
+            )
+            for run in self.runs()
+            if run.config.dataset == data.id and run.config.backend == backend and run.state is not RunState.QUEUED
+        ]
+        known = presets.names(backend)
+        return advisor.advise(
+            Situation(dataset=data, minutes=minutes, runs=past, full_sft=_can_be_full(backend), presets=known)
+        )
+
+
+def _must_be_in_bounds(config: RunConfig) -> None:
+    """As `run_config.check`, but an optimizer that this machine lacks is a finding with its mend, not an error."""
+    try:
+        run_config.check(config)
+    except BadInput:
+        run_config.check(replace(config, optimizer=RunConfig.optimizer))
+
+
+def _is_of(checkpoint_id: str | None, run: Run) -> bool:
+    return checkpoint_id is not None and checkpoint_id.partition("@")[0] == run.id
+
+
+def _can_be_full(backend: str) -> bool:
+    return bool(getattr(backends.info(backend), "full_sft", False))
