@@ -78,12 +78,15 @@ class Overlay:
         """
         parameters = dict(self._module.named_parameters())
         self._restore(self._covered - weights.changed.keys(), parameters)
+        self._covered &= weights.changed.keys()
         for name, tensor in weights.changed.items():
             parameter = parameters[name]
-            base = self._base.setdefault(name, parameter.detach().clone())
+            if name not in self._base:
+                self._base[name] = parameter.detach().clone()
+            base = self._base[name]
+            self._covered.add(name)
             full = tensor.to(parameter.device, parameter.dtype)
             parameter.copy_(full if scale == 1.0 else torch.lerp(base, full, scale))
-        self._covered = set(weights.changed)
 
     @torch.no_grad()
     def lift(self) -> None:

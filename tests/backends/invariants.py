@@ -20,11 +20,13 @@ import peft
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import nn
 
 from engine.adapters import AdapterHost, write_adapter
-from engine.backends import SpeechModel
-from engine.types import Adapter, GenerationSettings, SpeakRow, Speech, Utterance
+from engine.backends import RecomputesLayers, SpeechModel
+from engine.train.recompute import recompute
+from engine.types import Adapter, GenerationSettings, Refused, SpeakRow, Speech, Utterance
 
 TRAINING_STEPS = 6
 
@@ -115,6 +117,43 @@ def train(case: Case, folder: Path, *, seed: int, alpha: float = 16.0) -> Traine
         losses=losses,
         moved=sum(not torch.equal(p, q) for p, q in zip(learned, start, strict=True)),
     )
+
+
+def train_whole(case: Case, folder: Path, *, seed: int) -> Trained:
+    """A few steps of every weight of every part, saved as full fine-tuning saves them."""
+    torch.manual_seed(seed)
+    model = case.make()
+    examples = model.features(case.utterances, case.voice, case.folder / "features")
+    parts = model.capabilities.parts
+    learned = {f"{p}.{n}": t for p in parts for n, t in model.part(p).requires_grad_(True).named_parameters()}
+    start = {name: tensor.detach().clone() for name, tensor in learned.items()}
+    optimiser = torch.optim.AdamW(learned.values(), lr=3e-3)
+    losses = []
+    for step in range(TRAINING_STEPS):
+        loss = torch.stack(list(model.loss(examples, case.voice, parts, seed=100 * seed + step).values())).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    for part in parts:
+        (folder / part).mkdir(parents=True)
+        own = {name: tensor.detach().clone() for name, tensor in model.part(part).named_parameters()}
+        save_file(own, folder / part / "full.safetensors")
+    adapter = write_adapter(
+        folder,
+        backend=model.name,
+        base_sha256=model.base_sha256,
+        voice=case.voice,
+        parts=parts,
+        rank=0,
+        alpha=0.0,
+        voice_settings={},
+        kind="full",
+    )
+    for part in parts:
+        model.part(part).requires_grad_(False)
+    moved = sum(not torch.equal(tensor, start[name]) for name, tensor in learned.items())
+    return Trained(adapter, model.speak(case.rows()), "", "", losses, moved)
 
 
 def _tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -276,6 +315,95 @@ class SpeechModelInvariants:
         rows = case.rows(full, 0.5)
         same = [replace(row, adapter_sha256=half.sha256, lora_scale=1.0) for row in rows]
         assert_same(host.speak(same), host.speak(rows), self.tolerance)
+
+    # ------------------------------------------------------------------------------------------------- full fine-tuning
+    @pytest.fixture(scope="class")
+    @classmethod
+    def whole(cls, case: Case) -> tuple[Trained, Trained]:
+        """Two full checkpoints, where the backend can be trained in full."""
+        if not case.make().capabilities.full_sft:
+            pytest.skip("this backend trains adapters alone")
+        return train_whole(case, case.folder / "whole-a", seed=1), train_whole(case, case.folder / "whole-b", seed=2)
+
+    def test_full_weights_are_spoken_as_they_were_trained(
+        self, case: Case, host: AdapterHost, whole: tuple[Trained, Trained]
+    ) -> None:
+        """At scale 1 the host says what the trainer's process said, to the bit; training lowered the loss."""
+        for one in whole:
+            host.add(one.adapter)
+            assert one.losses[-1] < one.losses[0]
+            assert one.moved > 0
+            assert_identical(host.speak(case.rows(one.adapter)), one.spoken)
+
+    def test_full_weights_at_scale_0_and_after_removal_are_the_base(
+        self, case: Case, model: SpeechModel, whole: tuple[Trained, Trained]
+    ) -> None:
+        """Scale 0 is the base bit for bit, and so is every tensor once the checkpoint was spoken and removed."""
+        fresh = case.make()
+        base = fresh.speak(case.rows())
+        host = AdapterHost(model)
+        for one in whole:
+            host.add(one.adapter)
+        assert_identical(host.speak(case.rows(whole[0].adapter, 0.0)), base)
+        spoken = host.speak(case.rows(whole[0].adapter, 0.6))
+        assert any(not np.array_equal(a.samples, b.samples) for a, b in zip(spoken, base, strict=True))
+        assert_identical(host.speak(case.rows()), base)
+        for one in whole:
+            host.remove(one.adapter.sha256)
+        for part in fresh.capabilities.parts:
+            own, first = dict(_tensors(model.part(part))), dict(_tensors(fresh.part(part)))
+            assert own.keys() == first.keys()
+            assert all(torch.equal(own[name], first[name]) for name in first)
+        assert_identical(model.speak(case.rows()), base)
+
+    def test_full_a_then_b_then_a_is_bit_exact(
+        self, case: Case, host: AdapterHost, whole: tuple[Trained, Trained]
+    ) -> None:
+        """Going to another checkpoint and back leaves nothing of it behind."""
+        for one in whole:
+            host.add(one.adapter)
+        a, b = (one.adapter for one in whole)
+        first = host.speak(case.rows(a, 0.5))
+        host.speak(case.rows(b))
+        assert_identical(host.speak(case.rows(a, 0.5)), first)
+
+    def test_rows_of_full_checkpoints_among_others_are_those_rows_alone(
+        self, case: Case, host: AdapterHost, trained: tuple[Trained, Trained], whole: tuple[Trained, Trained]
+    ) -> None:
+        """They cannot share a batch, and the caller need not know: rows of all kinds come back in their order."""
+        for one in whole:
+            host.add(one.adapter)
+        kinds = [(whole[0].adapter, 1.0), (trained[0].adapter, 1.0), (whole[1].adapter, 0.5), (None, 0.0)]
+        rows = [
+            replace(row, adapter_sha256=adapter.sha256 if adapter else None, lora_scale=scale)
+            for row, (adapter, scale) in zip(case.rows(), kinds * len(case.texts), strict=False)
+        ]
+        assert_same(host.speak(rows), [host.speak([row])[0] for row in rows], self.batch_tolerance)
+        with pytest.raises(Refused, match="cannot share a batch"), host.using(rows):
+            pass
+
+    def test_layers_computed_twice_give_the_same_training(self, case: Case) -> None:
+        """Gradient checkpointing changes what is kept in memory, and no loss and no gradient."""
+        model = case.make()
+        if not isinstance(model, RecomputesLayers):
+            pytest.skip("this backend names no layers for it")
+        parts = model.capabilities.parts
+        found = []
+        for twice in (False, True):
+            model = case.make()
+            examples = model.features(case.utterances, case.voice, case.folder / "features")
+            for part in parts:
+                model.part(part).requires_grad_(True)
+            if twice:
+                recompute(model, parts)
+            losses = model.loss(examples, case.voice, parts, seed=3)
+            torch.stack(list(losses.values())).sum().backward()
+            grads = {f"{p}.{n}": t.grad for p in parts for n, t in model.part(p).named_parameters()}
+            found.append(({name: float(loss.detach()) for name, loss in losses.items()}, grads))
+        (plain, one), (again, other) = found
+        assert plain == again
+        assert {n for n, g in one.items() if g is not None} == {n for n, g in other.items() if g is not None}
+        assert all(torch.equal(g, other[n]) for n, g in one.items() if g is not None and other[n] is not None)
 
     # --------------------------------------------------------------------------------------------------- the training
     def test_training_changes_the_adapter_and_nothing_else(self, trained: tuple[Trained, Trained]) -> None:

@@ -1,8 +1,9 @@
 """Training examples of Finch from utterances, with their acoustic features kept on disk.
 
-Knows the cache: one safetensors file an utterance, keyed by audio, text and base weights. What an example is belongs
-to `tuning`. Tokens are not cached: they follow from the features and the speaker's statistics over all utterances
-given, in milliseconds.
+Knows the cache: one safetensors file an utterance with what follows from it alone, keyed by audio, text and base
+weights; and one a dataset with the tokens, which also follow from each speaker's statistics over all of it. Files
+appear whole, so that runs may share them and one that was killed is gone on from. What an example is belongs to
+`tuning`.
 """
 
 from __future__ import annotations
@@ -31,42 +32,81 @@ MAX_LEAD_SEC, MAX_TAIL_SEC = 0.1, 0.3  # silence that is kept at the ends: what 
 SILENCE_DB = -45.0  # below the loudest 10 ms of the clip
 
 
+def measure(utterances: Sequence[Utterance], finch: Finch, base_sha256: str, cache: Path) -> None:
+    """Fill the cache for these utterances, whoever else they share a speaker with."""
+    for utterance in utterances:
+        _measured(utterance, finch, base_sha256, cache)
+
+
 def examples(utterances: Sequence[Utterance], finch: Finch, base_sha256: str, cache: Path) -> list[Example]:
     """One example an utterance, in order. Raises BadInput naming the file for audio or text that cannot be used."""
-    measured = [_measured(utterance, finch, base_sha256, cache) for utterance in utterances]
-    by_speaker: dict[str, list[Tensor]] = {}
-    for utterance, (features, _) in zip(utterances, measured, strict=True):
-        by_speaker.setdefault(utterance.speaker, []).append(features)
-    statistics = {speaker: SpeakerStatistics.measure(torch.cat(matrices)) for speaker, matrices in by_speaker.items()}
-    return [
-        _example(features, symbols, statistics[utterance.speaker], finch)
-        for utterance, (features, symbols) in zip(utterances, measured, strict=True)
-    ]
+    keys = [cache_key(utterance, base_sha256) for utterance in utterances]
+    measured = [_measured(u, finch, base_sha256, cache, key) for u, key in zip(utterances, keys, strict=True)]
+    features = [matrix for matrix, _ in measured]
+    speakers = [utterance.speaker for utterance in utterances]
+    tokens = _tokens(features, speakers, finch, cache / f"tokens-{_set_key(keys, speakers)}.safetensors")
+    return [_example(matrix, symbols, own, finch) for (matrix, symbols), own in zip(measured, tokens, strict=True)]
 
 
 def cache_key(utterance: Utterance, base_sha256: str) -> str:
     """What the features of an utterance depend on: the audio's bytes, the text, the base weights."""
+    if not utterance.audio_path.is_file():
+        raise BadInput(f"{utterance.audio_path} is missing; put it back or take its row out of the manifest.")
     with utterance.audio_path.open("rb") as file:
         heard = hashlib.file_digest(file, "sha256").hexdigest()
     return hashlib.sha256(f"{CACHE_VERSION}\0{heard}\0{utterance.text}\0{base_sha256}".encode()).hexdigest()
 
 
-def _measured(utterance: Utterance, finch: Finch, base_sha256: str, cache: Path) -> tuple[Tensor, Tensor]:
+def _set_key(keys: Sequence[str], speakers: Sequence[str]) -> str:
+    """What the tokens of a dataset depend on: every clip with its speaker, in order."""
+    return hashlib.sha256("\0".join((CACHE_VERSION, *keys, *speakers)).encode()).hexdigest()
+
+
+def _tokens(features: Sequence[Tensor], speakers: Sequence[str], finch: Finch, path: Path) -> list[Tensor]:
+    """Tokens (frames // 4,) of every clip, relative to its speaker's mean spectrum and pitch; from the cache."""
+    try:
+        stored = load_file(str(path))
+        return [stored[str(place)].long() for place in range(len(features))]
+    except (FileNotFoundError, SafetensorError, KeyError):
+        pass
+    statistics = {
+        speaker: SpeakerStatistics.measure(
+            torch.cat([f for f, s in zip(features, speakers, strict=True) if s == speaker])
+        )
+        for speaker in dict.fromkeys(speakers)
+    }
+    device = next(finch.encoder.parameters()).device
+    normalisation = finch.config.normalisation
+    made = [
+        # cloned: an inference tensor could not take part in training
+        finch.encoder.tokens(normalisation.encoder_input(matrix, statistics[speaker]).to(device)).cpu().clone()
+        for matrix, speaker in zip(features, speakers, strict=True)
+    ]
+    _write(path, {str(place): tokens.int() for place, tokens in enumerate(made)})
+    return [tokens.long() for tokens in made]
+
+
+def _measured(
+    utterance: Utterance, finch: Finch, base_sha256: str, cache: Path, key: str = ""
+) -> tuple[Tensor, Tensor]:
     """Features (frames, 30) and phoneme ids (n,), from the cache when they are there and whole."""
-    if not utterance.audio_path.is_file():
-        raise BadInput(f"{utterance.audio_path} is missing; put it back or take its row out of the manifest.")
-    path = cache / f"{cache_key(utterance, base_sha256)}.safetensors"
+    path = cache / f"{key or cache_key(utterance, base_sha256)}.safetensors"
     try:
         stored = load_file(str(path))
         return stored["features"], stored["phonemes"]
     except (FileNotFoundError, SafetensorError, KeyError):
         pass
     features, symbols = _measure(utterance, finch)
-    cache.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({"features": features, "phonemes": symbols}, str(unfinished))
-    unfinished.replace(path)
+    _write(path, {"features": features, "phonemes": symbols})
     return features, symbols
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A file that appears whole; of several processes that make it, the last one's stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    save_file(tensors, str(unfinished))
+    unfinished.replace(path)
 
 
 def _measure(utterance: Utterance, finch: Finch) -> tuple[Tensor, Tensor]:
@@ -92,12 +132,6 @@ def _trimmed(samples: Tensor) -> Tensor:
     return samples[max(0, start) : end]
 
 
-def _example(features: Tensor, symbols: Tensor, speaker: SpeakerStatistics, finch: Finch) -> Example:
-    normalisation = finch.config.normalisation
-    device = next(finch.encoder.parameters()).device
-    tokens = finch.encoder.tokens(normalisation.encoder_input(features, speaker).to(device)).cpu()
-    return Example(
-        phonemes=tuple(symbols.tolist()),
-        tokens=tokens.clone(),  # an inference tensor could not take part in training
-        target=normalisation.decoder_target(features[: len(tokens) * FRAMES_PER_TOKEN]),
-    )
+def _example(features: Tensor, symbols: Tensor, tokens: Tensor, finch: Finch) -> Example:
+    target = finch.config.normalisation.decoder_target(features[: len(tokens) * FRAMES_PER_TOKEN])
+    return Example(phonemes=tuple(symbols.tolist()), tokens=tokens, target=target)

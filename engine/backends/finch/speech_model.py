@@ -81,7 +81,7 @@ class FinchModel:
         self.device = device
         self.base_sha256 = sha256
         self.capabilities = Capabilities(
-            parts=PARTS, voices=tuple(voice.name for voice in nets.config.voices), languages=("en",)
+            parts=PARTS, voices=tuple(voice.name for voice in nets.config.voices), languages=("en",), full_sft=True
         )
         self._nets = nets
         self._vocabulary = nets.config.vocabulary
@@ -119,6 +119,12 @@ class FinchModel:
             ),
         )
 
+    def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
+        """The language model's layers and the decoder's blocks: what activations are kept for."""
+        if part == "lm":
+            return tuple(self._nets.language_model.model.layers)
+        return (*self._nets.decoder.token_blocks, *self._nets.decoder.frame_blocks)
+
     # ------------------------------------------------------------------------------------------------------- training
     def closest_voice(self, utterances: Sequence[Utterance]) -> str:
         """The base voice whose pitch is closest, on a log scale, to the median pitch of the utterances."""
@@ -137,6 +143,10 @@ class FinchModel:
         """
         return feature_cache.examples(utterances, self._nets, self.base_sha256, cache)
 
+    def measure(self, utterances: Sequence[Utterance], cache: Path) -> None:
+        """Put the spectra and phonemes of these clips into `cache`, where they are not there yet."""
+        feature_cache.measure(utterances, self._nets, self.base_sha256, cache)
+
     def voice_settings(self, examples: Sequence[Example], voice: str) -> Mapping[str, float]:
         """The target's clock: how many tokens its phonemes last, relative to the training average."""
         tokens = sum(len(example.tokens) for example in examples)
@@ -146,6 +156,10 @@ class FinchModel:
     def length(self, example: Example) -> int:
         """Ids of an example: phonemes, tokens and the three that frame them."""
         return len(example.phonemes) + len(example.tokens) + 3
+
+    def loss_tokens(self, example: Example) -> int:
+        """Speech tokens and EOS: what the language model's cross entropy is a mean over."""
+        return len(example.tokens) + 1
 
     def loss(
         self, examples: Sequence[Example], voice: str, parts: Sequence[str], seed: int | None
@@ -183,9 +197,11 @@ class FinchModel:
         return codec.decoder_loss(output.float(), target, self._nets.config.normalisation, self._ear)["total"]
 
     def _fast_products(self) -> torch.autocast:
-        """bfloat16 products where the device has them; emulated ones are many times slower than float32."""
+        """bfloat16 products where the device has them, or the caller asks for them; emulated ones are many times slower
+        than float32.
+        """
         kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=_has_bfloat16(kind))
+        return torch.autocast(kind, torch.bfloat16, enabled=_has_bfloat16(kind) or torch.is_autocast_enabled(kind))
 
     @contextmanager
     def _mode(self, parts: Sequence[str], seed: int | None) -> Iterator[None]:

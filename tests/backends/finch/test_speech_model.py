@@ -200,9 +200,13 @@ def test_features_come_from_the_cache_the_second_time_and_are_the_same(
 
     monkeypatch.setattr(feature_cache, "_measure", spy)
     cache = tmp_path / "cache"
+    finch.measure(utterances[:2], cache)
+    assert measured == ["u0", "u1"]
     first = finch.features(utterances, "low", cache)
     assert measured == ["u0", "u1", "u2"]
-    again = finch.features(utterances, "low", cache)
+    with monkeypatch.context() as patch:  # tokens come from the cache as well
+        patch.setattr(finch._nets.encoder, "tokens", lambda *_: pytest.fail("the encoder was asked again"))
+        again = finch.features(utterances, "low", cache)
     assert measured == ["u0", "u1", "u2"]
     for a, b in zip(first, again, strict=True):
         assert a.phonemes == b.phonemes
