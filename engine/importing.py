@@ -1,0 +1,240 @@
+"""Bringing in what was trained elsewhere: a PEFT adapter or an exported voice becomes a checkpoint to sweep and judge.
+
+Knows the folders that such things come in and what makes them fit a base model. Reads safetensors alone, copies the
+weights byte for byte, and gives them a run of their own that is complete from its start. What is not understood to the
+last tensor is refused, since a silent mismatch would sound like a bad checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import adapters, checkpoints, code_version, durable, manifest, run_config, runs
+from engine.adapters import ADAPTER_FILE, CONFIG_FILE, WEIGHTS_FILE
+from engine.bundle import checking, record
+from engine.events import EventLog
+from engine.readers import archive
+from engine.run_folder import RunFolder
+from engine.types import Adapter, BadInput, Checkpoint, NotFound, Refused, RunConfig
+
+if TYPE_CHECKING:
+    from engine.backends import SpeechModel
+
+MAX_BYTES = 64 * 10**9
+MAX_FILES = 10_000
+STEP = 1
+PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
+
+
+def bring_in(
+    source: Path,
+    *,
+    model: SpeechModel,
+    runs_root: Path,
+    name: str,
+    now: float,
+    voice: str = "",
+    part: str = "",
+) -> Checkpoint:
+    """Make a run with one checkpoint of the adapter in `source`: a folder or an archive of one.
+
+    `model` is the base that it must fit. `voice` is the base voice of a foreign adapter (an exported voice knows its
+    own), `part` the part of the model that a single PEFT folder adapts; without it the one part that it fits. Raises
+    BadInput for files that are missing, damaged or pickles, Refused for an adapter of another base or of a kind that
+    is not plain LoRA, NotFound where there is nothing to bring in. Nothing is left behind then.
+    """
+    with _unpacked(source) as folder:
+        parts = _parts(folder, model, part)
+        known = _described(folder, model)
+        adapter = known or _foreign(folder, parts, model, voice)
+        return _publish(adapter, parts, source=source, runs_root=runs_root, name=name or _name(source), now=now)
+
+
+@contextmanager
+def _unpacked(source: Path) -> Iterator[Path]:
+    if not source.exists():
+        raise NotFound(f"{source} does not exist; give the folder or the archive of an adapter.")
+    if source.is_dir():
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="earmark-import-") as temporary:
+        yield archive.unpack(source, Path(temporary) / "in", max_bytes=MAX_BYTES, max_files=MAX_FILES)
+
+
+# ----------------------------------------------------------------------------------------------------------- what it is
+def _parts(folder: Path, model: SpeechModel, part: str) -> dict[str, Path]:
+    """The folder of each part, in the model's order."""
+    offered = model.capabilities.parts
+    if part and part not in offered:
+        raise BadInput(f"{model.name} has no part {part!r}; it has: {', '.join(offered)}.")
+    found = {name: folder / name for name in offered if (folder / name / CONFIG_FILE).is_file()}
+    if found:
+        return found
+    if (folder / CONFIG_FILE).is_file():
+        return {part or _fitting_part(folder, model): folder}
+    for name in PICKLES:
+        if next(folder.rglob(name), None) is not None:
+            raise _pickle(folder / name)
+    raise NotFound(
+        f"There is no adapter in {folder}: {CONFIG_FILE} is missing, at its top and in {', '.join(offered)}/."
+    )
+
+
+def _fitting_part(folder: Path, model: SpeechModel) -> str:
+    """The one part whose modules the adapter fits."""
+    from engine import peft_files
+
+    _must_be_safe(folder)
+    fits, why = [], ""
+    for name in model.capabilities.parts:
+        try:
+            peft_files.read_part(folder, model.part(name))
+            fits.append(name)
+        except Refused as error:
+            why = why or str(error)
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise BadInput(f"The adapter in {folder} fits {' and '.join(fits)}; say which part it is of.")
+    raise Refused(why)
+
+
+def _described(folder: Path, model: SpeechModel) -> Adapter | None:
+    """What an exported voice or a checkpoint says of itself; None for an adapter from elsewhere."""
+    if not (folder / ADAPTER_FILE).is_file():
+        return None
+    if (folder / record.SUMS_FILE).is_file():
+        checking.verify(folder)
+    adapter = adapters.load_adapter(folder)
+    if (adapter.backend, adapter.base_sha256) != (model.name, model.base_sha256):
+        raise Refused(
+            f"The adapter in {folder} was trained on {adapter.backend} {adapter.base_sha256[:12]} and the base here is "
+            f"{model.name} {model.base_sha256[:12]}; load its own base to bring it in."
+        )
+    return adapter
+
+
+def _foreign(folder: Path, parts: Mapping[str, Path], model: SpeechModel, voice: str) -> Adapter:
+    """An adapter that only PEFT's files describe, checked to the last tensor."""
+    from engine import peft_files
+
+    voices = model.capabilities.voices
+    if voices and voice not in voices:
+        told = f"{voice!r} is none" if voice else "it does not say"
+        raise BadInput(f"Which base voice does the adapter steer? {told}; choose one of: {', '.join(voices)}.")
+    configs = {}
+    for name, path in parts.items():
+        _must_be_safe(path)
+        peft_files.read_part(path, model.part(name))
+        configs[name] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
+    first = next(iter(configs.values()))
+    return Adapter(
+        sha256="",
+        path=folder,
+        backend=model.name,
+        base_sha256=model.base_sha256,
+        voice=voice,
+        parts=tuple(parts),
+        rank=int(first["r"]),
+        alpha=float(first["lora_alpha"]),
+    )
+
+
+def _must_be_safe(folder: Path) -> None:
+    if (folder / WEIGHTS_FILE).is_file():
+        return
+    for name in PICKLES:
+        if (folder / name).is_file():
+            raise _pickle(folder / name)
+    raise BadInput(f"{folder / WEIGHTS_FILE} is missing: the adapter is not complete; copy the whole folder again.")
+
+
+def _pickle(path: Path) -> BadInput:
+    return BadInput(
+        f"{path} is a pickle, which can run code when it is opened, and is not read; save the adapter again as "
+        "safetensors (PEFT: save_pretrained(..., safe_serialization=True))."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ a new run
+def _publish(
+    adapter: Adapter, parts: Mapping[str, Path], *, source: Path, runs_root: Path, name: str, now: float
+) -> Checkpoint:
+    """A run that is complete: record, one checkpoint, two events. It appears by one rename."""
+    final = runs.new_folder(runs_root, name, now)
+    building = runs_root / f".tmp-{final.name}" / final.name
+    try:
+        folder = RunFolder(building)
+        folder.stop_flag.parent.mkdir(parents=True)
+        config = RunConfig(
+            name=manifest.slug(name),
+            backend=adapter.backend,
+            voice=adapter.voice,
+            parts=tuple(parts),
+            rank=min(adapter.rank, 256),
+            alpha=min(adapter.alpha, 512.0),
+        )
+        told = {
+            "format_version": runs.FORMAT_VERSION,
+            "id": final.name,
+            "created_at": now,
+            "config": run_config.to_json(config),
+            "imported_from": source.name,
+            "code": code_version.facts(),
+        }
+        durable.write_bytes(folder.record, (json.dumps(told, indent=1) + "\n").encode())
+        meta = {"epoch": 0, "train_loss": None, "val_loss": None, "created_at": now}
+        path = checkpoints.publish(building, step=STEP, write=_writer(adapter, parts), meta=meta)
+        _tell(folder, path, now)
+        final.rmdir()
+        durable.rename(building, final)
+    finally:
+        shutil.rmtree(building.parent, ignore_errors=True)
+        if final.is_dir() and not any(final.iterdir()):
+            final.rmdir()
+    return checkpoints.load(checkpoints.path_of(final, STEP))
+
+
+def _writer(adapter: Adapter, parts: Mapping[str, Path]) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        for name, path in parts.items():
+            (folder / name).mkdir()
+            for file in (CONFIG_FILE, WEIGHTS_FILE):
+                shutil.copyfile(path / file, folder / name / file)
+        written = adapters.write_adapter(
+            folder,
+            backend=adapter.backend,
+            base_sha256=adapter.base_sha256,
+            voice=adapter.voice,
+            parts=tuple(parts),
+            rank=adapter.rank,
+            alpha=adapter.alpha,
+            voice_settings=adapter.voice_settings,
+        )
+        if adapter.sha256 and written.sha256 != adapter.sha256:
+            raise BadInput(f"{adapter.path} changed while it was read; bring it in again.")
+
+    return write
+
+
+def _tell(folder: RunFolder, checkpoint: Path, now: float) -> None:
+    size: Any = checkpoints.load(checkpoint).bytes
+    with EventLog(folder.events, lambda: now) as events:
+        events.append("note", text="Brought in from elsewhere: there is nothing to train.")
+        events.append(
+            "checkpoint", step=STEP, epoch=0, path=checkpoint.name, train_loss=None, val_loss=None, bytes=size
+        )
+        events.append("end", reason="completed", exit=0, error="", step=STEP)
+
+
+def _name(source: Path) -> str:
+    stem = source.name
+    for suffix in archive.SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    return f"imported-{stem}"
