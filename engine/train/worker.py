@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoints, disk, locks, monitors, run_config, runs
+from engine import checkpoints, disk, lease, locks, monitors, run_config, runs
 from engine.run_folder import RunFolder
 from engine.train import faults, memory_limit, state_files
 from engine.train.control import Control, StopRequested
@@ -20,6 +20,7 @@ from engine.train.faults import Where
 from engine.train.journal import Journal, heartbeat
 from engine.train.world import Alone, World
 from engine.types import Busy, EngineError, RunConfig
+from engine.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def _train(
 ) -> int:
     where = Where()
     try:
-        with memory_limit.from_environment(), _world(config) as world:
+        with _leased(folder, config, journal, control), memory_limit.from_environment(), _world(config) as world:
             from engine.train import loop, session
 
             prepared, state = session.prepare(
@@ -88,6 +89,25 @@ def _train(
         journal.say("note", text=f"Stopped as the run's settings say: {why}")
     journal.say("end", reason=reason, exit=0, error="", step=journal.progress.step)
     return 0
+
+
+@contextmanager
+def _leased(folder: RunFolder, config: RunConfig, journal: Journal, control: Control) -> Iterator[None]:
+    """The run's devices for the block. While somebody else has one, the run says for whom it waits and can be stopped.
+
+    Taken before torch is: two trainings that load at once on one card would both run out of its memory.
+    """
+    waited = []
+
+    def say(sentence: str) -> None:
+        waited.append(sentence)
+        journal.say("note", state="starting", text=sentence)
+
+    workspace, what = Workspace(folder.path.parent.parent), f"training {folder.path.name}"
+    with lease.hold(workspace, lease.devices(config), what=what, on_wait=say, give_up=control.raise_if_stopped):
+        if waited:
+            journal.say("note", state="starting", text="Loading the model")
+        yield
 
 
 @contextmanager
