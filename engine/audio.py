@@ -29,6 +29,7 @@ CUT_SLACK_SEC = 0.5  # a segment may say that it ends a little after its recordi
 SMALL_SUBTYPES = ("PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "MPEG_LAYER_III", "VORBIS", "OPUS")
 MOST_HEADER_BYTES = 4096  # a file of this size may well hold no samples
 MOST_PADDING_FRAMES = 2 * 1152  # an MP3's header may count the encoder's padding as sound
+MP3_GUESS_MAY_BE_OFF = 1.02
 LOUDNESS_BLOCK_SEC = 0.4  # ITU-R BS.1770-4: gating blocks of 400 ms
 
 
@@ -44,9 +45,8 @@ class AudioInfo:
 def probe(path: Path) -> AudioInfo:
     """Read a file's header, and of an MP3 as much as its length needs. Raises BadInput when it is no audio."""
     with _opened(path) as file:
-        return AudioInfo(
-            sample_rate=file.samplerate, channels=file.channels, duration_sec=file.frames / file.samplerate
-        )
+        seconds = _length(path, file) / file.samplerate
+        return AudioInfo(sample_rate=file.samplerate, channels=file.channels, duration_sec=seconds)
 
 
 def read(path: Path, sample_rate: int | None = None) -> tuple[NDArray[np.float32], int]:
@@ -71,7 +71,7 @@ def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
 
     try:
         with _opened(path) as file:
-            promised = file.frames
+            promised = _length(path, file)
             frames: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
             rate = file.samplerate
     except (soundfile.LibsndfileError, MemoryError) as error:
@@ -84,6 +84,35 @@ def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
     if not np.isfinite(frames).all():
         raise BadInput(f"{path} holds samples that are not numbers; export it again from its source.")
     return frames, rate
+
+
+def blocks(path: Path, block_sec: float, context_sec: float) -> Iterator[tuple[float, NDArray[np.float32], int]]:
+    """A file piece by piece: (second at which the block begins, mono samples, their rate in Hz).
+
+    The samples reach `context_sec` beyond the block on either side, where there is something. What is in memory does
+    not grow with the file. Raises BadInput when the file is no audio or breaks off.
+    """
+    import numpy as np
+    import soundfile
+
+    with _opened(path) as file:
+        rate, promised = file.samplerate, file.frames
+        block, context = round(block_sec * rate), round(context_sec * rate)
+        held = np.zeros(0, np.float32)
+        held_from = begin = 0
+        while begin < promised:
+            wanted = min(begin + block + context, promised) - (held_from + len(held))
+            try:
+                frames = file.read(wanted, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise BadInput(f"{path} is damaged inside after {begin / rate:.0f} s; copy it again.") from error
+            if len(frames) < wanted - MOST_PADDING_FRAMES * (path.suffix.lower() == ".mp3"):
+                raise BadInput(f"{path} breaks off after {(held_from + len(held)) / rate:.0f} s; copy it again.")
+            held = np.concatenate([held, frames.mean(axis=1, dtype=np.float32)])
+            yield begin / rate, held, rate
+            begin += block
+            keep_from = max(0, begin - context)
+            held, held_from = held[keep_from - held_from :], keep_from
 
 
 def resample(samples: NDArray[np.float32], from_hz: int, to_hz: int) -> NDArray[np.float32]:
@@ -132,17 +161,18 @@ def cut(source: Path, target: Path, start_sec: float, end_sec: float | None) -> 
     """
     import soundfile
 
-    with _opened(source) as file:
-        first, last = round(start_sec * file.samplerate), file.frames
-        if end_sec is not None:
-            last = min(round(end_sec * file.samplerate), file.frames + round(CUT_SLACK_SEC * file.samplerate))
-        if not 0 <= first < min(last, file.frames) or (end_sec or 0) > file.frames / file.samplerate + CUT_SLACK_SEC:
-            seconds = file.frames / file.samplerate
-            raise BadInput(f"{source} lasts {seconds:.2f} s and has no stretch from {start_sec} to {end_sec} s.")
-        file.seek(first)
-        frames = file.read(min(last, file.frames) - first, dtype="float32", always_2d=True)
-        subtype = "PCM_16" if file.subtype in SMALL_SUBTYPES else "PCM_24"
-        rate = file.samplerate
+    try:
+        with _opened(source) as file:
+            rate, total_sec = file.samplerate, file.frames / file.samplerate
+            first = round(start_sec * rate)
+            last = file.frames if end_sec is None else min(round(end_sec * rate), file.frames)
+            if not 0 <= first < last or (end_sec or 0.0) > total_sec + CUT_SLACK_SEC:
+                raise BadInput(f"{source} lasts {total_sec:.2f} s and has no stretch from {start_sec} to {end_sec} s.")
+            file.seek(first)
+            frames = file.read(last - first, dtype="float32", always_2d=True)
+            subtype = "PCM_16" if file.subtype in SMALL_SUBTYPES else "PCM_24"
+    except soundfile.LibsndfileError as error:
+        raise BadInput(f"{source} is damaged inside and cannot be decoded; copy it again from its source.") from error
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -193,6 +223,23 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
                 "close it; convert it to WAV again with a program that repairs headers."
             )
         yield file
+
+
+def _length(path: Path, file: soundfile.SoundFile) -> int:
+    """Samples a channel. Of an MP3 that does not say it, frames are counted: soundfile guesses from the first one."""
+    from engine import mp3
+
+    if path.suffix.lower() != ".mp3":
+        return int(file.frames)
+    counted = mp3.counted_samples(path)
+    if counted is None:
+        return int(file.frames)
+    if counted > file.frames * MP3_GUESS_MAY_BE_OFF:
+        raise BadInput(
+            f"{path} has a variable bit rate and does not say how long it is, so only a part would be read; convert "
+            f"it to WAV or FLAC, for example with `ffmpeg -i {path.name} {path.stem}.wav`."
+        )
+    return min(counted, int(file.frames))
 
 
 def _must_have_bytes(path: Path) -> int:
