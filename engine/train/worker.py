@@ -54,7 +54,7 @@ def work(
         control = Control(folder, journal, free_bytes=free_bytes, poll_sec=poll_sec)
         stack.enter_context(control.signals())
         stack.enter_context(heartbeat(journal, heartbeat_sec))
-        return _train(folder, record, config, journal, control, clock)
+        return _train(folder, record, config, journal, control, clock, stack)
 
 
 def _train(
@@ -64,10 +64,13 @@ def _train(
     journal: Journal,
     control: Control,
     clock: Callable[[], float],
+    stack: ExitStack,
 ) -> int:
+    """What is entered into `stack` is held until the trainer has told its end."""
     where = Where()
     try:
-        with _leased(folder, config, journal, control), memory_limit.from_environment(), _world(config) as world:
+        stack.enter_context(_leased(folder, config, journal, control))
+        with memory_limit.from_environment(), _world(config) as world:
             from engine.train import loop, session
 
             prepared, state = session.prepare(
