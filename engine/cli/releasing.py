@@ -75,6 +75,23 @@ def _export(studio: Studio, args: Namespace) -> Answer:
     return Answer(data=data | {"notes": made.notes}, text="\n".join([text, *made.notes]))
 
 
+def _import_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, help="a folder or an archive: a PEFT adapter, or an exported voice")
+    parser.add_argument("--backend", default="finch", help="the model that it was trained on (default: finch)")
+    parser.add_argument("--voice", default="", help="the base voice that it steers; an exported voice knows its own")
+    parser.add_argument("--part", default="", help="the part that a single PEFT folder adapts (default: what it fits)")
+    parser.add_argument("--name", default="", help="a name for its run")
+    parser.add_argument("--by", default="", help="who brings it in")
+
+
+def _import(studio: Studio, args: Namespace) -> Answer:
+    made = studio.import_adapter(
+        args.path, backend=args.backend, voice=args.voice, part=args.part, name=args.name, by=args.by
+    )
+    text = f"{made.id} is here.\nSweep it: python -m engine sweep --run {made.run_id}"
+    return Answer(data=made, text=text)
+
+
 def _verify_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="an exported folder")
     parser.add_argument("--quiet", action="store_true", help="check the files alone, speak nothing")
@@ -100,6 +117,13 @@ VERBS = (
         help="write a promoted voice as a folder to use elsewhere",
         arguments=_export_arguments,
         run=_export,
+    ),
+    Verb(
+        name="import",
+        help="bring in an adapter that was trained elsewhere, to sweep and judge it",
+        description="Bring in a PEFT adapter or an exported voice as a checkpoint. Reads safetensors only.",
+        arguments=_import_arguments,
+        run=_import,
     ),
     Verb(
         name="verify",

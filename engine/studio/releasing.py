@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from engine import dataset, promotion, runs
+from engine import dataset, importing, promotion, runs
 from engine.bundle import checking, record, writing
 from engine.bundle.record import Evidence, Preference, Sample, Variants
 from engine.studio.deciding import Deciding, PreferenceRow
@@ -18,6 +18,7 @@ from engine.types import (
     BadInput,
     Bundle,
     Candidate,
+    Checkpoint,
     EngineError,
     GenerationSettings,
     NotFound,
@@ -153,6 +154,24 @@ class Releasing(Deciding):
     def zipped(self, written: Bundle) -> Path:
         """A bundle as one file, beside it."""
         return Path(shutil.make_archive(str(written.path), "zip", written.path.parent, written.path.name))
+
+    def import_adapter(
+        self, source: Path, *, backend: str = "finch", voice: str = "", part: str = "", name: str = "", by: str = ""
+    ) -> Checkpoint:
+        """Bring in a PEFT adapter or an exported voice, a folder or an archive, as a checkpoint to sweep and judge."""
+        with self.host(backend, wait_sec=30) as host:
+            made = importing.bring_in(
+                source,
+                model=host.model,
+                runs_root=self.workspace.runs,
+                name=name,
+                now=self._clock(),
+                voice=voice,
+                part=part,
+            )
+        told = {"checkpoint": made.id, "from": source.name, "sha256": made.adapter.sha256}
+        self.store.add_act("import", by, told, at=self._clock())
+        return made
 
     def verify(self, path: Path, *, listen: bool = True) -> Bundle:
         """Check an exported folder against its checksums, and speak its check line through plain PEFT.
