@@ -32,7 +32,7 @@ FRAME_SEC = 0.02
 DIGITAL_SILENCE_DBFS = -90.0  # frames that were muted or padded say nothing about the room
 FEWEST_FRAMES = 8  # of non-speech for a measured floor
 EDGE_SEC = 0.06  # around speech, where words fade into the room
-QUIET_SHARE = 0.05  # of all frames: the floor where speech leaves no pause
+QUIET_SHARE = 0.02  # of all frames: the floor where speech leaves no pause
 
 LEADING_SEC, TRAILING_SEC, PAUSE_SEC = 1.0, 1.5, 2.0
 
@@ -61,7 +61,7 @@ def noise(samples: NDArray[np.float32], sample_rate: int, speech: Sequence[tuple
     """(noise floor in dBFS, signal-to-noise ratio in dB) of mono samples.
 
     The floor is the median level between stretches of speech, away from their edges and from digital silence; where
-    speech leaves no such pause, the level below which 5 % of all frames lie, which is an upper bound. NaN where there
+    speech leaves no such pause, the level below which 2 % of all frames lie, which is an upper bound. NaN where there
     is no speech or nothing but silence.
     """
     import numpy as np
