@@ -54,7 +54,7 @@ def _take(row: Row, made: _Gathering) -> None:
     stem = _stem(row.audio)
     remarks = list(row.remarks)
     if found.moved:
-        said = f"{row.name}: {row.audio[-120:]} is not there; a file of that name was found at {found.path}."
+        said = f"{row.name}: {row.audio[-120:]} is not there; a recording of that name was found at {found.path}."
         remarks.append(remark("missing", said, "Check that it is the right one, or correct the path."))
     name = _unique(row, stem, made, remarks)
     utterance = Utterance(

@@ -47,7 +47,7 @@ def source(path: Path) -> Source:
 
 def rows(content: bytes, base: Path) -> Iterator[Item]:
     """Each line's row, or the finding of why it is lost."""
-    folders = tuple(folder for folder in FOLDERS if (base / folder).is_dir())
+    folders = tuple(folder for folder in FOLDERS if (base / folder).is_dir())  # the last, the base itself, is there
     for line in lines(content):
         yield _row(line, base, folders)
 
@@ -56,7 +56,8 @@ def _row(line: Line, base: Path, folders: tuple[str, ...]) -> Item:
     name = f"line {line.number}"
     cells = [cell.strip() for cell in line.text.split("|")]
     if len(cells) not in (2, 3) or not cells[0]:
-        said = f"{name} has {len(cells)} fields where `id|text` or `id|text|normalised text` should be: "
+        found = f"{len(cells)} field{'s' * (len(cells) != 1)}"
+        said = f"{name} has {found} where `id|text` or `id|text|normalised text` should be: "
         return lost(name, f"{said}{line.text.strip()[:60]!r}.", "Correct the line; a text may have no `|` in it.")
     text = cells[-1] or cells[1]
     return Row(
@@ -86,4 +87,4 @@ def _clip(base: Path, folders: tuple[str, ...], name: str) -> str:
             for suffix in suffixes:
                 if (base / folder / f"{name}{suffix}").is_file():
                     return f"{folder}/{name}{suffix}" if folder else f"{name}{suffix}"
-    return name if _is_file_name(name) else f"{FOLDERS[0]}/{name}{audio.READABLE[0]}"
+    return name if _is_file_name(name) else f"{next(iter(folders)) or '.'}/{name}{audio.READABLE[0]}"

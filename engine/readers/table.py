@@ -45,7 +45,9 @@ def rows(content: bytes, base: Path, *, of: str = "", split: str = "") -> Iterat
         name = f"{of}line {line.number}"
         if cells is None:
             counted = _cells([there[at].text], delimiter)
-            found = "a quote that does not end" if counted is None else f"{len(counted)} fields"
+            found = (
+                "a quote that does not end" if counted is None else f"{len(counted)} field{'s' * (len(counted) != 1)}"
+            )
             said = f"{name} has {found} where the header has {len(names)} fields: {there[at].text[:60]!r}."
             yield lost(name, said, "Correct the line; put a text that has the delimiter in it into double quotes.")
         else:

@@ -1,6 +1,6 @@
 """Where the audio that a row names really lies: beside the manifest, moved elsewhere below its folder, or nowhere.
 
-Knows paths and links and follows none out of the source's folder. Knows no formats, and reads no audio.
+Knows paths and links and follows none out of the source's folder. Knows no formats, and opens no audio.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from engine import audio
 
 MOST_FILES = 1_000_000  # that are looked through for audio that was moved
 PARENTS_TRIED = 3  # paths may be relative to a project's folder above the manifest's
@@ -83,7 +85,9 @@ class Whereabouts:
     def _elsewhere(self, name: str) -> Found | None:
         """The one file below the root that has this name; of several, the one whose folders agree best."""
         parts = (PureWindowsPath(name) if "\\" in name else PurePosixPath(name)).parts
-        there = self._by_name.get(parts[-1], ()) if parts else ()
+        if not parts:
+            return None
+        there = self._by_name.get(parts[-1]) or self._converted(parts[-1])
         if not there:
             return None
         agree = {path: _common_end(path.parts, parts) for path in there}
@@ -92,6 +96,13 @@ class Whereabouts:
             return None
         found = self._allowed(best[0])
         return Found(found.path, found.problem, found.mend, moved=True)
+
+    def _converted(self, name: str) -> tuple[Path, ...]:
+        """Files of the same name with another suffix: a set that was converted after its manifest was written."""
+        stem, _, suffix = name.rpartition(".")
+        if f".{suffix.lower()}" not in audio.READABLE + audio.FOREIGN:
+            return ()
+        return tuple(path for other in audio.READABLE for path in self._by_name.get(f"{stem}{other}", ()))
 
     @cached_property
     def _by_name(self) -> dict[str, tuple[Path, ...]]:

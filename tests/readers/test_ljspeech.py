@@ -30,6 +30,17 @@ def test_an_empty_third_field_leaves_the_second(tmp_path: Path) -> None:
     assert texts(readers.read(tmp_path)) == {"a": "some text"}
 
 
+def test_clips_that_were_moved_or_converted(tmp_path: Path) -> None:
+    """A clip in another folder, or with another suffix, is found by its id."""
+    sound(tmp_path / "clips/a.wav")
+    sound(tmp_path / "elsewhere/b.aiff")
+    (tmp_path / "metadata.csv").write_text("a|one\nb|two\nc|three\n")
+    read = readers.read(tmp_path)
+    assert read.utterances[1].audio_path == tmp_path / "elsewhere/b.aiff"
+    assert read.utterances[2].audio_path == tmp_path / "clips/c.wav"  # nowhere: named where the others lie
+    assert (only(read).row, only(read).check) == ("b", "missing")
+
+
 def test_file_lists_with_paths(tmp_path: Path) -> None:
     """A first field that is a path, as in VITS's lists, is used as one."""
     sound(tmp_path / "x/a.wav")
