@@ -7,6 +7,7 @@ for files: from 2.11 on it reads them only through torchcodec.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ SMALL_SUBTYPES = ("PCM_16", "PCM_S8", "PCM_U8", "ULAW", "ALAW", "MPEG_LAYER_III"
 MOST_HEADER_BYTES = 4096  # a file of this size may well hold no samples
 MOST_PADDING_FRAMES = 2 * 1152  # an MP3's header may count the encoder's padding as sound
 MP3_GUESS_MAY_BE_OFF = 1.02
+_CUT_OFF = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.M)
+_UNKNOWN_BYTES = 2**31 - 2**16
 LOUDNESS_BLOCK_SEC = 0.4  # ITU-R BS.1770-4: gating blocks of 400 ms
 
 
@@ -71,7 +74,7 @@ def read_channels(path: Path) -> tuple[NDArray[np.float32], int]:
 
     try:
         with _opened(path) as file:
-            promised = _length(path, file)
+            promised = max(_length(path, file), _frames_before_it_was_cut(file))
             frames: NDArray[np.float32] = file.read(dtype="float32", always_2d=True)
             rate = file.samplerate
     except (soundfile.LibsndfileError, MemoryError) as error:
@@ -200,6 +203,14 @@ def loudness_lufs(samples: NDArray[np.float32], sample_rate: int) -> float:
         divide="ignore"
     ):  # a clip below the absolute gate has no block left: its mean power is 0, log 0 is -inf
         return float(pyloudnorm.Meter(sample_rate).integrated_loudness(samples.astype(np.float64)))
+
+
+def _frames_before_it_was_cut(file: soundfile.SoundFile) -> float:
+    """Frames by the header of a WAV file, 0 if it is whole: libsndfile counts what is left, and says so in its log."""
+    found = _CUT_OFF.search(file.extra_info)
+    said, there = (int(found[1]), int(found[2])) if found else (0, 0)
+    # A program that writes to a pipe cannot know the length and gives the largest number there is.
+    return float(file.frames * said / there) if 0 < there < said < _UNKNOWN_BYTES else 0.0
 
 
 @contextmanager

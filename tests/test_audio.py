@@ -241,3 +241,21 @@ def test_any_bytes_are_answered(tmp_path_factory: pytest.TempPathFactory, data: 
     for look in (audio.probe, audio.read):
         with suppress(BadInput):
             look(path)
+
+
+def test_a_wav_that_breaks_off_is_no_shorter_recording(tmp_path: Path) -> None:
+    """libsndfile reads a cut-off WAV as if it were meant so; half a sentence under a whole text must not pass."""
+    soundfile.write(tmp_path / "whole.wav", np.full(8_000, 0.1), 8_000)
+    content = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "half.wav").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadInput, match=r"breaks off after 0\.5 of 1\.0 s"):
+        audio.read(tmp_path / "half.wav")
+
+
+def test_a_wav_from_a_pipe_has_the_length_that_is_there(tmp_path: Path) -> None:
+    """A program that writes to a pipe gives the largest length there is: such a file is whole."""
+    soundfile.write(tmp_path / "pipe.wav", np.full(8_000, 0.1), 8_000)
+    content = bytearray((tmp_path / "pipe.wav").read_bytes())
+    content[4:8] = content[40:44] = b"\xff\xff\xff\xff"
+    (tmp_path / "pipe.wav").write_bytes(bytes(content))
+    assert len(audio.read(tmp_path / "pipe.wav")[0]) == 8_000
