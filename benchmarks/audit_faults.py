@@ -1,4 +1,4 @@
-"""`python -m benchmarks.audit_faults FOLDER`: every kind of fault planted into a copy of a sound set, what is found of it.
+"""`python -m benchmarks.audit_faults FOLDER`: every kind of fault planted into a copy of a sound set.
 
 Each fault gets a copy of its own; a last copy has them all. The table says for each whether its check named the row,
 and which other rows were newly marked as an error.

@@ -28,10 +28,10 @@ DETECTOR_SEC = 0.2  # a voice detector may miss as much of a short clip's edges
 # A digit is read as a word.
 LETTERS_A_CHARACTER = {"CJK": 3.0, "HANGUL": 2.7, "HIRAGANA": 2.0, "KATAKANA": 2.0, "DIGIT": 4.0}
 # Robust outliers: 4 scaled median absolute deviations of log rate, and never closer to the median than a factor of
-# 1.6, since a very even reader has a deviation near 0. 1.4826 makes the median absolute deviation estimate a standard
-# deviation.
+# 1.6, since a very even reader has a deviation near 0, nor farther than 1.85, so that a text that stands there twice or
+# by half is seen in a lively reader's set, too. 1.4826 makes the median absolute deviation estimate a standard deviation.
 OUTLIER_DEVIATIONS = 4.0
-OUTLIER_FACTOR = 1.6
+NEAREST_FACTOR, FARTHEST_FACTOR = 1.6, 1.85
 MIN_ROWS_FOR_STATISTICS = 8
 # Of a text of a word or two, "No." or "Hm, well.", the rate says little.
 FEWEST_LETTERS = 8.0
@@ -160,7 +160,8 @@ def _usual(timed: Sequence[_Timed]) -> dict[tuple[str, str], tuple[float, float]
         if len(logs) >= MIN_ROWS_FOR_STATISTICS:
             middle = statistics.median(logs)
             spread = 1.4826 * statistics.median([abs(x - middle) for x in logs])
-            found[group] = middle, max(math.log(OUTLIER_FACTOR), OUTLIER_DEVIATIONS * spread)
+            band = max(math.log(NEAREST_FACTOR), OUTLIER_DEVIATIONS * spread)
+            found[group] = middle, min(band, math.log(FARTHEST_FACTOR))
     return found
 
 
