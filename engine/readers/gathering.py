@@ -15,7 +15,7 @@ from engine.readers import recordings
 from engine.readers.cutting import Cutter
 from engine.readers.row import Row, Source, lost, remark
 from engine.readers.whereabouts import Whereabouts
-from engine.types import AuditFinding, BadInput, Manifest, Utterance
+from engine.types import AuditFinding, BadInput, Manifest, Severity, Utterance
 
 
 @dataclass
@@ -55,7 +55,11 @@ def _take(row: Row, made: _Gathering) -> None:
     remarks = list(row.remarks)
     if found.moved:
         said = f"{row.name}: {row.audio[-120:]} is not there; a recording of that name was found at {found.path}."
-        remarks.append(remark("missing", said, "Check that it is the right one, or correct the path."))
+        # Uploads lose their folders on the way, so there it is as it should be.
+        severity = Severity.INFO if made.places.contained else Severity.WARNING
+        remarks.append(
+            remark("missing", said, "Check that it is the right one, or correct the path.", severity=severity)
+        )
     name = _unique(row, stem, made, remarks)
     utterance = Utterance(
         id=name,

@@ -87,7 +87,7 @@ class Whereabouts:
         parts = (PureWindowsPath(name) if "\\" in name else PurePosixPath(name)).parts
         if not parts:
             return None
-        there = self._by_name.get(parts[-1]) or self._converted(parts[-1])
+        there = self._named(parts[-1]) or self._converted(parts[-1])
         if not there:
             return None
         agree = {path: _common_end(path.parts, parts) for path in there}
@@ -102,7 +102,12 @@ class Whereabouts:
         stem, _, suffix = name.rpartition(".")
         if f".{suffix.lower()}" not in audio.READABLE + audio.FOREIGN:
             return ()
-        return tuple(path for other in audio.READABLE for path in self._by_name.get(f"{stem}{other}", ()))
+        return tuple(path for other in audio.READABLE for path in self._named(f"{stem}{other}"))
+
+    def _named(self, name: str) -> tuple[Path, ...]:
+        """Files of a name; where none has it letter for letter, those that differ in upper and lower case."""
+        alike = self._by_name.get(name.lower(), ())
+        return tuple(path for path in alike if path.name == name) or alike
 
     @cached_property
     def _by_name(self) -> dict[str, tuple[Path, ...]]:
@@ -111,7 +116,7 @@ class Whereabouts:
         for folder, folders, names in os.walk(self.root):  # does not follow links
             folders[:] = sorted(f for f in folders if not f.startswith("."))
             for name in names:
-                found[name] = (*found.get(name, ()), Path(folder) / name)
+                found[name.lower()] = (*found.get(name.lower(), ()), Path(folder) / name)
             seen += len(names)
             if seen > MOST_FILES:
                 break

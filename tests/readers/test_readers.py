@@ -87,6 +87,26 @@ def test_a_set_that_was_moved(tmp_path: Path) -> None:
     assert [(f.row, f.check, str(f.severity)) for f in read.faults] == [("a", "missing", "warning")]
 
 
+def test_uploads_lose_their_folders(tmp_path: Path) -> None:
+    """Of an upload, a recording beside the manifest is as it should be: that is worth knowing and no warning."""
+    sound(tmp_path / "a.wav")
+    (tmp_path / "m.jsonl").write_text('{"audio": "wavs/a.wav", "text": "x"}\n{"audio": "/etc/hostname", "text": "y"}')
+    read = readers.read(tmp_path, contained=True)
+    assert [u.audio_path for u in read.utterances] == [tmp_path / "a.wav"]
+    assert [(f.row, f.check, str(f.severity)) for f in read.faults] == [
+        *(("a", "missing", "info"), ("line 2", "missing", "error")),
+    ]
+
+
+def test_a_prepared_dataset_is_a_jsonl_folder(tmp_path: Path) -> None:
+    """What Earmark wrote is told by its description, whatever else lies there."""
+    sound(tmp_path / "audio/a.wav")
+    (tmp_path / "manifest.jsonl").write_text('{"audio": "audio/a.wav", "text": "x"}')
+    (tmp_path / "dataset.json").write_text("{}")
+    (tmp_path / "metadata.csv").write_text("a|b\n")
+    assert readers.detect(tmp_path) == "jsonl"
+
+
 def test_recordings_are_told_by_names(tmp_path: Path) -> None:
     """Time codes in file names become the row's recording, times and group."""
     for name in ("talk_0000.50_0000.60", "talk_0001.00_0001.10", "other_0001.00_0001.10"):

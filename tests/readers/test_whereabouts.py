@@ -28,6 +28,8 @@ def test_moved_audio_is_found_by_its_name(tmp_path: Path) -> None:
     found = places.find(tmp_path, "/old/place/one.wav")
     assert (found.path, found.moved) == (one, True)
     assert places.find(tmp_path, "D:\\sets\\ada\\two.wav").path == two
+    assert places.find(tmp_path, "/old/ONE.WAV").path == one
+    assert places.find(tmp_path, "/old/one.flac").path == one
     missing = places.find(tmp_path, "/old/two.wav")
     assert (missing.path, missing.moved) == (Path("/old/two.wav"), False)
 
