@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ui import server
 
         with Studio(Workspace(flags.home.expanduser().resolve())) as studio:
+            studio.watch_queue()
             server.serve(studio, rules, port=flags.port, open_browser=_may_open_browser(no_browser=flags.no_browser))
     except EngineError as error:
         print(error, file=sys.stderr)
