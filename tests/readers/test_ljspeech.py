@@ -76,7 +76,6 @@ def test_a_text_in_latin_1_is_guessed_and_said(tmp_path: Path) -> None:
 
 def test_ids_that_are_given_twice(tmp_path: Path) -> None:
     """The second gets a number, and the finding names both."""
-    sound(tmp_path / "wavs/a.wav")
     (tmp_path / "metadata.csv").write_text("a|one\nA|two\na|three\n")
     read = readers.read(tmp_path)
     assert list(texts(read)) == ["a", "A-2", "a-3"]
