@@ -9,7 +9,8 @@ from __future__ import annotations
 from ui import theme
 
 FRAME = """<div data-desk class="em-desk"><div data-stage><p class="em-quiet">Opening the desk …</p></div>
-<div class="em-toasts" data-toasts></div><div class="em-visually-hidden" role="status" aria-live="polite" data-live></div>
+<div class="em-toasts" data-toasts></div>
+<div class="em-visually-hidden" role="status" aria-live="polite" data-live></div>
 <noscript><p class="em-notice em-bad">This page needs JavaScript.</p></noscript></div>"""
 
 MOUNT = 'import("/look/desk.js").then((page) => page.mount(element));'

@@ -1,4 +1,4 @@
-"""From the engine's records to what a page shows: the common pieces, and what Data and Runs show.
+"""From the engine's records to what a page shows: the common pieces, and what Runs shows.
 
 Pure: takes records, returns strings; no studio, no Gradio, no files. Every text that came from a person or a file is
 escaped.
@@ -16,15 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.types import (
-    AuditReport,
     Checkpoint,
-    Dataset,
     Retained,
     Run,
     RunConfig,
     RunState,
     Session,
-    Severity,
 )
 
 if TYPE_CHECKING:
@@ -128,77 +125,6 @@ def bar(done: int, total: int, told: str) -> str:
         f'<div class="em-stack"><div class="em-bar" role="progressbar" aria-valuemin="0" aria-valuemax="{total}" '
         f'aria-valuenow="{done}" aria-label="Progress"><i style="width:{share:.1f}%"></i></div>'
         f'<p class="em-quiet">{escape(told)}</p></div>'
-    )
-
-
-# ---- data
-def audit_report(report: AuditReport) -> str:
-    """The figures of a set and a row for every fault with its mend, errors first."""
-    rows = report.manifest.utterances
-    errors = sum(f.severity is Severity.ERROR for f in report.findings)
-    told = facts(
-        (
-            ("rows", str(len(rows))),
-            ("minutes", f"{report.manifest.total_sec / 60:.1f}"),
-            ("errors", str(errors)),
-            ("warnings", str(len(report.findings) - errors)),
-        )
-    )
-    if not report.findings:
-        return f'<div class="em-stack">{told}{state("pass", "No faults found. Prepare it as it is.")}</div>'
-    ordered = sorted(report.findings, key=lambda f: (f.severity is not Severity.ERROR, f.row, f.check))
-    found = table(
-        ("row", "", "check", "what is wrong", "how to mend it"),
-        (
-            (
-                escape(f.row) if f.row else "set",
-                state("fail", "error") if f.severity is Severity.ERROR else state("wait", "warning"),
-                escape(f.check),
-                escape(f.explanation),
-                escape(f.repair),
-            )
-            for f in ordered
-        ),
-        caption="Faults by row",
-    )
-    left_out = len(report.rows_with_errors)
-    after = (
-        f"Preparing leaves out the {plural(left_out, 'row')} with errors." if left_out else "Every row can be prepared."
-    )
-    return f'<div class="em-stack">{told}{found}<p class="em-quiet">{after} Warnings stay in.</p></div>'
-
-
-def dataset_ready(made: Dataset) -> str:
-    """What was prepared, what its preparation had to decide, and the next step."""
-    told = f"{made.id} is ready: {plural(made.train_count, 'line')} to train on, {made.validation_count} to validate."
-    notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in made.notes)
-    link = f'<a href="/runs?dataset={escape(made.id)}">start a run</a>'
-    return f'<div class="em-notice" role="status"><p>{escape(told)} Next: {link}.</p>{notes}</div>'
-
-
-def faults_to_find(manifest: Path) -> str:
-    """The demo's second manifest, for trying the audit."""
-    return f"<p><small>To see what an audit finds, audit <code>{escape(str(manifest))}</code>.</small></p>"
-
-
-def datasets(found: Sequence[Dataset]) -> str:
-    """The prepared datasets, with the next step."""
-    return table(
-        ("dataset", "for", "train", "validation", "minutes", "left out", "prepared", ""),
-        (
-            (
-                escape(d.id),
-                escape(d.backend),
-                str(d.train_count),
-                str(d.validation_count),
-                f"{d.train_sec / 60:.1f}",
-                str(d.excluded_count),
-                when(d.created_at),
-                f'<a href="/runs?dataset={escape(d.id)}">train on it</a>',
-            )
-            for d in found
-        ),
-        caption="Prepared datasets",
     )
 
 

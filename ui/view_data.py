@@ -60,7 +60,8 @@ def verdict(report: AuditReport, desk: Desk, rows_a_step: int = words.ROWS_A_STE
     )
     return (
         f'<section class="em-card em-verdict em-stack" data-p="{p:.9f}" data-bad="{len(report.rows_with_errors)}">'
-        f"<div>{_sentence(report, desk)}</div>{told}{_tainted(report, rows_a_step)}{_whole(desk)}{_skipped(report)}"
+        f'<div>{_sentence(report, desk)}</div><div class="em-figures">{told}{_tainted(report, rows_a_step)}</div>'
+        f"{_whole(desk)}{_skipped(report)}"
         "</section>"
     )
 
@@ -89,7 +90,7 @@ def _tainted(report: AuditReport, rows_a_step: int) -> str:
     return (
         '<p class="em-tainted"><label>With <input type="number" data-rows-a-step min="1" max="100000" step="1" '
         f'value="{rows_a_step}" aria-label="Rows a step"> rows a step,</label> '
-        f"<b data-tainted>{words.percent(share)}</b> of the optimizer steps would see a bad row "
+        f"<b data-tainted>{words.percent(share)}</b> of the optimizer steps would see a bad row. "
         "<small>1 \u2212 (1 \u2212 p)<sup>N</sup></small></p>"
     )
 

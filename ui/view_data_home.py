@@ -44,7 +44,7 @@ def _open_form(targets: Sequence[Needs]) -> str:
     return (
         '<section class="em-card"><form data-form="open" class="em-stack" novalidate><h2>Open recordings</h2>'
         '<fieldset class="em-segments"><legend class="em-visually-hidden">Where the recordings are</legend>'
-        '<label><input type="radio" name="source" value="path" checked><span>On this machine</span></label>'
+        '<label><input type="radio" name="source" value="path" checked><span>This machine</span></label>'
         '<label><input type="radio" name="source" value="upload"><span>Upload</span></label></fieldset>'
         f'<div data-source="path">{path}</div><div data-source="upload" hidden>{_upload()}</div>'
         f'<div class="em-fields">{backend}{name}</div>'

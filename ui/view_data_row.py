@@ -87,9 +87,9 @@ def _text(row: DeskRow) -> str:
     return (
         '<div class="em-field"><label for="row-text">Text</label>'
         f'<textarea id="row-text" rows="3" data-text spellcheck="true" dir="auto">{escape(row.text)}</textarea>'
-        '<div class="em-row em-between em-savetext"><small class="em-keyhint"><kbd>Ctrl Enter</kbd> saves, opens the '
-        "next row and plays it</small>"
-        '<button type="button" data-act="save-text">Save text</button></div></div>'
+        '<div class="em-row em-between em-savetext"><small class="em-keyhint"><kbd>Ctrl Enter</kbd> does both'
+        '</small><button type="button" data-act="save-text">Save text</button>'
+        '<button type="button" data-act="save-next">Save and next</button></div></div>'
     )
 
 

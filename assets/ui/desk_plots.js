@@ -3,7 +3,7 @@
 
 import { escape, getJson } from "./desk_api.js";
 
-const MARGIN = { left: 46, right: 14, top: 10, bottom: 34 };
+const MARGIN = { left: 46, right: 14, top: 22, bottom: 34 };
 const NEAR_PX = 14;
 const CELL_PX = 16; // of the index that finds the point under the pointer
 const INKS = ["--quiet", "--fail", "--wait", "--none"]; // by the worst finding: none, error, warning, note
@@ -119,7 +119,7 @@ class Chart {
     return pen;
   }
 
-  axes(pen, xs, ys, xLabel) {
+  axes(pen, xs, ys, xLabel, yLabel = "") {
     const bottom = this.height - MARGIN.bottom;
     pen.strokeStyle = css("--rule");
     pen.fillStyle = css("--quiet");
@@ -139,6 +139,8 @@ class Chart {
     for (const value of xs) pen.fillText(String(value), this.x(value), bottom + 5);
     pen.textAlign = "right";
     pen.fillText(xLabel, this.width - MARGIN.right, bottom + 19);
+    pen.textAlign = "left";
+    pen.fillText(yLabel, 0, 0);
   }
 
   place(event) {
@@ -196,7 +198,7 @@ class Histogram extends Chart {
     const { start, step, counts } = this.bars;
     this.most = Math.max(...counts);
     const end = start + step * counts.length;
-    this.axes(pen, ticks(start, end, this.width / 70), ticks(0, this.most, 3).filter(Number.isInteger), this.measure.unit);
+    this.axes(pen, ticks(start, end, this.width / 70), ticks(0, this.most, 3).filter(Number.isInteger), this.measure.unit, "rows");
     counts.forEach((count, i) => {
       const [left, right] = [this.x(start + i * step), this.x(start + (i + 1) * step)];
       const top = Math.min(this.y(count), this.height - MARGIN.bottom - (count ? 2 : 0)); // one row among thousands is still seen
@@ -261,7 +263,7 @@ class Scatter extends Chart {
 
   paint() {
     const pen = this.begin();
-    this.axes(pen, ticks(0, this.maxSec, this.width / 80), ticks(0, this.maxChars, 5), "seconds; up: characters");
+    this.axes(pen, ticks(0, this.maxSec, this.width / 80), ticks(0, this.maxChars, 5), "seconds", "characters");
     this.index = new Map();
     const many = this.rows.length > 2000;
     for (const kind of [0, 3, 2, 1]) { // what is worst is drawn last, on top

@@ -312,6 +312,7 @@ export class Rows {
     else if (act === "next-row") await this.step("next");
     else if (act === "close-row") await this.close();
     else if (act === "save-text") await this.saveText();
+    else if (act === "save-next") await this.saveAndGoOn();
     else if (act === "paste-texts") await this.pasteTexts(button);
     else if (act === "repair-one") await this.decideOne("repair", button.dataset.check);
   }

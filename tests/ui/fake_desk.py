@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -175,6 +177,7 @@ class FakeDesk:
         """Called once when the studio is made."""
         self._opened: dict[str, Opened] = {}
         self._results: dict[str, str] = {}
+        self._writing = threading.Lock()
         self.hold: Callable[[Report], None] = lambda report: None  # a test may keep jobs from ending
 
     # ------------------------------------------------------------------------------------------------------- drafts
@@ -366,9 +369,10 @@ class FakeDesk:
             raise NotFound(f"There is no row {row!r} in this draft.")
         if row == "r007":
             raise NotFound("clips/r007.wav is not there; put the file back, or drop the row.")
-        if not found.audio_path.exists():
-            found.audio_path.parent.mkdir(parents=True, exist_ok=True)
-            audio.write(found.audio_path, sound(row, min(found.duration_sec, 6.0)), RATE_HZ)
+        with self._writing:  # the page asks for sound and pictures at the same time
+            if not found.audio_path.exists():
+                found.audio_path.parent.mkdir(parents=True, exist_ok=True)
+                audio.write(found.audio_path, sound(row, min(found.duration_sec, 6.0)), RATE_HZ)
         return found.audio_path
 
     def start_transcribing(self, draft_id: str, rows: Sequence[str]) -> str:
@@ -437,8 +441,6 @@ class FakeDesk:
 
 def _when(made: Sequence[str], run: Callable[[Report], None], report: Report) -> None:
     """A job needs its own id, which is known a moment after it starts."""
-    import time
-
     while not made:
         time.sleep(0.001)
     run(report)

@@ -68,10 +68,12 @@ def test_a_write_from_a_foreign_page_is_refused() -> None:
     browser = client(OPEN)
     assert browser.post("/gradio_api/run/predict", headers={"origin": "http://evil.example"}).status_code == 403
     assert browser.post("/gradio_api/run/predict", headers={"origin": "http://127.0.0.1:7860"}).status_code == 200
+    assert browser.put("/desk/uploads/a/b.wav", headers={"origin": "http://evil.example"}).status_code == 403
+    assert browser.delete("/desk/drafts/a", headers={"origin": "http://evil.example"}).status_code == 403
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/runs", "/listen/", "/blind/sittings", "/clips/abc", "/exports/a.zip", "/config"]
+    "path", ["/", "/runs", "/listen/", "/blind/sittings", "/clips/abc", "/exports/a.zip", "/config", "/desk/home"]
 )
 def test_without_a_token_nothing_is_answered(path: str) -> None:
     """Our own routes and Gradio's stand behind the same check."""
@@ -87,7 +89,18 @@ def test_a_reviewer_may_listen(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/runs", "/config", "/clips/abc", "/exports/a.zip", "/gradio_api/info", "/listening", "/blinded"]
+    "path",
+    [
+        "/",
+        "/runs",
+        "/config",
+        "/clips/abc",
+        "/exports/a.zip",
+        "/gradio_api/info",
+        "/listening",
+        "/blinded",
+        "/desk/drafts/a",
+    ],
 )
 def test_a_reviewer_may_only_listen(path: str) -> None:
     """No run, checkpoint, clip by its id, or export is a reviewer's."""

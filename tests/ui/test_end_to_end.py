@@ -81,10 +81,13 @@ def go(page: Page, path: str) -> None:
 
 
 def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
-    go(page, "/")
-    page.get_by_label("Manifest").fill(str(manifest))
+    page.goto("/")
+    page.get_by_label("Path").fill(str(manifest))
     page.get_by_label("Name").fill("robin")
-    page.get_by_role("button", name="Prepare").click()
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.get_by_role("button", name="Audit").last.click()
+    page.get_by_role("tab", name="Prepare").click()
+    page.get_by_role("button", name="Prepare the dataset").click()
     page.wait_for_selector("text=is ready")
     dataset = studio.datasets()[0].id
     go(page, f"/runs?dataset={dataset}")

@@ -16,13 +16,14 @@ from ui import listen, pages
 
 # Every event of every page. A new one is added here on purpose, never by accident.
 ENDPOINTS = """
-data_audit data_demo data_open data_prepare
 gate_judge gate_open gate_pin gate_promote gate_purge gate_trash gate_undo gate_unpin
 runs_open runs_preview runs_resume runs_show runs_start runs_stop runs_tick
 sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair
 sweep_tick
 voices_export voices_open voices_speak voices_verify
 """.split()
+
+DESK = ("desk.js", "desk_api.js", "desk_plots.js", "desk_rows.js", "desk_upload.js")
 
 
 @pytest.fixture(name="app", scope="module")
@@ -97,7 +98,7 @@ def test_the_app_can_be_installed(client: TestClient) -> None:
 
 def test_nothing_is_fetched_from_elsewhere(client: TestClient) -> None:
     """Style sheets and scripts of ours name no other machine: the app works without a network."""
-    for name in ("earmark.css", "gradio.css", "theme.js", "player.js", "listen.js", "clips.js"):
+    for name in ("earmark.css", "gradio.css", "theme.js", "player.js", "listen.js", "clips.js", *DESK):
         text = client.get(f"/look/{name}").text
         assert text
         assert "://" not in text, name

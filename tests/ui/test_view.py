@@ -1,4 +1,4 @@
-"""What records look like on a page: Data, Runs and the common pieces."""
+"""What records look like on a page: Runs and the common pieces."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.jobs import JobState, JobView
-from engine.types import AuditReport, Manifest, Retained, Run, RunConfig, RunState, Utterance
-from engine.workspace import Workspace
+from engine.types import Retained, Run, RunConfig, RunState
 from tests.ui.fake_studio import FakeStudio
 from ui import view
 
@@ -40,16 +39,13 @@ def test_a_state_is_never_colour_alone(shape: str) -> None:
     assert view.state(shape, "a word") == f'<span class="em-state em-{shape}">a word</span>'
 
 
-def test_what_people_wrote_is_escaped(tmp_path: Path) -> None:
+def test_what_people_wrote_is_escaped() -> None:
     """A name, a path or a text can hold anything; on the page it is text."""
     bad = "<script>alert(1)</script>"
-    made = FakeStudio(Workspace(tmp_path)).prepare(tmp_path, name="x")
     shown = [
         view.title(bad),
         view.notice(bad),
         view.facts([(bad, bad)]),
-        view.datasets([replace(made, id=bad)]),
-        view.dataset_ready(replace(made, id=bad)),
         view.run_summary(replace(RUN, id=bad, error=bad)),
         view.run_preview(replace(RUN.config, name=bad), Path("home")),
         view.failure_log(bad),
@@ -57,21 +53,6 @@ def test_what_people_wrote_is_escaped(tmp_path: Path) -> None:
     ]
     for html in shown:
         assert "<script" not in html
-
-
-def test_an_audit_shows_errors_first_and_says_what_is_left_out(studio: FakeStudio, tmp_path: Path) -> None:
-    """The rows that cannot be trained on stand at the top, each with its mend."""
-    told = view.audit_report(studio.audit(studio.make_demo_data()))
-    assert told.index("em-fail") < told.index("em-wait")
-    assert "Put the file back, or take the row out." in told
-    assert "leaves out the 2 rows with errors" in told
-
-
-def test_a_clean_audit_says_so() -> None:
-    """No faults is an answer too."""
-    rows = (Utterance(id="a", audio_path=Path("a.wav"), text="a", duration_sec=60.0),)
-    report = AuditReport(manifest=Manifest(path=Path("m"), sha256="0", utterances=rows), findings=())
-    assert "No faults found" in view.audit_report(report)
 
 
 def test_a_moving_run_shows_its_progress_and_that_closing_is_safe() -> None:
