@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.train import worker
+from engine.train import processes, worker
 from engine.types import EngineError
 
 USAGE = "usage: python -m engine.train RUN_DIR"
+# Segments of the card's memory that can grow leave fewer holes. Read by torch when it is first imported.
+ALLOCATOR, EXPANDABLE = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,8 +20,10 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(USAGE, file=sys.stderr)
         return 2
+    os.environ.setdefault(ALLOCATOR, EXPANDABLE)
+    run_dir = Path(arguments[0]).resolve()
     try:
-        return worker.work(Path(arguments[0]).resolve())
+        return worker.follow(run_dir) if processes.rank() else worker.work(run_dir)
     except EngineError as error:
         print(error, file=sys.stderr)
         return error.exit_code

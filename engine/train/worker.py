@@ -14,11 +14,10 @@ from typing import Any
 
 from engine import checkpoints, disk, lease, locks, monitors, run_config, runs
 from engine.run_folder import RunFolder
-from engine.train import faults, memory_limit, state_files
+from engine.train import faults, memory_limit, processes, state_files
 from engine.train.control import Control, StopRequested
 from engine.train.faults import Where
-from engine.train.journal import Journal, heartbeat
-from engine.train.world import Alone, World
+from engine.train.journal import Journal, Silence, heartbeat
 from engine.types import Busy, EngineError, RunConfig
 from engine.workspace import Workspace
 
@@ -70,7 +69,7 @@ def _train(
     where = Where()
     try:
         stack.enter_context(_leased(folder, config, journal, control))
-        with memory_limit.from_environment(), _world(config) as world:
+        with memory_limit.from_environment(), processes.sharing(folder.path, config) as world:
             from engine.train import loop, session
 
             prepared, state = session.prepare(
@@ -113,9 +112,24 @@ def _leased(folder: RunFolder, config: RunConfig, journal: Journal, control: Con
         yield
 
 
-@contextmanager
-def _world(config: RunConfig) -> Iterator[World]:
-    yield Alone()
+def follow(run_dir: Path) -> int:
+    """Share a training whose leader holds the run's lock; returns the exit status. Writes nothing."""
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s process {processes.rank()}: %(message)s")
+    record = runs.read_record(run_dir)
+    config, folder, silence = run_config.from_json(record["config"]), RunFolder(run_dir), Silence()
+    try:
+        with memory_limit.from_environment(), processes.following(config) as world:
+            from engine.train import loop, session
+
+            control = Control(folder, silence)
+            prepared, state = session.prepare(
+                folder, record, journal=silence, control=control, world=world, where=Where()
+            )
+            loop.train(prepared, state, clock=time.time)
+    except Exception as error:
+        log.exception("process %d failed", processes.rank())
+        return processes.exit_status(error)
+    return 0
 
 
 @contextmanager

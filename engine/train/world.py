@@ -119,3 +119,4 @@ class Together:
     def leave(self) -> None:
         """Say goodbye, so that the libraries do not wait for this process."""
         self._state.destroy_process_group()
+        type(self._state)._reset_state()

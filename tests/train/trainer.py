@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def executable(folder: Path) -> str:
     """A stand-in for the Python interpreter that knows the toy voice; give it to `runs.launch` as `python`."""
     script = folder / "python-with-toy"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n')
+    script.write_text(
+        f'#!/bin/sh\nexport EARMARK_TOY_PYTHON="$0"\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n'
+    )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return str(script)
 
@@ -30,5 +32,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     os.environ["OMP_NUM_THREADS"] = "1"
     register()
+    sys.executable = os.environ.setdefault(
+        "EARMARK_TOY_PYTHON", sys.executable
+    )  # processes that share a run know it too
     sys.argv = [sys.argv[2], *sys.argv[3:]]
     runpy.run_module("engine.train", run_name="__main__", alter_sys=True)
