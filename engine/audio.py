@@ -166,9 +166,9 @@ def cut(source: Path, target: Path, start_sec: float, end_sec: float | None) -> 
 
     try:
         with _opened(source) as file:
-            rate, total_sec = file.samplerate, file.frames / file.samplerate
-            first = round(start_sec * rate)
-            last = file.frames if end_sec is None else min(round(end_sec * rate), file.frames)
+            rate, total = file.samplerate, _length(source, file)
+            total_sec, first = total / rate, round(start_sec * rate)
+            last = total if end_sec is None else min(round(end_sec * rate), total)
             if not 0 <= first < last or (end_sec or 0.0) > total_sec + CUT_SLACK_SEC:
                 raise BadInput(f"{source} lasts {total_sec:.2f} s and has no stretch from {start_sec} to {end_sec} s.")
             file.seek(first)
@@ -181,6 +181,8 @@ def cut(source: Path, target: Path, start_sec: float, end_sec: float | None) -> 
     try:
         soundfile.write(str(temporary), frames.clip(-1.0, 1.0), rate, format="FLAC", subtype=subtype)
         temporary.replace(target)
+    except soundfile.LibsndfileError as error:
+        raise BadInput(f"A piece of {source} cannot be written as FLAC ({error}); convert it to mono WAV.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

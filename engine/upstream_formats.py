@@ -100,6 +100,8 @@ def write(
         raise NotFound(f"There is no format named {format!r}; known are: {', '.join(FORMATS)}.")
     if not utterances:
         raise BadInput("There are no rows to write; choose a dataset with rows.")
+    if path.is_dir():
+        raise BadInput(f"{path} is there already; give a name that does not exist.")
     if format == "earmark":
         manifest.write(path, utterances)
         return Export(path=path)
@@ -275,7 +277,7 @@ def _write_folders(
 ) -> dict[str, Path]:
     """One folder, or one a split inside of it; written beside and renamed."""
     if path.exists():
-        raise BadInput(f"{path} is there already; give a folder that does not exist.")
+        raise BadInput(f"{path} is a file; give the name of a folder that does not exist.")
     path.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".tmp-", dir=path.parent))
     try:

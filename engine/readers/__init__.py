@@ -5,13 +5,14 @@ Knows the table of kinds and how a path's kind is told. The source is never chan
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine import audio
 from engine.readers import archive, folder, gathering, huggingface, jsonl, kaldi, ljspeech
 from engine.readers.row import Source
-from engine.types import BadInput, Manifest
+from engine.types import BadInput, DiskFull, Manifest
 
 # Kind -> what it is called. In the order in which a folder is tried.
 KINDS: Mapping[str, str] = {
@@ -51,6 +52,8 @@ def read(path: Path, *, kind: str = "", contained: bool = False, cut_into: Path 
         chosen = kind or detect(path)
         return gathering.gather(_SOURCES[chosen](path), contained=contained, cut_into=cut_into)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(f"There is no room to cut {path} into {cut_into}; make room there.") from error
         raise BadInput(f"{path} cannot be read ({error.strerror or error}); check the path and its rights.") from error
 
 

@@ -32,6 +32,7 @@ _BROKEN = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, struct.error),
     *(ValueError, NotImplementedError, RuntimeError, IndexError, KeyError, OverflowError, MemoryError),
 )
+_PAPERS = ("readme", "license", "licence")  # that may lie beside the one folder of a set
 _EXTRA_FOLDERS = ("__MACOSX",)
 
 
@@ -190,5 +191,5 @@ def _plain(archive: Path) -> IO[bytes]:
 
 
 def _only_folder(into: Path) -> Path:
-    there = list(into.iterdir())
+    there = [p for p in into.iterdir() if p.is_dir() or not p.name.lower().startswith(_PAPERS)]
     return there[0] if len(there) == 1 and there[0].is_dir() and not there[0].is_symlink() else into

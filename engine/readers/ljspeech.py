@@ -58,7 +58,11 @@ def _row(line: Line, base: Path, folders: tuple[str, ...]) -> Item:
     if len(cells) not in (2, 3) or not cells[0]:
         found = f"{len(cells)} field{'s' * (len(cells) != 1)}"
         said = f"{name} has {found} where `id|text` or `id|text|normalised text` should be: "
-        return lost(name, f"{said}{line.text.strip()[:60]!r}.", "Correct the line; a text may have no `|` in it.")
+        return lost(
+            name,
+            f"{said}{line.text.strip()[:60]!r}.",
+            "Correct the line, or give the table a header with `audio` and `text`.",
+        )
     text = cells[-1] or cells[1]
     return Row(
         base=base,

@@ -81,7 +81,13 @@ def bomb_in_tar(path: Path) -> Path:
 def test_what_is_packed_is_read(tmp_path: Path, name: str) -> None:
     """The one folder in an archive is the set; what Macs add is left out."""
     wav = sound(tmp_path / "x.wav").read_bytes()
-    members = {"set/001.wav": wav, "set/001.txt": b"hello", "__MACOSX/set/._001.wav": b"x", "set/.DS_Store": b"x"}
+    members = {
+        "README.md": b"x",
+        "set/001.wav": wav,
+        "set/001.txt": b"hello",
+        "__MACOSX/set/._001.wav": b"x",
+        "set/.DS_Store": b"x",
+    }
     made = zipped(tmp_path / name, members) if name == "set.zip" else tarred(tmp_path / name, members)
     folder = unpack(made, tmp_path / "into", max_bytes=MOST_BYTES, max_files=MOST_FILES)
     assert folder == tmp_path / "into/set"
