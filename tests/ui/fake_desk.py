@@ -273,8 +273,7 @@ class FakeDesk:
 
         def work(report: Report) -> str:
             report(len(held.rows), len(held.rows), "listening")
-            held.findings = tuple(self._planted(held.rows))
-            held.draft = replace(held.draft, audited=True)
+            self.audited(draft_id)
             return draft_id
 
         return self._start("audit", work)
@@ -392,9 +391,13 @@ class FakeDesk:
 
     def audit(self, path: Path, *, backend: str = "finch") -> AuditReport:
         draft = self.open_source(path, backend=backend)
-        held = self._held(draft.id)
-        held.findings, held.draft = tuple(self._planted(held.rows)), replace(draft, audited=True)
+        self.audited(draft.id)
         return self.report(draft.id)
+
+    def audited(self, draft_id: str) -> None:
+        """The draft with its planted faults found, at once; for tests."""
+        held = self._held(draft_id)
+        held.findings, held.draft = tuple(self._planted(held.rows)), replace(held.draft, audited=True)
 
     def prepare(self, path: Path, *, backend: str = "finch", name: str = "") -> Dataset:
         made = Dataset(
