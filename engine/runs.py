@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ START_GRACE_SEC = 60.0
 LAUNCHES = 3
 # A trainer tells its end and then lets go of the lock; a new one waits for that.
 RELEASE_SEC = 3.0
+AFTER_SEQ = "EARMARK_AFTER_SEQ"  # tells a trainer after which event it was launched
 NOT_STARTED = 127  # what a shell says of a program that it cannot start
 DIED = (
     "The trainer is gone without a word: killed, out of memory, or the machine went down; see train.log, then resume."
@@ -274,6 +275,7 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
                 stderr=subprocess.STDOUT,
                 cwd=Path(__file__).resolve().parent.parent,
                 start_new_session=True,
+                env={**os.environ, AFTER_SEQ: str(last_seq)},
             )
         except OSError as error:  # no such program, or no memory for another process
             log.write(f"The trainer could not be started: {error}\n".encode())
@@ -294,6 +296,17 @@ def _reap(child: subprocess.Popen[bytes], folder: RunFolder, launched_at: float)
 def _note_exit(folder: RunFolder, launched_at: float, status: int) -> None:
     with suppress(OSError):
         durable.write_bytes(folder.exited, json.dumps({"launched_at": launched_at, "status": status}).encode())
+
+
+def must_be_current(run_dir: Path, environment: Mapping[str, str]) -> None:
+    """Raises Busy when another trainer has spoken since this one was launched: of two launches one trains.
+
+    To be called with the run's lock held. A trainer that was started by hand was launched after no event in
+    particular and goes on from wherever the run is.
+    """
+    told = environment.get(AFTER_SEQ)
+    if told is not None and read_progress(run_dir).last_seq > int(told):
+        raise Busy(f"Another trainer of {run_dir.name} was faster; this one has nothing to do.")
 
 
 def exit_status(run_dir: Path) -> int | None:

@@ -6,6 +6,7 @@ Imports torch only once the lock is held, so that a launcher sees a living train
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -46,6 +47,7 @@ def work(
     folder = RunFolder(run_dir)
     with ExitStack() as stack:
         stack.enter_context(_hold(folder.lock, run_dir.name))
+        runs.must_be_current(run_dir, os.environ)
         checkpoints.remove_unfinished(run_dir)
         state_files.sweep(run_dir)
         journal = stack.enter_context(Journal(folder, clock, monitors.watch(config)))
