@@ -27,6 +27,13 @@ def parser() -> argparse.ArgumentParser:
         help="the address to serve at; any other than this machine's needs a reviewer token",
     )
     made.add_argument("--port", type=int, default=PORT, help=f"the port (default {PORT}; 0 takes a free one)")
+    made.add_argument(
+        "--whisper",
+        type=Path,
+        default=_folder_of(os.environ.get("EARMARK_WHISPER", "")),
+        metavar="DIR",
+        help="a Whisper model on this machine, for transcripts of recordings (safetensors)",
+    )
     made.add_argument("--no-browser", action="store_true", help="do not open the browser")
     made.add_argument(
         "--reviewer-token", default=os.environ.get("EARMARK_REVIEWER_TOKEN", ""), help="opens Listen alone"
@@ -48,13 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from engine.studio import Studio
         from ui import server
 
-        with Studio(Workspace(flags.home.expanduser().resolve())) as studio:
+        with Studio(Workspace(flags.home.expanduser().resolve()), whisper=flags.whisper) as studio:
             studio.watch_queue()
             server.serve(studio, rules, port=flags.port, open_browser=_may_open_browser(no_browser=flags.no_browser))
     except EngineError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _folder_of(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None
 
 
 def _may_open_browser(*, no_browser: bool) -> bool:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from benchmarks.measure import Row, Table
 from engine import audit, dataset, manifest, needs, presets, runs
-from engine.backends.finch.info import SAMPLE_RATE
 from engine.backends.finch.pretrain import demo_data
-from engine.types import Dataset, EngineError, Event
+from engine.types import Dataset, EngineError, Event, PrepareSettings
 from engine.workspace import Workspace
 
 MINUTES = 5.0
@@ -28,13 +27,8 @@ def run(turns: int, base_model: str = "") -> list[Table]:
         workspace.create()
         demo = demo_data.make(Path(folder) / "demo", minutes=MINUTES, seed=0)
         report = audit.audit(manifest.read(demo.manifest), needs.of("finch"))
-        prepared = dataset.prepare(
-            report,
-            root=workspace.datasets,
-            backend="finch",
-            sample_rate=SAMPLE_RATE,
-            now=time.time(),
-        )
+        settings = PrepareSettings(backend="finch")
+        prepared = dataset.prepare(report, settings, needs.of("finch"), root=workspace.datasets, now=time.time())
         first, second = (_trained(workspace, prepared, name, base_model) for name in ("first", "second"))
         return [_table(first, second, demo.minutes)]
 

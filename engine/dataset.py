@@ -1,77 +1,84 @@
-"""Prepared datasets: audited rows as mono 16-bit FLAC at the voice's rate, with a grouped split.
+"""Prepared datasets: repaired rows as mono 16-bit FLAC at the backend's rate, with a grouped split.
 
-Knows the folder's layout: `manifest.jsonl`, `dataset.json`, `audio/<id>.flac`. Never changes the source. A dataset
-appears by one rename, so a reader sees all of it or nothing; preparing the same rows again finds the same dataset.
+Knows the folder's layout: `manifest.jsonl`, `dataset.json`, `repairs.jsonl` (what was done to each row and why),
+`unresolved.jsonl` (errors that are still in it), `audio/<id>.flac`, `reference/`. Never changes the source. A dataset
+appears by one rename, so a reader sees all of it or nothing. The same rows, decisions and settings give the same
+bytes; when it was made is the time of `dataset.json` and stands in no file.
 """
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from engine import audio, disk, manifest, splitting
-from engine.types import AuditReport, BadInput, Dataset, Manifest, NotFound, Utterance
+from engine import disk, durable, locks, manifest, repairs
+from engine.needs import Needs
+from engine.preparation import FORMAT_VERSION, Preparation, Progress, left_out_notes
+from engine.types import (
+    AuditReport,
+    BadInput,
+    Dataset,
+    DiskFull,
+    Manifest,
+    NotFound,
+    PrepareSettings,
+    Script,
+    Utterance,
+)
 
-FORMAT_VERSION = 1
+# What version 1 did not say.
+OLDER: Mapping[str, Any] = {"test_count": 0, "unresolved": 0, "bad_row_share": 0.0}
 BYTES_A_SAMPLE = 2  # 16-bit; FLAC needs less, so this is an upper bound
-Progress = Callable[[int, int, str], None]
+BUILDING = ".tmp-"
 
 
 def prepare(
     report: AuditReport,
+    settings: PrepareSettings,
+    needs: Needs,
     *,
-    root: Path,
-    backend: str,
-    sample_rate: int,
+    root: Path | None = None,
+    out: Path | None = None,
     now: float,
-    validation_share: float = 0.1,
-    seed: int = 42,
     name: str = "",
+    decisions: repairs.Decisions | None = None,
+    scripts: Sequence[Script] = (),
+    workers: int | None = None,
     on_progress: Progress | None = None,
     free_bytes: Callable[[Path], int] = disk.free_bytes,
 ) -> Dataset:
-    """Write the rows without errors into `root/<id>`; returns the dataset, or the equal one that is already there.
+    """Repair the rows and write them into `root/<id>` or into `out`; returns the dataset, or the equal one there.
 
-    A row that the audit accepted but whose samples cannot be read is left out and named in `notes`. Raises BadInput
-    when fewer than two rows remain, DiskFull before anything is written.
+    A row that the audit accepted but whose samples cannot be read is left out and named in `notes`. `on_progress` may
+    raise to stop; then, as after any failure, nothing is left. Raises BadInput when fewer than two rows remain or `out`
+    holds something else, DiskFull before anything is written.
     """
-    rows = [u for u in report.manifest.utterances if u.id not in report.rows_with_errors]
-    _must_be_enough(rows, report.manifest.path)
-    root.mkdir(parents=True, exist_ok=True)
-    _must_fit(rows, root, sample_rate, free_bytes)
-    building = Path(tempfile.mkdtemp(prefix=".tmp-", dir=root))
-    try:
-        written, notes = _write_audio(rows, building / "audio", sample_rate, on_progress)
-        _must_be_enough(written, report.manifest.path)
-        split, split_note = splitting.split(written, validation_share=validation_share, seed=seed)
-        manifest.write(building / "manifest.jsonl", split)
-        content = _content_sha256(building, split)
-        dataset = Dataset(
-            id=f"{manifest.slug(name or report.manifest.path.parent.name)}-{content[:8]}",
-            path=building,
-            manifest_sha256=hashlib.sha256((building / "manifest.jsonl").read_bytes()).hexdigest(),
-            backend=backend,
-            sample_rate=sample_rate,
-            train_count=sum(u.split == splitting.TRAIN for u in split),
-            validation_count=sum(u.split == splitting.VALIDATION for u in split),
-            test_count=0,
-            unresolved=0,
-            bad_row_share=0.0,
-            train_sec=sum(u.duration_sec for u in split if u.split == splitting.TRAIN),
-            excluded_count=len(report.manifest.utterances) - len(split),
-            source=report.manifest.path,
-            created_at=now,
-            notes=tuple(n for n in (*notes, split_note) if n),
-        )
-        return _publish(dataset, root, content)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    plan = repairs.plan(report, settings, needs, decisions=decisions, held_back=repairs.listening_lines(scripts))
+    rows = plan.included
+    _must_be_enough(len(rows), report.manifest.path)
+    place = _place(root, out)
+    _must_fit([row.utterance for row in rows], place, settings, needs, free_bytes)
+    with _building(place) as building:
+        try:
+            writing = Preparation(building, settings, needs, workers, on_progress)
+            done = writing.audio(rows)
+            _must_be_enough(len(done), report.manifest.path)
+            notes = (*left_out_notes(plan, rows, done), *writing.split(done, report))
+            writing.logs(plan)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(f"{place} is full; nothing of the dataset is left there. Make room there.") from error
+            raise
+        writing.describe(report, notes=notes, name=name or _name(report.manifest.path))
+        made = load(building)
+        return _publish(made, building, out or place / made.id, now)
 
 
 def load(folder: Path) -> Dataset:
@@ -86,10 +93,14 @@ def load(folder: Path) -> Dataset:
         told = json.loads(path.read_text(encoding="utf-8"))
         version = told.pop("format_version")
         told.pop("content_sha256")
-        if version != FORMAT_VERSION:
+        told.pop("settings", None)
+        if version not in (1, FORMAT_VERSION):
             raise BadInput(
                 f"{folder} was prepared in format {version} and this program reads {FORMAT_VERSION}; prepare it again."
             )
+        if version == 1:
+            told = {**OLDER, **told}
+        told.setdefault("created_at", path.stat().st_mtime)
         told.update(path=folder, source=Path(told["source"]), notes=tuple(told["notes"]))
         return Dataset(**told)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -117,58 +128,80 @@ def utterances(dataset: Dataset) -> tuple[Utterance, ...]:
     return read.utterances
 
 
-# -------------------------------------------------------------------------------------------------------------- writing
-def _write_audio(
-    rows: Sequence[Utterance], folder: Path, sample_rate: int, on_progress: Progress | None
-) -> tuple[list[Utterance], list[str]]:
-    written: list[Utterance] = []
-    notes: list[str] = []
-    for done, row in enumerate(rows):
-        if on_progress is not None:
-            on_progress(done, len(rows), f"Preparing {row.id}")
-        try:
-            samples, _ = audio.read(row.audio_path, sample_rate)
-        except BadInput as error:
-            notes.append(f"{row.id} was left out: {error}")
-            continue
-        path = folder / f"{row.id}.flac"
-        audio.write(path, samples, sample_rate)
-        seconds = len(samples) / sample_rate
-        written.append(replace(row, audio_path=path, duration_sec=seconds, sample_rate=sample_rate, channels=1))
-    if on_progress is not None:
-        on_progress(len(rows), len(rows), "Done")
-    return written, notes
+def unresolved_rows(dataset: Dataset) -> tuple[str, ...]:
+    """Ids of the rows whose errors are still in a prepared dataset, each once."""
+    try:
+        lines = (dataset.path / "unresolved.jsonl").read_text(encoding="utf-8").splitlines()
+        return tuple(dict.fromkeys(str(json.loads(line)["row"]) for line in lines))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
-def _content_sha256(folder: Path, rows: Sequence[Utterance]) -> str:
-    """Over the manifest and every audio file, so that a recording mended in place makes another dataset."""
-    digest = hashlib.sha256((folder / "manifest.jsonl").read_bytes())
-    for row in rows:
-        digest.update(hashlib.sha256(row.audio_path.read_bytes()).digest())
-    return digest.hexdigest()
+# ---------------------------------------------------------------------------------------------------- where it is built
+def _place(root: Path | None, out: Path | None) -> Path:
+    """The folder in which a dataset is built, made if it is missing. Raises BadInput when `out` cannot be used."""
+    if out is None:
+        assert root is not None
+        root.mkdir(parents=True, exist_ok=True)
+        return root
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / "dataset.json").is_file())):
+        raise BadInput(f"{out} already holds something else; name a new folder for the dataset.")
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return out.absolute().parent
 
 
-def _publish(dataset: Dataset, root: Path, content: str) -> Dataset:
-    final = root / dataset.id
+@contextmanager
+def _building(place: Path) -> Iterator[Path]:
+    """A hidden folder that is gone afterwards, unless it was renamed. Clears up after preparations that were killed."""
+    for lock in place.glob(f"{BUILDING}*.lock"):
+        if not locks.is_held(lock):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            for left in (lock, lock.with_name(f"{lock.name}.holder")):
+                left.unlink(missing_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=BUILDING, dir=place))
+    lock = building.with_name(building.name + ".lock")
+    try:
+        with locks.hold(lock, what="a preparation"):
+            yield building
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+
+
+def _publish(made: Dataset, building: Path, final: Path, now: float) -> Dataset:
+    described = building / "dataset.json"
     if (final / "dataset.json").exists():
-        return load(final)
-    told = asdict(dataset) | {
-        "format_version": FORMAT_VERSION,
-        "content_sha256": content,
-        "source": str(dataset.source.resolve()),
-    }
-    del told["path"]  # a workspace may be moved
-    (dataset.path / "dataset.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-    dataset.path.chmod(0o755)  # mkdtemp makes it private
-    dataset.path.rename(final)
+        there = load(final)
+        if there.id != made.id:
+            raise BadInput(f"{final} already holds the dataset {there.id}; name a new folder for {made.id}.")
+        return there
+    os.utime(described, (now, now))
+    building.chmod(0o755)  # mkdtemp makes it private
+    durable.rename(building, final)
     return load(final)
 
 
-def _must_be_enough(rows: Sequence[Utterance], source: Path) -> None:
-    if len(rows) < 2:
-        raise BadInput(f"{source} has {len(rows)} usable row(s) and at least 2 are needed; mend what the audit found.")
+def _name(source: Path) -> str:
+    """What a dataset is called after its source: the folder, and of a file the folder that it lies in."""
+    return (source if source.is_dir() else source.absolute().parent).name
 
 
-def _must_fit(rows: Sequence[Utterance], root: Path, sample_rate: int, free_bytes: Callable[[Path], int]) -> None:
-    needed = int(sum(u.duration_sec for u in rows) * sample_rate * BYTES_A_SAMPLE)
-    disk.must_fit(root, needed, free=free_bytes(root), what="the dataset")
+def _must_be_enough(count: int, source: Path) -> None:
+    if count < 2:
+        raise BadInput(f"{source} has {count} usable row(s) and at least 2 are needed; mend what the audit found.")
+
+
+def _must_fit(
+    rows: Sequence[Utterance],
+    place: Path,
+    settings: PrepareSettings,
+    needs: Needs,
+    free_bytes: Callable[[Path], int],
+) -> None:
+    seconds = sum(u.duration_sec + settings.append_silence_sec for u in rows)
+    needed = int(seconds * needs.sample_rate * BYTES_A_SAMPLE)
+    references = {u.reference_audio for u in rows if u.reference_audio is not None}
+    for reference in references:
+        with suppress(OSError):
+            needed += reference.stat().st_size
+    disk.must_fit(place, needed, free=free_bytes(place), what="the dataset")

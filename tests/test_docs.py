@@ -93,7 +93,7 @@ def test_every_verb_is_documented(repository: Path) -> None:
     """docs/commands.md has a row for each verb of the command line, and none for a verb that is gone."""
     from engine.cli.main import VERBS
 
-    rows = re.findall(r"^\| `python -m engine (\w+)[^`]*` \|", read(repository, "docs/commands.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `python -m engine ([\w-]+)[^`]*` \|", read(repository, "docs/commands.md"), re.MULTILINE)
     documented = set(rows)
     assert len(rows) == len(documented)
     assert documented == {verb.name for verb in VERBS}
@@ -108,7 +108,7 @@ def test_every_flag_that_is_documented_exists(repository: Path) -> None:
     verbs = next(action for action in parser()._actions if action.dest == "verb").choices
     assert isinstance(verbs, dict)
     for line in text.splitlines():
-        if match := re.match(r"\| `python -m engine (\w+)", line):
+        if match := re.match(r"\| `python -m engine ([\w-]+)", line):
             known = verbs[match[1]].format_help()
             assert [flag for flag in re.findall(r"--[a-z][a-z-]*", line) if flag not in known] == [], match[1]
     about_app = text.partition("## The app")[2].partition("##")[0]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import traceback
@@ -76,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code. The answer goes to stdout, everything else to stderr."""
-    defaults = argparse.Namespace(home=Path(), json=False, device="auto", debug=False)
+    defaults = argparse.Namespace(
+        home=Path(), json=False, device="auto", debug=False, whisper=_folder_of(os.environ.get("EARMARK_WHISPER", ""))
+    )
     args = parser().parse_args(words, namespace=defaults)
     logging.basicConfig(level=logging.DEBUG if args.debug else logging.ERROR, stream=sys.stderr)
     try:
@@ -104,14 +107,18 @@ def _studio(verb: Verb, args: argparse.Namespace) -> Iterator[Studio]:
     from engine.workspace import Workspace
 
     if verb.needs_home(args):
-        with Studio(Workspace(args.home), device=args.device) as studio:
+        with Studio(Workspace(args.home), device=args.device, whisper=args.whisper) as studio:
             yield studio
         return
     with (
         tempfile.TemporaryDirectory(prefix="earmark-") as folder,
-        Studio(Workspace(Path(folder)), device=args.device) as studio,
+        Studio(Workspace(Path(folder)), device=args.device, whisper=args.whisper) as studio,
     ):
         yield studio
+
+
+def _folder_of(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None
 
 
 def _failed(sentence: str, code: int, *, debug: bool) -> int:

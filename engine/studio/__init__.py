@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.studio.deciding import MatrixRow, PreferenceRow, TierState
 from engine.studio.releasing import Releasing
@@ -22,9 +23,20 @@ __all__ = ["Grid", "GridCell", "MatrixRow", "PreferenceRow", "Request", "Studio"
 
 
 class Studio(Releasing):
-    """An open workspace with everything that can be done in it. Raises Busy when another process holds it."""
+    """An open workspace with everything that can be done in it. Raises Busy when another process holds it.
 
-    def __init__(self, workspace: Workspace, *, clock: Callable[[], float] = time.time, device: str = "auto") -> None:
+    `whisper` is a folder with a Whisper model, which writes down what is said and holds texts against it.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        clock: Callable[[], float] = time.time,
+        device: str = "auto",
+        whisper: Path | None = None,
+    ) -> None:
         super().__init__(workspace, clock=clock, device=device)
+        self.whisper_folder = whisper
         for sentence in self.repair():
             log.warning("%s", sentence)

@@ -1,17 +1,28 @@
-"""Use cases about data: audit a manifest, prepare a dataset from it, list what is prepared, make the demo voice."""
+"""Use cases about data: what backends need, prepare a dataset and export it, list what is prepared, the demo voice.
+
+What comes before, on the desk, is in `drafting`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from engine import audit, backends, dataset, manifest, needs
-from engine.studio.core import Core
+from engine import backends, dataset, drafts, durable, manifest, needs, scripts, slicing, upstream_formats
+from engine.jobs import Report
 from engine.needs import Needs
-from engine.types import Action, AuditReport, Dataset, Decision, Draft, NotFound, PrepareSettings
+from engine.studio.drafting import Drafting, going_on
+from engine.types import AuditReport, BadInput, Dataset, NotFound, PrepareSettings, Refused, Script, Utterance
+
+Progress = Callable[[int, int, str], None]
+MOST_HELD_OUT = 0.5  # validation and test together
+MOST_SILENCE_SEC = 10.0
+LOUDEST_LUFS, QUIETEST_LUFS = -9.0, -40.0
 
 
-class DataDesk(Core):
+class DataDesk(Drafting):
     """What the Data page does."""
 
     def backends(self) -> list[str]:
@@ -22,88 +33,9 @@ class DataDesk(Core):
         """The voices that a backend speaks with before any training."""
         return backends.info(backend).voices
 
-    def audit(self, path: Path, *, backend: str = "finch") -> AuditReport:
-        """Look at every row of a manifest without changing anything."""
-        return audit.audit(manifest.read(path), needs.of(backend))
-
-    def prepare(self, path: Path, *, backend: str = "finch", name: str = "") -> Dataset:
-        """Audit, leave out the rows with errors, and write a split dataset at the voice's rate into the workspace."""
-        report = self.audit(path, backend=backend)
-        return dataset.prepare(
-            report,
-            root=self.workspace.datasets,
-            backend=backend,
-            sample_rate=backends.info(backend).sample_rate,
-            now=self._clock(),
-            name=name,
-        )
-
-    # The following are being filled in; their names and arguments stay.
     def targets(self) -> tuple[Needs, ...]:
         """Every backend that data can be cleaned for, those that are trained here first."""
         return tuple(needs.of(name) for name in needs.names())
-
-    def open_source(self, path: Path, *, backend: str, name: str = "") -> Draft:
-        """Read the rows of a path on this machine and keep them as a draft."""
-        raise NotImplementedError
-
-    def open_upload(self, files: Sequence[Path], *, backend: str, name: str = "") -> Draft:
-        """A draft of uploaded files: recordings with texts, a manifest with its audio, or one archive."""
-        raise NotImplementedError
-
-    def start_slicing(
-        self, recordings: Sequence[Path], *, backend: str, name: str = "", min_sec: float = 3.0, max_sec: float = 12.0
-    ) -> str:
-        """Cut long recordings at their pauses; the job's result is a draft's id."""
-        raise NotImplementedError
-
-    def drafts(self) -> list[Draft]:
-        """The drafts, newest first."""
-        raise NotImplementedError
-
-    def draft(self, draft_id: str) -> Draft:
-        """One draft. Raises NotFound."""
-        raise NotImplementedError
-
-    def discard_draft(self, draft_id: str) -> None:
-        """Remove a draft with its uploads and slices; the source stays."""
-        raise NotImplementedError
-
-    def start_audit(self, draft_id: str) -> str:
-        """Audit a draft; the job's result is the draft's id."""
-        raise NotImplementedError
-
-    def job_result(self, job_id: str) -> str:
-        """What a finished job made. Raises NotFound before that."""
-        raise NotImplementedError
-
-    def report(self, draft_id: str) -> AuditReport:
-        """The rows with the decisions' texts applied, and what the audit found; no findings before it."""
-        raise NotImplementedError
-
-    def decide(self, draft_id: str, rows: Sequence[str], action: Action, *, text: str = "", by: str = "") -> None:
-        """Decide something of rows. Raises NotFound for an unknown row, Refused for KEEP without a name."""
-        raise NotImplementedError
-
-    def take_back(self, draft_id: str, rows: Sequence[str]) -> None:
-        """Forget the decisions of rows."""
-        raise NotImplementedError
-
-    def decisions(self, draft_id: str) -> dict[str, tuple[Decision, ...]]:
-        """The decisions in force, by row."""
-        raise NotImplementedError
-
-    def row_samples_path(self, draft_id: str, row: str) -> Path:
-        """The audio file of one of the draft's rows."""
-        raise NotImplementedError
-
-    def start_transcribing(self, draft_id: str, rows: Sequence[str]) -> str:
-        """Write down what rows say, by Whisper. Raises Refused when no folder of it is configured."""
-        raise NotImplementedError
-
-    def start_prepare(self, draft_id: str, settings: PrepareSettings, *, name: str = "") -> str:
-        """Write the prepared dataset; the job's result is its id."""
-        raise NotImplementedError
 
     def default_settings(self, backend: str) -> PrepareSettings:
         """How data is prepared for a backend unless somebody says otherwise."""
@@ -112,10 +44,94 @@ class DataDesk(Core):
             backend=backend, append_silence_sec=found.append_silence_sec, loudness_lufs=found.loudness_lufs
         )
 
-    def export_rows(self, dataset_id: str, format: str, out: Path) -> Path:
-        """A dataset's rows in the JSONL of an upstream trainer."""
-        raise NotImplementedError
+    def start_prepare(self, draft_id: str, settings: PrepareSettings, *, name: str = "") -> str:
+        """Write the prepared dataset; the job's result is its id. Raises Refused for a draft that was not audited."""
+        folder, draft = self._draft_folder(draft_id), self.draft(draft_id)
+        if not draft.audited:
+            raise Refused(f"{draft.name} was not audited yet; audit it first, so that faulty rows are known.")
+        if settings.backend != draft.backend:
+            raise Refused(f"{draft.name} was audited for {draft.backend}; open it again for {settings.backend}.")
+        checked = _checked(settings)
 
+        def work(report: Report) -> str:
+            made = dataset.prepare(
+                drafts.report(folder),
+                checked,
+                needs.of(settings.backend),
+                root=self.workspace.datasets,
+                now=self._clock(),
+                name=name or draft.name,
+                decisions={row: tuple(made.values()) for row, made in drafts.decisions(folder).items()},
+                scripts=_listening_scripts(),
+                on_progress=going_on(report),
+            )
+            return made.id
+
+        return self._start("prepare", work)
+
+    # -------------------------------------------------------------------------------------------------- without a draft
+    def audit(
+        self,
+        path: Path,
+        *,
+        backend: str = "finch",
+        listen: bool = True,
+        on_progress: Progress | None = None,
+    ) -> AuditReport:
+        """Look at every row of a source without changing anything; `listen` holds texts against the audio as well."""
+        with self._read(path) as rows:
+            return self._audited(rows, backend, listen, on_progress)
+
+    def prepare(
+        self,
+        path: Path,
+        *,
+        backend: str = "finch",
+        settings: PrepareSettings | None = None,
+        out: Path | None = None,
+        name: str = "",
+        listen: bool = True,
+        on_progress: Progress | None = None,
+    ) -> Dataset:
+        """Audit, repair as the audit proposes, and write a split dataset into the workspace or into `out`."""
+        wanted = _checked(settings or self.default_settings(backend))
+        if out is not None and path.is_dir() and out.absolute().is_relative_to(path.absolute()):
+            raise BadInput(f"{out} lies inside the source {path}, which stays as it is; name a folder elsewhere.")
+        with self._read(path) as rows:
+            return dataset.prepare(
+                self._audited(rows, wanted.backend, listen, on_progress),
+                wanted,
+                needs.of(wanted.backend),
+                root=self.workspace.datasets,
+                out=out,
+                now=self._clock(),
+                name=name,
+                scripts=_listening_scripts(),
+                on_progress=on_progress,
+            )
+
+    def slice_recording(
+        self, recording: Path, out: Path, *, min_sec: float, max_sec: float, on_progress: Progress | None = None
+    ) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
+        """Cut a recording into the new folder `out` with a manifest; returns its rows and what was noticed.
+
+        Texts are written down where a Whisper folder is configured. Raises BadInput when `out` holds something.
+        """
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise BadInput(f"{out} already holds something; name a new folder for the pieces.")
+        place = out.absolute().parent
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as building:
+            folder = Path(building) / "pieces"
+            sliced = slicing.slice_recording(
+                recording, folder / "audio", min_sec=min_sec, max_sec=max_sec, on_progress=on_progress
+            )
+            rows = tuple(self._written_down(sliced.utterances, on_progress))
+            manifest.write(folder / "manifest.jsonl", rows)
+            durable.rename(folder, out.absolute())
+        return rows, sliced.notes
+
+    # --------------------------------------------------------------------------------------------------------- datasets
     def datasets(self) -> list[Dataset]:
         """The prepared datasets, newest first."""
         return dataset.listing(self.workspace.datasets)
@@ -127,6 +143,14 @@ class DataDesk(Core):
             raise NotFound(f"There is no dataset {dataset_id!r}; prepared are: {', '.join(known) or 'none yet'}.")
         return known[dataset_id]
 
+    def export_rows(self, dataset_id: str, format: str, out: Path) -> Path:
+        """Write a dataset's rows as another trainer wants them; returns the file or folder with the training rows."""
+        return self.export_dataset(self.dataset(dataset_id), format, out).path
+
+    def export_dataset(self, source: Dataset, format: str, out: Path) -> upstream_formats.Export:
+        """The same for any prepared dataset, with what was made up and where the other splits are."""
+        return upstream_formats.write(out, dataset.utterances(source), format)
+
     def make_demo_data(self, minutes: float = 5.0) -> Path:
         """Make the demo voice (once) and return its manifest; a second manifest beside it holds faults to find."""
         from engine.backends.finch.pretrain import demo_data
@@ -136,3 +160,28 @@ class DataDesk(Core):
         if not (done / "manifest.jsonl").exists():
             demo_data.make(done, minutes=minutes, seed=0)
         return done / "manifest.jsonl"
+
+
+def _listening_scripts() -> tuple[Script, ...]:
+    return tuple(scripts.load(name) for name in scripts.names())
+
+
+def _checked(settings: PrepareSettings) -> PrepareSettings:
+    """Settings within their bounds, with numbers as numbers with a point: 1 and 1.0 are one setting."""
+    shares = (settings.validation_share, settings.test_share)
+    if not all(share >= 0 for share in shares) or not sum(shares) <= MOST_HELD_OUT:
+        raise BadInput(f"Validation and test should be 0 to {MOST_HELD_OUT:g} together, they are {sum(shares):g}.")
+    if not 0 <= settings.append_silence_sec <= MOST_SILENCE_SEC:
+        raise BadInput(
+            f"The silence at the end should be 0 to {MOST_SILENCE_SEC:g} s, it is {settings.append_silence_sec:g}."
+        )
+    level = settings.loudness_lufs
+    if level is not None and not QUIETEST_LUFS <= level <= LOUDEST_LUFS:
+        raise BadInput(f"The loudness should be {QUIETEST_LUFS:g} to {LOUDEST_LUFS:g} LUFS, it is {level:g}.")
+    return replace(
+        settings,
+        append_silence_sec=float(settings.append_silence_sec),
+        loudness_lufs=None if level is None else float(level),
+        validation_share=float(shares[0]),
+        test_share=float(shares[1]),
+    )

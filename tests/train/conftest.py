@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine import backends, dataset, manifest, runs
-from engine.types import AuditReport, Dataset, Run, RunConfig
+from engine.needs import Needs
+from engine.types import AuditReport, Dataset, PrepareSettings, Run, RunConfig
 from engine.workspace import Workspace
 from tests.recordings import make_manifest
 
@@ -32,9 +33,9 @@ def make_workspace(tmp_path: Path) -> Workspace:
 def make_dataset(tmp_path: Path, workspace: Workspace) -> Dataset:
     read = manifest.read(make_manifest(tmp_path / "source", 20))
     report = AuditReport(manifest=read, backend="toy", findings=())  # tones: no speech for an audit to look at
-    return dataset.prepare(
-        report, root=workspace.datasets, backend="toy", sample_rate=16_000, now=1.0, validation_share=0.2
-    )
+    toy = Needs(name="toy", title="Toy", sample_rate=16_000, min_sec=0.1, max_sec=60.0)
+    settings = PrepareSettings(backend="toy", validation_share=0.2)
+    return dataset.prepare(report, settings, toy, root=workspace.datasets, now=1.0)
 
 
 @pytest.fixture(name="make_run")

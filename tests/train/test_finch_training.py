@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, checkpoints, dataset, manifest, runs
+from engine import backends, checkpoints, dataset, manifest, needs, runs
 from engine.adapters import AdapterHost, load_adapter
 from engine.backends.finch import info, speech_model
 from engine.run_folder import RunFolder
 from engine.train import loop, worker
-from engine.types import AuditReport, GenerationSettings, Run, RunConfig, RunState, SpeakRow
+from engine.types import AuditReport, GenerationSettings, PrepareSettings, Run, RunConfig, RunState, SpeakRow
 from engine.workspace import Workspace
 from tests import finch_factory
 
@@ -31,7 +31,7 @@ def workspace_with_data(tmp_path: Path, weights: Path) -> Workspace:
     source = tmp_path / "source/manifest.jsonl"
     manifest.write(source, finch_factory.make_utterances(tmp_path / "source", f0_hz=200.0))
     report = AuditReport(manifest=manifest.read(source), backend="finch", findings=())  # buzzes: no speech to audit
-    dataset.prepare(report, root=workspace.datasets, backend="finch", sample_rate=info.SAMPLE_RATE, now=1.0)
+    dataset.prepare(report, PrepareSettings(backend="finch"), needs.of("finch"), root=workspace.datasets, now=1.0)
     return workspace
 
 
