@@ -19,6 +19,7 @@ from engine.workspace import Workspace
 
 POLL_SEC = 0.2
 FOR_EVER = float("inf")
+WAITS = "Waits for "  # how the sentence of somebody who waits begins
 
 
 def devices(config: RunConfig) -> tuple[str, ...]:
@@ -83,7 +84,7 @@ def _wait(
         if time.monotonic() > end:
             raise Busy(f"{name} is in use: {who or 'another process'}; try again when that is done, or stop it.")
         if who and who != told and on_wait is not None:
-            on_wait(f"Waits for {name}: {who}")
+            on_wait(f"{WAITS}{name}: {who}")
             told = who
         if give_up is not None:
             give_up()

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine import backends, code_version, curves, durable, locks, manifest, run_config
+from engine import backends, code_version, curves, durable, lease, locks, manifest, run_config
 from engine import events as event_log
 from engine.progress import Progress, Snapshot, follow
 from engine.run_folder import RunFolder
@@ -154,8 +154,17 @@ def get(run_dir: Path, *, clock: Callable[[], float] = time.time) -> Run:
         train_loss=progress.train_loss,
         val_loss=progress.val_loss,
         eta_sec=None if state.is_over else progress.eta_sec,
-        error=DIED if state is RunState.LOST else progress.note if state is RunState.PAUSED else progress.error,
+        error=_said(state, progress),
+        alerts=tuple(progress.alerts),
     )
+
+
+def _said(state: RunState, progress: Progress) -> str:
+    """What a person should read of the state: why it failed, or what it waits for."""
+    if state is RunState.LOST:
+        return DIED
+    waits = state is RunState.PAUSED or (state is RunState.STARTING and progress.note.startswith(lease.WAITS))
+    return progress.note if waits else progress.error
 
 
 def listing(root: Path) -> list[Run]:

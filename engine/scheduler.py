@@ -91,7 +91,7 @@ class Scheduler:
         """Why a waiting run has not started: 'Waits for cpu: training robin-1'; empty when it is about to start."""
         for name in lease.devices(run.config):
             if who := lease.holder(self._workspace, name):
-                return f"Waits for {name}: {who}"
+                return f"{lease.WAITS}{name}: {who}"
         return ""
 
     def _started(self, run: Run) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from engine import backends, locks, runs
 from engine.events import EventLog
 from engine.run_folder import RunFolder
-from engine.types import BadInput, Dataset, NotFound, Refused, Run, RunConfig, RunState
+from engine.types import BadInput, Busy, Dataset, NotFound, Refused, Run, RunConfig, RunState
 
 CONFIG = RunConfig(name="My robin!", dataset="set-1", backend="toy")
 
@@ -30,8 +30,11 @@ def prepared(root: Path) -> Dataset:
         sample_rate=16_000,
         train_count=9,
         validation_count=1,
+        test_count=0,
         train_sec=30.0,
         excluded_count=0,
+        unresolved=0,
+        bad_row_share=0.0,
         source=root / "m.jsonl",
         created_at=1.0,
     )
@@ -163,20 +166,8 @@ def test_a_removed_snapshot_changes_nothing(tmp_path: Path) -> None:
     assert (before.step, before.train_loss, before.total_steps) == (2, 0.5, 8)
 
 
-def test_curves_count_a_step_once(tmp_path: Path) -> None:
-    """Steps that were lost with their process and done again appear with their new values alone."""
-    run = create(tmp_path)
-    tell(run, START, ("validation", {"step": 0, "epoch": 0, "loss": 9.0, "parts": {}}), step(1, 5.0), step(2, 4.0))
-    tell(run, step(3, 3.0), ("validation", {"step": 3, "epoch": 1, "loss": 3.5, "parts": {}}))
-    tell(run, ("start", {"pid": 2, "step": 2, "epoch": 1, "total_steps": 8}), step(3, 2.5))
-    curves = runs.series(run.path)
-    assert (curves.steps, curves.train_loss) == ((1, 2, 3), (5.0, 4.0, 2.5))
-    assert (curves.val_steps, curves.val_loss) == ((0,), (9.0,))
-    assert curves.parts == {"lm": (5.0, 4.0, 2.5)}
-
-
 def test_no_events_are_empty_curves(tmp_path: Path) -> None:
-    """A run that has not begun has curves without points."""
+    """A run that has not begun has curves without points, alerts and checkpoints."""
     assert runs.series(create(tmp_path).path).steps == ()
 
 
@@ -207,3 +198,34 @@ def test_no_run_is_not_found(tmp_path: Path) -> None:
     """A folder without a record is no run."""
     with pytest.raises(NotFound, match="is not a run"):
         runs.get(tmp_path)
+
+
+def test_a_run_shows_what_its_monitors_marked(tmp_path: Path) -> None:
+    """Alerts are sentences on the run, oldest first."""
+    run = create(tmp_path)
+    alert = {"monitor": "gradient_norm", "step": 1, "epoch": 1, "text": "Lower the rate.", "stops": False}
+    tell(run, START, step(1), ("alert", alert), ("alert", alert | {"text": "Stop."}))
+    assert runs.get(run.path).alerts == ("Lower the rate.", "Stop.")
+
+
+def test_a_trainer_that_comes_second_has_nothing_to_do(tmp_path: Path) -> None:
+    """A launch that another trainer took up is over; one that was started by hand goes on from wherever the run is."""
+    run = create(tmp_path)
+    runs.must_be_current(run.path, {runs.AFTER_SEQ: "-1"})
+    tell(run, START)
+    runs.must_be_current(run.path, {})
+    runs.must_be_current(run.path, {runs.AFTER_SEQ: "0"})
+    with pytest.raises(Busy, match="Another trainer of My-robin"):
+        runs.must_be_current(run.path, {runs.AFTER_SEQ: "-1"})
+
+
+def test_the_exit_status_is_that_of_the_last_launch(tmp_path: Path) -> None:
+    """A status that was noted for an earlier launch says nothing of the last one."""
+    run = create(tmp_path)
+    folder = RunFolder(run.path)
+    folder.launched.write_text('{"at": 1000.0, "after_seq": -1, "attempt": 1}')
+    assert runs.exit_status(run.path) is None
+    folder.exited.write_text('{"launched_at": 1000.0, "status": -9}')
+    assert runs.exit_status(run.path) == -9
+    folder.launched.write_text('{"at": 2000.0, "after_seq": -1, "attempt": 2}')
+    assert runs.exit_status(run.path) is None
