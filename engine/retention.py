@@ -21,7 +21,8 @@ class Facts:
     """What retention may know. `verdicts` are those in force, one a candidate and gate; `promotions` all there ever
     were, in order.
 
-    `resume_points`, `open_trial_checkpoints`, `pinned` and `exported` are ids of checkpoints. `now` is seconds since
+    `resume_points`, `open_trial_checkpoints`, `pinned` and `exported` are ids of checkpoints, `favourites` too: what
+    reviewers preferred in A/B trials, best first. `now` is seconds since
     the epoch. Simulated reviewers' failing verdicts let a checkpoint go only with `simulated_counts`; what they passed
     or left undecided is kept either way.
     """
@@ -33,6 +34,7 @@ class Facts:
     resume_points: frozenset[str] = frozenset()
     exported: frozenset[str] = frozenset()
     swept_candidates: frozenset[Candidate] = frozenset()
+    favourites: Sequence[str] = ()
     now: float
     promoted_kept_sec: float = PROMOTED_KEPT_SEC
     simulated_counts: bool = True
@@ -101,12 +103,27 @@ def passed(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
 
 
 def undecided(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
-    """A candidate of it is undecided or disputed."""
+    """A candidate of it has too few answers."""
     return tuple(
         f"{_scale(verdict.candidate)} is undecided"
         for verdict in facts.verdicts_of(checkpoint.id)
-        if verdict.outcome is Outcome.UNDECIDED
+        if verdict.outcome is Outcome.UNDECIDED and not _is_disputed(verdict)
     )
+
+
+def disputed(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
+    """Reviewers disagree about a candidate of it: who is right is not known yet."""
+    return tuple(
+        f"{_scale(verdict.candidate)} is disputed ({_tally(verdict)})"
+        for verdict in facts.verdicts_of(checkpoint.id)
+        if verdict.outcome is Outcome.UNDECIDED and _is_disputed(verdict)
+    )
+
+
+def favourite(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
+    """Reviewers liked it best, or second best: a gate that turns out too strict must not have cost it."""
+    places = dict(zip(facts.favourites, ("preferred most by reviewers", "runner-up in preference"), strict=False))
+    return (places[checkpoint.id],) if checkpoint.id in places else ()
 
 
 def not_judged(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
@@ -146,6 +163,8 @@ POLICIES: tuple[Policy, ...] = (
     promoted_before,
     passed,
     undecided,
+    disputed,
+    favourite,
     not_judged,
     in_open_trial,
     pinned,
@@ -157,6 +176,15 @@ POLICIES: tuple[Policy, ...] = (
 # ---------------------------------------------------------------------------------------------------------------- words
 def _scale(candidate: Candidate) -> str:
     return f"scale {candidate.lora_scale:g}"
+
+
+def _is_disputed(verdict: Verdict) -> bool:
+    return any(finding.passes and finding.fails for finding in verdict.findings)
+
+
+def _tally(verdict: Verdict) -> str:
+    passes, fails = (sum(getattr(finding, what) for finding in verdict.findings) for what in ("passes", "fails"))
+    return f"{passes} pass, {fails} fail"
 
 
 def _failed(verdict: Verdict) -> str:

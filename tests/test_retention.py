@@ -25,6 +25,12 @@ OTHER = make_candidate(0.5, step=200)
 FAILED = (make_verdict(HALF),)
 
 
+def disputed_verdict() -> Verdict:
+    """Two reviewers passed the short tier and one failed it."""
+    verdict = make_verdict(HALF, UNDECIDED)
+    return replace(verdict, findings=(replace(verdict.findings[0], passes=2, fails=1),))
+
+
 def answer(**facts: object) -> Retained:
     """What retention says of the subject; by default it has one candidate, rendered and failed."""
     given_facts: dict[str, object] = {"verdicts": FAILED, "swept_candidates": frozenset({HALF}), "now": NOW, **facts}
@@ -54,6 +60,9 @@ def test_a_checkpoint_whose_every_candidate_failed_may_go() -> None:
         ({"verdicts": (*FAILED, make_verdict(HALF, PASS, gate="strict"))}, ("scale 0.5 passed",)),
         ({"open_trial_checkpoints": frozenset({SUBJECT.id})}, ("in an open trial",)),
         ({"pinned": frozenset({SUBJECT.id})}, ("pinned",)),
+        ({"verdicts": (disputed_verdict(),)}, ("scale 0.5 is disputed (2 pass, 1 fail)",)),
+        ({"favourites": (SUBJECT.id, LAST.id)}, ("preferred most by reviewers",)),
+        ({"favourites": (LAST.id, SUBJECT.id)}, ("runner-up in preference",)),
         ({"exported": frozenset({SUBJECT.id})}, ("exported",)),
         ({"resume_points": frozenset({SUBJECT.id})}, ("run run resumes from it",)),
         ({"promotions": (make_promotion(HALF),)}, ("promoted as production/robin at scale 0.5",)),
@@ -158,6 +167,7 @@ facts_drawn = st.builds(
     resume_points=some_ids,
     exported=some_ids,
     swept_candidates=st.frozensets(st.sampled_from([*CANDIDATES, BASE])),
+    favourites=st.lists(st.sampled_from(IDS), max_size=2, unique=True),
     now=st.just(NOW),
     simulated_counts=st.booleans(),
 )
@@ -235,6 +245,7 @@ def test_the_facts_are_pinned() -> None:
         "resume_points",
         "exported",
         "swept_candidates",
+        "favourites",
         "now",
         "promoted_kept_sec",
         "simulated_counts",

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine import checkpoints, gate, retention, statistics, trash
+from engine import checkpoints, gate, preference_model, retention, statistics
 from engine.gate import DEFAULT_GATE, Judged
 from engine.retention import Facts
 from engine.studio.listening_lab import ListeningLab
-from engine.trash import Tombstone
-from engine.types import Candidate, Choice, Outcome, Refused, Retained, RunState, Tier, TrialKind, Verdict
+from engine.types import BadInput, Candidate, Choice, Outcome, Retained, RunState, Tier, TrialKind, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,60 +132,6 @@ class Deciding(ListeningLab):
         """What may go and what keeps the rest, from verdicts alone. Nothing is touched."""
         return retention.retain(self.checkpoints(), self._facts())
 
-    def trash(self, checkpoint_ids: Sequence[str], *, by: str) -> list[Tombstone]:
-        """Move checkpoints that nothing keeps to the trash. Raises Refused, with the reasons, for any that is kept."""
-        if not by.strip():
-            raise Refused("Moving checkpoints to the trash needs the name of the person who confirms it.")
-        answers = {r.checkpoint_id: r for r in self.retention()}
-        for checkpoint_id in checkpoint_ids:
-            self.checkpoint(checkpoint_id)
-            if (answer := answers[checkpoint_id]).keep:
-                raise Refused(f"{checkpoint_id} stays: {'; '.join(answer.reasons)}.")
-        verdicts = self.store.verdicts()
-        moved = []
-        for checkpoint_id in checkpoint_ids:
-            stone = trash.move(
-                self.checkpoint(checkpoint_id),
-                trash=self.workspace.trash,
-                by=by.strip(),
-                reason="; ".join(answers[checkpoint_id].reasons),
-                verdict_ids=tuple(v.id for v in verdicts if v.candidate.checkpoint_id == checkpoint_id),
-                now=self._clock(),
-            )
-            self.store.add_act("trash", by, {"checkpoint": checkpoint_id, "tombstone": stone.id}, at=self._clock())
-            moved.append(stone)
-        return moved
-
-    def repair(self) -> list[str]:
-        """Complete or take back what a crash left half done in the trash; a sentence for each."""
-        return trash.repair(self.workspace.trash, now=self._clock())
-
-    def trashed(self) -> list[Tombstone]:
-        """What lies in the trash, newest first."""
-        return trash.listing(self.workspace.trash)
-
-    def undo(self, tombstone_id: str, *, by: str) -> str:
-        """Bring a checkpoint back exactly as it was; returns its id."""
-        stone = trash.find(self.workspace.trash, tombstone_id)
-        trash.undo(stone, trash=self.workspace.trash)
-        self.store.add_act("undo", by, {"checkpoint": stone.checkpoint_id, "tombstone": stone.id}, at=self._clock())
-        return stone.checkpoint_id
-
-    def purge(self, tombstone_id: str, *, by: str) -> None:
-        """Delete what was in the trash for the delay. Raises Refused before that."""
-        stone = trash.find(self.workspace.trash, tombstone_id)
-        trash.purge(stone, trash=self.workspace.trash, now=self._clock())
-        self.store.add_act("purge", by, {"checkpoint": stone.checkpoint_id, "tombstone": stone.id}, at=self._clock())
-
-    def pin(self, checkpoint_id: str, *, by: str) -> None:
-        """Keep a checkpoint whatever the verdicts say."""
-        self.checkpoint(checkpoint_id)
-        self.store.pin(checkpoint_id, by=by, at=self._clock())
-
-    def unpin(self, checkpoint_id: str, *, by: str) -> None:
-        """Let the verdicts decide again."""
-        self.store.unpin(checkpoint_id, by=by, at=self._clock())
-
     # ---------------------------------------------------------------------------------------------------------- inside
     def _judged(self) -> dict[Candidate, list[Judged]]:
         """Gate answers by candidate. Where a person answered, simulated answers do not count."""
@@ -231,8 +176,28 @@ class Deciding(ListeningLab):
                 str(act.data["checkpoint"]) for act in self.store.acts("export") if act.data.get("checkpoint")
             ),
             swept_candidates=frozenset(clip.candidate for clip in self.clips()),
+            favourites=self._favourites(),
             now=self._clock(),
         )
+
+    def _favourites(self) -> tuple[str, ...]:
+        """The two checkpoints that people preferred most; none while too few were compared for a common scale."""
+        answers: list[tuple[str, str, Choice]] = []
+        by_name: dict[str, Candidate] = {}
+        for row in self.preferences():
+            if row.simulated:
+                continue
+            first, second, counted = row.first.id, row.second.id, row.summary
+            by_name |= {first: row.first, second: row.second}
+            answers += [(first, second, Choice.A)] * counted.wins + [(first, second, Choice.B)] * counted.losses
+            answers += [(first, second, Choice.TIE)] * counted.ties
+        try:
+            strengths = preference_model.bradley_terry(answers).log_strength
+        except (BadInput, preference_model.NotConverged):
+            return ()
+        best = sorted(strengths, key=lambda name: -strengths[name])
+        found = dict.fromkeys(c for name in best if (c := by_name[name].checkpoint_id) is not None)
+        return tuple(found)[:2]
 
     def _resume_points(self) -> frozenset[str]:
         """The last checkpoint of every run that can still go on."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from engine import dataset, importing, promotion, runs
 from engine.bundle import checking, record, writing
 from engine.bundle.record import Evidence, Preference, Sample, Variants
-from engine.studio.deciding import Deciding, PreferenceRow
+from engine.studio.deciding import PreferenceRow
+from engine.studio.keeping import Keeping
 from engine.types import (
     BadInput,
     Bundle,
@@ -28,7 +29,7 @@ from engine.types import (
 )
 
 
-class Releasing(Deciding):
+class Releasing(Keeping):
     """What the Voices page does."""
 
     def promote(
@@ -125,10 +126,11 @@ class Releasing(Deciding):
         variants: Variants | None = None,
         consent: str = "",
         licence: str = "",
+        listen: bool = True,
     ) -> Bundle:
         """Write the promoted voice with its scale, settings, evidence, model card and checksums; spoken and verified.
 
-        `out` must not exist or be empty; without it the bundle lies in the workspace, and one that is there is
+        Without `listen` nothing is spoken, for a machine without the base weights. `out` must not exist or be empty; without it the bundle lies in the workspace, and one that is there is
         verified and returned.
         """
         made = self.promotion(alias)
@@ -141,7 +143,7 @@ class Releasing(Deciding):
             target=_target(out) if out else self.workspace.exports / _folder_name(made, wanted),
             now=self._clock(),
             wanted=wanted,
-            speak=lambda text, seed: self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings),
+            speak=(lambda text, seed: self.speak_alias(text, alias=alias, seed=seed)) if listen else None,
         )
         told = {"checkpoint": checkpoint.id, "path": str(written.path), "sha256": written.sha256}
         self.store.add_act("export", made.promoted_by, told, at=self._clock())
