@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from engine import audio
 from engine.readers import fields
 from engine.readers.row import Item, lost
 from engine.readers.text_lines import Line, lines
@@ -59,10 +60,17 @@ def rows(content: bytes, base: Path, *, of: str = "", split: str = "") -> Iterat
 def _row(following: Sequence[Line], delimiter: str, width: int) -> tuple[list[str] | None, int]:
     """(cells, lines used): the fewest lines that make a row as wide as the header; (None, 1) when none do."""
     for used in range(1, len(following) + 1):
+        if used > 1 and _begins_a_row(following[used - 1].text, delimiter):
+            return None, 1
         cells = _cells([line.text for line in following[:used]], delimiter)
         if cells is not None:
             return (cells, used) if len(cells) == width else (None, 1)
     return None, 1
+
+
+def _begins_a_row(text: str, delimiter: str) -> bool:
+    """Whether a line that would go on with an open quote is rather the next row: it names a recording first."""
+    return text.partition(delimiter)[0].strip(' "').lower().endswith(audio.READABLE + audio.FOREIGN)
 
 
 def _cells(texts: Sequence[str], delimiter: str) -> list[str] | None:

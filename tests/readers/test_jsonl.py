@@ -107,6 +107,15 @@ def test_strange_characters(tmp_path: Path) -> None:
     assert texts(readers.read(tmp_path / "m.jsonl")) == {"a": "one\u2028two\ufffd"}
 
 
+def test_a_line_in_latin_1(tmp_path: Path) -> None:
+    """The row is kept with the guess, and the finding proposes it."""
+    sound(tmp_path / "a.wav")
+    (tmp_path / "m.jsonl").write_bytes('{"audio": "a.wav", "text": "Grüße"}\n'.encode("latin-1"))
+    read = readers.read(tmp_path / "m.jsonl")
+    assert (only(read).row, only(read).check, only(read).severity) == ("a", "encoding", Severity.ERROR)
+    assert only(read).text == texts(read)["a"] == "Grüße"
+
+
 def test_a_list_and_files_named_as_splits(tmp_path: Path) -> None:
     """One JSON list is read as lines are; train.jsonl and val.jsonl together are one set with splits."""
     rows = [{"audio": "a.wav", "text": "x"}, {"audio": "b.wav", "text": "y"}, 3]

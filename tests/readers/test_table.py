@@ -40,6 +40,23 @@ def test_a_quote_that_does_not_end_loses_one_row(tmp_path: Path) -> None:
     assert "a quote that does not end" in only(read).explanation
 
 
+def test_a_quote_that_ends_in_another_row(tmp_path: Path) -> None:
+    """A row that would swallow its neighbours is lost by itself, and each of them is looked at anew."""
+    (tmp_path / "m.csv").write_text(
+        'audio,text\na.wav,"open\nb.wav,fine"\nc.wav,"open\nstill, ""so"\nd.wav,"x\ny", z, w\n'
+    )
+    read = readers.read(tmp_path / "m.csv")
+    assert texts(read) == {"b": 'fine"', "c": 'open\nstill, "so'}
+    assert faults(read) == [("line 2", "unreadable"), ("line 6", "unreadable"), ("line 7", "unreadable")]
+
+
+def test_a_row_in_latin_1(tmp_path: Path) -> None:
+    """Only the row that had to be guessed is marked, with its text as the proposal."""
+    (tmp_path / "m.csv").write_bytes("audio,text\na.wav,plain\nb.wav,café\n".encode("latin-1"))
+    read = readers.read(tmp_path / "m.csv")
+    assert (only(read).row, only(read).check, only(read).text) == ("b", "encoding", "café")
+
+
 def test_a_row_with_another_number_of_fields(tmp_path: Path) -> None:
     """Text with a comma and no quotes is named with the mend."""
     (tmp_path / "m.csv").write_text("audio,text\na.wav,well, hello\nb.wav,fine\n")
