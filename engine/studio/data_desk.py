@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from engine import backends, dataset, drafts, durable, manifest, needs, scripts, slicing, upstream_formats
+from engine import backends, dataset, drafts, durable, manifest, needs, repairs, scripts, slicing, upstream_formats
 from engine.jobs import Report
 from engine.needs import Needs
 from engine.studio.drafting import Drafting, going_on
@@ -42,6 +42,16 @@ class DataDesk(Drafting):
         found = needs.of(backend)
         return PrepareSettings(
             backend=backend, append_silence_sec=found.append_silence_sec, loudness_lufs=found.loudness_lufs
+        )
+
+    def planned(self, draft_id: str, settings: PrepareSettings) -> repairs.Plan:
+        """What preparing a draft would do to each row as it is decided now; nothing is written."""
+        return repairs.plan(
+            self.report(draft_id),
+            settings,
+            needs.of(settings.backend),
+            decisions=self.decisions(draft_id),
+            held_back=repairs.listening_lines(_listening_scripts()),
         )
 
     def start_prepare(self, draft_id: str, settings: PrepareSettings, *, name: str = "") -> str:

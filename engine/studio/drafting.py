@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine import audio, audit, disk, drafts, manifest, needs, readers, slicing
 from engine.jobs import Report
@@ -43,6 +43,14 @@ NO_WHISPER = (
 )
 
 
+class _Held(NamedTuple):
+    """A draft as it was read last, without and with its decided texts; `state` tells whether the files changed."""
+
+    state: tuple[int, ...]
+    found: AuditReport
+    report: AuditReport
+
+
 class _Stopped(Exception):
     """A job was cancelled in the middle."""
 
@@ -56,7 +64,7 @@ class Drafting(Core):
         self.upload_bytes, self.upload_files = UPLOAD_BYTES, UPLOAD_FILES
         self._whisper: Whisper | None = None
         self._made: dict[str, dict[str, str]] = {}  # what each job made, under "id" once it is done
-        self._reports: dict[str, tuple[tuple[int, ...], AuditReport]] = {}
+        self._reports: dict[str, _Held] = {}
         drafts.sweep(workspace.drafts)
 
     # ------------------------------------------------------------------------------------------------------- importing
@@ -147,10 +155,12 @@ class Drafting(Core):
         folder = self._draft_folder(draft_id)
         state = tuple(_stamp(folder / name) for name in ("draft.json", "audit.json", "decisions.jsonl"))
         held = self._reports.get(draft_id)
-        if held is None or held[0] != state:
-            held = (state, drafts.with_texts(drafts.report(folder), drafts.decisions(folder)))
+        if held is None or held.state != state:
+            # Reading 10,000 rows takes a second and a decision a moment: what was read is kept as well.
+            found = held.found if held and held.state[:-1] == state[:-1] else drafts.report(folder)
+            held = _Held(state, found, drafts.with_texts(found, drafts.decisions(folder)))
             self._reports[draft_id] = held
-        return held[1]
+        return held.report
 
     # ------------------------------------------------------------------------------------------------------- decisions
     def decide(self, draft_id: str, rows: Sequence[str], action: Action, *, text: str = "", by: str = "") -> None:
@@ -163,6 +173,15 @@ class Drafting(Core):
         self._must_have(draft_id, rows)
         now = self._clock()
         drafts.decide(folder, [Decision(row=row, action=action, text=text, by=by.strip(), at=now) for row in rows])
+
+    def set_texts(self, draft_id: str, texts: Mapping[str, str], *, by: str = "") -> None:
+        """Decide the texts of many rows at once, as somebody pastes them. Raises NotFound for an unknown row."""
+        self._must_have(draft_id, list(texts))
+        made = [
+            Decision(row=row, action=Action.SET_TEXT, text=text, by=by.strip(), at=self._clock())
+            for row, text in texts.items()
+        ]
+        drafts.decide(self._draft_folder(draft_id), made)
 
     def take_back(self, draft_id: str, rows: Sequence[str]) -> None:
         """Forget the decisions of rows."""
