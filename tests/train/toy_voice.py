@@ -32,6 +32,8 @@ def info() -> BackendInfo:
         unpronounceable=lambda text: None,
         base_sha256=ToyVoice(slow_sec=0).base_sha256,
         version="1",
+        full_sft=True,
+        unloaded_loss={"lm": 20.0},
     )
 
 
@@ -54,7 +56,7 @@ class ToyVoice:
     name = "toy"
     sample_rate = SAMPLE_RATE
     device = "cpu"
-    capabilities = Capabilities(parts=PARTS, voices=("tick", "tock"), languages=("en",))
+    capabilities = Capabilities(parts=PARTS, voices=("tick", "tock"), languages=("en",), full_sft=True)
 
     def __init__(self, slow_sec: float) -> None:
         self.slow_sec = slow_sec
@@ -78,6 +80,9 @@ class ToyVoice:
             LoraPart(name="lm", target_modules=("q_proj", "o_proj")),
             LoraPart(name="decoder", target_modules=("o_proj",), learning_rate_factor=2.0),
         )
+
+    def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
+        return (self.nets[part]["block"],)
 
     def closest_voice(self, utterances: Sequence[Utterance]) -> str:
         return "tock"
