@@ -20,7 +20,7 @@ from typing import Any
 
 from engine import disk, durable, locks, manifest, repairs
 from engine.needs import Needs
-from engine.preparation import FORMAT_VERSION, Preparation, Progress, left_out_notes
+from engine.preparation import FORMAT_VERSION, NAMED_ROWS, Preparation, Progress, left_out_notes
 from engine.types import (
     AuditReport,
     BadInput,
@@ -29,6 +29,7 @@ from engine.types import (
     Manifest,
     NotFound,
     PrepareSettings,
+    Refused,
     Script,
     Utterance,
 )
@@ -126,6 +127,18 @@ def utterances(dataset: Dataset) -> tuple[Utterance, ...]:
             f"{read.path} was changed after it was prepared; prepare the dataset again from {dataset.source}."
         )
     return read.utterances
+
+
+def must_be_accepted(dataset: Dataset, *, by: str) -> None:
+    """Raises Refused for a dataset with errors, unless somebody takes them on by name."""
+    if not dataset.unresolved or by.strip():
+        return
+    rows = unresolved_rows(dataset)
+    more = f" and {len(rows) - NAMED_ROWS} more" if len(rows) > NAMED_ROWS else ""
+    raise Refused(
+        f"Dataset {dataset.id} has {dataset.unresolved} unresolved errors (rows {', '.join(rows[:NAMED_ROWS])}{more}): "
+        "mend them on the Data page and prepare it again, or give your name in 'Accepted by' to train on it as it is."
+    )
 
 
 def unresolved_rows(dataset: Dataset) -> tuple[str, ...]:

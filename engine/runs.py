@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import backends, code_version, curves, durable, lease, locks, manifest, run_config
+from engine import dataset as datasets
 from engine import events as event_log
 from engine.progress import Progress, Snapshot, follow
 from engine.run_folder import RunFolder
@@ -54,9 +55,13 @@ DIED = (
 
 # --------------------------------------------------------------------------------------------------------------- making
 def create(root: Path, config: RunConfig, *, now: float, dataset: Dataset) -> Run:
-    """Make a run's folder with its immutable record; starts nothing. Raises BadInput naming the setting to change."""
+    """Make a run's folder with its immutable record; starts nothing.
+
+    Raises BadInput naming the setting to change, Refused for a dataset with unresolved errors that nobody accepted.
+    """
     run_config.check(config)
     _must_agree(config, dataset)
+    datasets.must_be_accepted(dataset, by=config.accepted_by)
     folder = RunFolder(new_folder(root, config.name or dataset.id, now))
     folder.stop_flag.parent.mkdir()
     folder.checkpoints.mkdir()
