@@ -1,0 +1,53 @@
+"""Devices: what `auto` is and what is free, asked without torch in this process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import device
+from engine.device import DeviceMemory
+
+MEMINFO = "MemTotal:       16000 kB\nMemFree:  10 kB\nMemAvailable:    9000 kB\nHugePages_Total:       0\n"
+
+
+def test_a_named_device_is_what_it_says() -> None:
+    """Only `auto` and a bare `cuda` are resolved."""
+    assert [device.resolve(name) for name in ("cpu", "cuda:1", "cuda")] == ["cpu", "cuda:1", "cuda:0"]
+
+
+def test_auto_is_a_device_that_a_trainer_would_take() -> None:
+    """The launcher and the trainer name the same lease: auto is a CPU or the first card."""
+    assert device.resolve("auto") in ("cpu", "cuda:0")
+
+
+def test_free_memory_of_the_machine_is_what_can_be_had_without_swapping(tmp_path: Path) -> None:
+    """MemAvailable counts, not MemFree; units are bytes."""
+    told = tmp_path / "meminfo"
+    told.write_text(MEMINFO)
+    assert device.memory("cpu", meminfo=told) == DeviceMemory(free_bytes=9_216_000, total_bytes=16_384_000)
+
+
+@pytest.mark.parametrize("content", [None, "", "MemTotal: 12 kB\n", "MemTotal: much\nMemAvailable: 1 kB\n"])
+def test_a_machine_that_does_not_say_is_not_known(tmp_path: Path, content: str | None) -> None:
+    """Without the kernel's word nothing is guessed."""
+    told = tmp_path / "meminfo"
+    if content is not None:
+        told.write_text(content)
+    assert device.memory("cpu", meminfo=told) is None
+
+
+def test_a_card_that_is_not_there_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that asks fails, and that is an answer."""
+    monkeypatch.setattr(device, "ASK_MEMORY", "raise SystemExit(1)")
+    assert device.memory("cuda:7") is None
+
+
+def test_asking_loads_no_torch_here() -> None:
+    """A page may ask for a device while it is built."""
+    program = "import sys; from engine import device; device.memory('cpu'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
