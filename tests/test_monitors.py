@@ -117,7 +117,7 @@ def test_labels_that_are_shifted_twice_are_seen_by_the_pace() -> None:
 
 
 def test_speech_that_stops_ending_is_seen() -> None:
-    """Half of the lines without an end, more than at the first checkpoint; a backend that says nothing is not judged."""
+    """Half of the lines without an end, more than at the first checkpoint; one that says nothing is not judged."""
     assert [a.step for a in alerts([start(), checkpoint(10, 0.07), checkpoint(20, 0.07, 0.5)])] == [20]
     assert alerts([start(), checkpoint(10, 0.07, 0.5), checkpoint(20, 0.07, 0.5)]) == []
     assert alerts([start(), checkpoint(10, None), checkpoint(20, None)]) == []

@@ -24,6 +24,6 @@
     faults      what an exception means, in a sentence with the settings to change
     memory_limit  a device smaller than it is, to try failures with
 
-Opens no database and knows no page. Exact resume rests on two rules: all that decides a step is in the checkpoint and its state or
-follows from (seed, step, batch), and nothing is drawn from a generator that was not set for that batch.
+Opens no database and knows no page. Exact resume rests on two rules: all that decides a step is in the checkpoint and
+its state or follows from (seed, step, batch), and nothing is drawn from a generator that was not set for that batch.
 """
