@@ -52,7 +52,7 @@ class FinchEar:
 
         pronounced = self._pronounced(text)
         carriers, units = self._units(pronounced)
-        posteriors = self._listener.log_posteriors(self._waveform(samples, sample_rate)).numpy()
+        posteriors = self.log_posteriors(samples, sample_rate)
         result: list[WordScore] = []
         for found in alignment.align(posteriors, units):
             texts = (
@@ -72,6 +72,18 @@ class FinchEar:
                 for each in texts
             ]
         return tuple(result)
+
+    def log_posteriors(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+        """CTC log posteriors (steps of 20 ms, classes), class 0 the blank."""
+        posteriors: NDArray[np.float32] = self._listener.log_posteriors(self._waveform(samples, sample_rate)).numpy()
+        return posteriors
+
+    def classes(self, text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The words of `text`, each with its phoneme classes; words that share phonemes are told together."""
+        pronounced = self._pronounced(text)
+        carriers, units = self._units(pronounced)
+        texts = (" ".join(pronounced.words[word].text for word in words) for words in carriers)
+        return tuple((words, tuple(phonemes)) for words, phonemes in zip(texts, units, strict=True))
 
     def _units(self, pronounced: phonemes.Pronunciation) -> tuple[list[list[int]], list[list[int]]]:
         """Groups of words that share phonemes (mostly one word), and the phoneme classes of each group."""
