@@ -51,6 +51,7 @@ def prepare(
     name: str = "",
     decisions: repairs.Decisions | None = None,
     scripts: Sequence[Script] = (),
+    originals: Mapping[str, str] | None = None,
     workers: int | None = None,
     on_progress: Progress | None = None,
     free_bytes: Callable[[Path], int] = disk.free_bytes,
@@ -61,7 +62,8 @@ def prepare(
     raise to stop; then, as after any failure, nothing is left. Raises BadInput when fewer than two rows remain or `out`
     holds something else, DiskFull before anything is written.
     """
-    plan = repairs.plan(report, settings, needs, decisions=decisions, held_back=repairs.listening_lines(scripts))
+    held_back = repairs.listening_lines(scripts)
+    plan = repairs.plan(report, settings, needs, decisions=decisions, held_back=held_back, originals=originals)
     rows = plan.included
     _must_be_enough(len(rows), report.manifest.path)
     place = _place(root, out)

@@ -155,10 +155,18 @@ def _utterance(row: dict[str, Any], folder: Path) -> Utterance:
     return Utterance(**(row | paths))
 
 
+def original_texts(folder: Path) -> dict[str, str]:
+    """The source's texts of the rows for which a text was decided."""
+    decided = {row for row, made in decisions(folder).items() if Action.SET_TEXT in made}
+    return {u.id: u.text for u in rows(folder).utterances if u.id in decided} if decided else {}
+
+
 # ---------------------------------------------------------------------------------------------------------------- audit
 def save_audit(folder: Path, report: AuditReport) -> None:
-    """Keep what an audit found; the draft is audited from then on."""
+    """Keep what an audit found, and which texts it saw; the draft is audited from then on."""
+    as_read = {u.id: u.text for u in rows(folder).utterances}
     told = {
+        "texts": {u.id: u.text for u in report.manifest.utterances if u.text != as_read.get(u.id)},
         "findings": [asdict(f) for f in report.findings],
         "skipped": dict(report.skipped),
         "fields": [f.name for f in fields(Measurement)],
@@ -168,7 +176,7 @@ def save_audit(folder: Path, report: AuditReport) -> None:
 
 
 def report(folder: Path) -> AuditReport:
-    """A draft's rows with what its audit found, if it had one; no decision is applied."""
+    """A draft's rows as they were audited, with what was found; as they were read before any audit."""
     manifest_, backend = rows(folder), _told(folder)["backend"]
     path = folder / "audit.json"
     if not path.is_file():
@@ -178,7 +186,7 @@ def report(folder: Path) -> AuditReport:
         names = told["fields"]
         measured = (Measurement(**dict(zip(names, values, strict=True))) for values in told["measurements"])
         return AuditReport(
-            manifest=manifest_,
+            manifest=_with_texts(manifest_, told["texts"]),
             backend=backend,
             findings=tuple(_finding(row) for row in told["findings"]),
             measurements={m.row: m for m in measured},
@@ -225,8 +233,12 @@ def with_texts(report_: AuditReport, decided: Mapping[str, Mapping[Action, Decis
     texts = {row: made[Action.SET_TEXT].text for row, made in decided.items() if Action.SET_TEXT in made}
     if not texts:
         return report_
-    utterances = tuple(replace(u, text=texts[u.id]) if u.id in texts else u for u in report_.manifest.utterances)
-    return replace(report_, manifest=replace(report_.manifest, utterances=utterances))
+    return replace(report_, manifest=_with_texts(report_.manifest, texts))
+
+
+def _with_texts(rows_: Manifest, texts: Mapping[str, str]) -> Manifest:
+    utterances = tuple(replace(u, text=texts[u.id]) if u.id in texts else u for u in rows_.utterances)
+    return replace(rows_, utterances=utterances)
 
 
 def _append(folder: Path, lines: Iterable[Mapping[str, Any]]) -> None:

@@ -82,8 +82,12 @@ def plan(
     *,
     decisions: Decisions | None = None,
     held_back: Mapping[str, str] | None = None,
+    originals: Mapping[str, str] | None = None,
 ) -> Plan:
-    """What to do. `held_back` are lines of listening scripts, from `listening_lines`: they are not trained on."""
+    """What to do. `held_back` are lines of listening scripts, from `listening_lines`: they are not trained on.
+
+    `originals` are the source's texts of rows that were audited with a text that somebody had written before.
+    """
     by_row: dict[str, list[AuditFinding]] = {}
     for finding in report.findings:
         by_row.setdefault(finding.row, []).append(finding)
@@ -91,6 +95,7 @@ def plan(
     rows = []
     for u in report.manifest.utterances:
         row = _Row(u, tuple(by_row.get(u.id, ())), (decisions or {}).get(u.id, ()), settings, needs)
+        row.original = (originals or {}).get(u.id, u.text)
         made = row.plan(report.measurements.get(u.id), held_back or {}, left_out)
         if not made.included:
             left_out.add(u.id)
@@ -128,6 +133,7 @@ class _Row:
         needs: Needs,
     ) -> None:
         self.row = utterance
+        self.original = utterance.text
         self.findings = findings
         self.decided = {d.action: d for d in decisions if d.action is not Action.KEEP or d.by.strip()}
         self.settings = settings
@@ -182,6 +188,8 @@ class _Row:
         written = self.decided.get(Action.SET_TEXT)
         as_it_is = Action.KEEP in self.decided
         meant = next((f for f in errors if f.check == "encoding" and f.action is Action.SET_TEXT and f.text), None)
+        # A text that the audit has seen already is judged by what the audit says of it.
+        is_new = written is not None and written.text.strip() != self.row.text
         if written is not None:
             self._set(Action.SET_TEXT, written.text.strip(), "Somebody wrote down what is said.", by=written.by)
         elif meant is not None and not as_it_is:  # other proposed texts are guesses: somebody has to decide
@@ -194,7 +202,7 @@ class _Row:
         if not self.steps:
             return errors
         again = texts.check([RowFacts(utterance=self.row)], self.needs)
-        settled = OF_THE_TEXT | (AGAINST_THE_AUDIO if written is not None else frozenset())
+        settled = OF_THE_TEXT | (AGAINST_THE_AUDIO if is_new else frozenset())
         stay = [f for f in errors if f.check not in settled]
         return [*stay, *(f for f in again if f.severity is Severity.ERROR)]
 
@@ -205,7 +213,8 @@ class _Row:
     def _set(self, action: Action, text: str, why: str, check: str = "", *, by: str = "") -> None:
         if text == self.row.text and action is Action.STRIP_TAGS:
             return
-        self._did(action, why, check, before=self.row.text, after=text, by=by)
+        before = self.row.text if self.steps else self.original
+        self._did(action, why, check, before=before, after=text, by=by)
         self.row = replace(self.row, text=text)
 
     # ---------------------------------------------------------------------------------------------------------- audio

@@ -46,12 +46,14 @@ class DataDesk(Drafting):
 
     def planned(self, draft_id: str, settings: PrepareSettings) -> repairs.Plan:
         """What preparing a draft would do to each row as it is decided now; nothing is written."""
+        folder = self._draft_folder(draft_id)
         return repairs.plan(
-            self.report(draft_id),
+            self._as_audited(draft_id),
             settings,
             needs.of(settings.backend),
             decisions=self.decisions(draft_id),
             held_back=repairs.listening_lines(_listening_scripts()),
+            originals=drafts.original_texts(folder),
         )
 
     def start_prepare(self, draft_id: str, settings: PrepareSettings, *, name: str = "") -> str:
@@ -73,6 +75,7 @@ class DataDesk(Drafting):
                 name=name or draft.name,
                 decisions={row: tuple(made.values()) for row, made in drafts.decisions(folder).items()},
                 scripts=_listening_scripts(),
+                originals=drafts.original_texts(folder),
                 on_progress=going_on(report),
             )
             return made.id

@@ -152,6 +152,13 @@ class Drafting(Core):
 
     def report(self, draft_id: str) -> AuditReport:
         """The rows with the decisions' texts applied, and what the audit found; no findings before it."""
+        return self._read_draft(draft_id).report
+
+    def _as_audited(self, draft_id: str) -> AuditReport:
+        """The rows as the audit saw them."""
+        return self._read_draft(draft_id).found
+
+    def _read_draft(self, draft_id: str) -> _Held:
         folder = self._draft_folder(draft_id)
         state = tuple(_stamp(folder / name) for name in ("draft.json", "audit.json", "decisions.jsonl"))
         held = self._reports.get(draft_id)
@@ -160,7 +167,7 @@ class Drafting(Core):
             found = held.found if held and held.state[:-1] == state[:-1] else drafts.report(folder)
             held = _Held(state, found, drafts.with_texts(found, drafts.decisions(folder)))
             self._reports[draft_id] = held
-        return held.report
+        return held
 
     # ------------------------------------------------------------------------------------------------------- decisions
     def decide(self, draft_id: str, rows: Sequence[str], action: Action, *, text: str = "", by: str = "") -> None:
