@@ -168,8 +168,14 @@ def _short_run_first(situation: Situation) -> Advice | None:
 
 def _after_full(situation: Situation) -> Advice | None:
     full = [run for run in situation.runs if run.config.method == "full" and run.checkpoints]
-    if not full or full[0].has_passed:
+    if not full:
         return None
+    if full[0].has_passed:
+        return Advice(
+            action=KEEP,
+            title="Promote what passed; another run needs a reason that can be heard.",
+            reasons=(Reason(text="A candidate of the full fine-tuning passed every tier.", source=TREE),),
+        )
     if not full[0].is_judged:
         return _listen("the full fine-tuning", "The best checkpoint is rarely the last one: hear early ones as well.")
     if heard(full[0].verdicts).total() and _leans(heard(full[0].verdicts), OVER):
@@ -318,7 +324,9 @@ def _listen(what: str, why: str) -> Advice:
 
 
 def _lora(situation: Situation) -> list[PastRun]:
-    return [run for run in situation.runs if run.config.method == "lora" and run.checkpoints]
+    """The LoRA runs that count: a longer one says more than any preflight."""
+    made = [run for run in situation.runs if run.config.method == "lora" and run.checkpoints]
+    return [run for run in made if not run.is_preflight] or made
 
 
 def _leans(counts: Counter[str], codes: frozenset[str]) -> bool:
