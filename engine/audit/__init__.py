@@ -40,7 +40,7 @@ def audit(
     measured once, and listened to once more where there is a `recogniser`. Raises Refused when `cancelled`.
     """
     steps = _Steps(len(manifest.utterances), recogniser is not None, on_progress, cancelled or (lambda: False))
-    facts = _measured(manifest, workers, steps)
+    facts = _measured(manifest, needs, workers, steps)
     findings = list(manifest.faults)
     known = {(f.check, f.row) for f in findings}
     for finding in _judged(facts, needs, recogniser, steps):
@@ -81,13 +81,19 @@ class _Steps:
             raise Refused("The audit was stopped before its end; start it again for a report.")
 
 
-def _measured(manifest: Manifest, workers: int | None, steps: _Steps) -> list[RowFacts]:
+def _measured(manifest: Manifest, needs: Needs, workers: int | None, steps: _Steps) -> list[RowFacts]:
     """The facts of every row, in the rows' order."""
     from engine.audit import worker_pool
 
     found: dict[int, RowFacts] = {}
     steps.tell(0, MEASURING)
-    for place, facts in worker_pool.measured(manifest.utterances, workers=workers, cancelled=steps.cancelled):
+    rows = worker_pool.measured(
+        manifest.utterances,
+        unpronounceable=needs.unpronounceable,
+        workers=workers,
+        cancelled=steps.cancelled,
+    )
+    for place, facts in rows:
         found[place] = facts
         steps.tell(len(found), MEASURING)
     steps.must_go_on()

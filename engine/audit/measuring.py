@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import audio
-from engine.audit import fingerprints, levels, speakers, timing, voice_activity
+from engine.audit import fingerprints, levels, speakers, texts, timing, voice_activity
 from engine.audit.row import RowFacts
 from engine.types import BadInput, Measurement, Utterance
 
@@ -25,11 +26,22 @@ ANALYSIS_HZ = 16_000
 LONGEST_SEC = 1200.0
 
 
-def measure(utterance: Utterance) -> RowFacts:
-    """What one pass over a row's audio says. A row that cannot be read gets a fault instead; nothing is raised.
+Unpronounceable = Callable[[str], str | None]
 
-    A row longer than `LONGEST_SEC` by its header has neither a measurement nor a fault.
+
+def measure(utterance: Utterance, unpronounceable: Unpronounceable | None = None) -> RowFacts:
+    """What one pass over a row's audio says, and why a backend cannot say its text, where `unpronounceable` knows.
+
+    A row that cannot be read gets a fault instead; nothing is raised. A row longer than `LONGEST_SEC` by its header has
+    neither a measurement nor a fault.
     """
+    facts = _heard(utterance)
+    if unpronounceable is None or not texts.can_be_asked(utterance.text):
+        return facts
+    return replace(facts, unpronounceable=unpronounceable(utterance.text) or "")
+
+
+def _heard(utterance: Utterance) -> RowFacts:
     try:
         known = _with_header(utterance)
         if known.duration_sec > LONGEST_SEC:

@@ -27,3 +27,4 @@ class RowFacts:
     content_sha256: str = ""  # of the decoded samples: equal for equal audio in another container
     fingerprint: NDArray[np.uint32] | None = None  # a hash a frame, `fingerprints`
     voice: NDArray[np.float32] | None = None  # what tells speakers apart, `speakers`
+    unpronounceable: str | None = None  # why the backend cannot say the text; "" if it can, None if it was not asked

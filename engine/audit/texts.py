@@ -18,6 +18,9 @@ from engine.types import Action, AuditFinding
 _SOUNDS = (
     r"laugh\w*|chuckl\w*|giggl\w*|music|song|applause|clap\w*|cheer\w*|noise|inaudible|unintelligible|silence|pause|"
     r"cough\w*|sigh\w*|sniff\w*|gasp\w*|breath\w*|inhal\w*|exhal\w*|crying|sob\w*|scream\w*|whisper\w*|beep|crosstalk|"
+    r"sneez\w*|yawn\w*|groan\w*|moan\w*|grunt\w*|humming|hums|singing|sings|whistl\w*|snor\w*|stutter\w*|mumbl\w*|"
+    r"clears? (?:his |her )?throat|clearing throat|lip ?smack\w*|clicks?|static|chatter\w*|footsteps|knocking|ringing|"
+    r"hesitation|filler|foreign|unknown|blank[ _]audio|background|sounds?|sfx|"
     r"lacht|lachen|musik|applaus|rire\w*|musique|applaudissements|risa\w*|música|aplausos|risas|musica|applausi|"
     r"смех|музыка|аплодисменты|笑|笑声|笑聲|音乐|音樂|掌声|音楽|拍手|웃음|음악|박수"
 )
@@ -30,6 +33,13 @@ TAG = re.compile(
     rf"\*+\s*(?:[\w']+\s+)?(?:{_SOUNDS})\s*\*+",  # *sighs*
     re.I,
 )
+# What stands in square brackets and is no sound, no label and no time may be a word that an editor put in and the reader
+# reads: "As she [Marina] told me", seven times in LJSpeech.
+_LABEL = re.compile(
+    rf"\[\s*(?:(?:[\w'-]+\s+){{0,2}}(?:{_SOUNDS}){_AFTER}|speaker\b.*|(?:fe)?male\b.*|[\d:.,\s]+)\s*\]",
+    re.I,
+)
+_LOWER_CASE = re.compile("[a-z]")
 MOJIBAKE_NAMED = 30  # characters of a text that an explanation shows
 _REPLACED = re.compile("[\ufffd\u0080-\u009f]")
 
@@ -53,7 +63,7 @@ def check(facts: Sequence[RowFacts], needs: Needs) -> Iterator[AuditFinding]:
         if tags:
             yield _tags(row, text, tags)
             continue
-        yield from _pronunciation(row, text, needs)
+        yield from _pronunciation(fact, needs)
 
 
 def repeated(facts: Sequence[RowFacts]) -> Iterator[AuditFinding]:
@@ -74,9 +84,17 @@ def repeated(facts: Sequence[RowFacts]) -> Iterator[AuditFinding]:
 def _tags(row: str, text: str, tags: Sequence[str]) -> AuditFinding:
     shown = ", ".join(repr(tag) for tag in dict.fromkeys(tags))
     said = f"The text holds {shown}, which would be learned as speech."
+    if not any(_is_label(tag) for tag in tags):
+        said = f"The text holds {shown}: a label that would be learned as speech, or words that an editor put in."
+        return warning("tags", row, said, "Listen whether it is spoken; take the brackets out, or all of it.")
     if characters(without_tags(text)):
         return error("tags", row, said, "Take it out of the text, or write down what is heard.", Action.STRIP_TAGS)
     return error("tags", row, f"{said} There is nothing else to speak.", "Drop the row.")
+
+
+def _is_label(tag: str) -> bool:
+    """Whether a tag is beyond doubt none of the reader's words."""
+    return not tag.startswith("[") or not _LOWER_CASE.search(tag) or _LABEL.fullmatch(tag) is not None
 
 
 def _boilerplate(row: str, text: str) -> Iterator[AuditFinding]:
@@ -114,7 +132,14 @@ def _mended(text: str) -> str:
     return ""
 
 
-def _pronunciation(row: str, text: str, needs: Needs) -> Iterator[AuditFinding]:
-    why = needs.unpronounceable(text) if needs.unpronounceable is not None else None
+def can_be_asked(text: str) -> bool:
+    """Whether it makes sense to ask how a text is pronounced: it has letters, and nothing that is no speech."""
+    return bool(characters(text)) and not TAG.search(text)
+
+
+def _pronunciation(fact: RowFacts, needs: Needs) -> Iterator[AuditFinding]:
+    why = fact.unpronounceable
+    if why is None and needs.unpronounceable is not None:
+        why = needs.unpronounceable(fact.utterance.text)
     if why:
-        yield error("unpronounceable", row, why, "Spell it out in letters that the voice can speak.")
+        yield error("unpronounceable", fact.utterance.id, why, "Spell it out in letters that the voice can speak.")

@@ -29,7 +29,7 @@ DETECTOR_SEC = 0.2  # a voice detector may miss as much of a short clip's edges
 LETTERS_A_CHARACTER = {"CJK": 3.0, "HANGUL": 2.7, "HIRAGANA": 2.0, "KATAKANA": 2.0, "DIGIT": 4.0}
 # Robust outliers: 4 scaled median absolute deviations of log rate, and never closer to the median than a factor of
 # 1.6, since a very even reader has a deviation near 0, nor farther than 1.85, so that a text that stands there twice or
-# by half is seen in a lively reader's set, too. 1.4826 makes the median absolute deviation estimate a standard deviation.
+# by half is seen in a lively reader's set, too. 1.4826 makes the median absolute deviation a standard deviation.
 OUTLIER_DEVIATIONS = 4.0
 NEAREST_FACTOR, FARTHEST_FACTOR = 1.6, 1.85
 MIN_ROWS_FOR_STATISTICS = 8

@@ -1,7 +1,7 @@
 """A worker process of the audit: `python -m engine.audit.worker` reads rows from stdin and writes facts to stdout.
 
-Knows the pipe's protocol: a word that it has begun, then a pickled `RowFacts` for each pickled utterance that it
-reads, until stdin ends. The parent is
+Knows the pipe's protocol: what tells unpronounceable texts comes in first, a word that it has begun goes out; then
+a pickled `RowFacts` for each pickled utterance, until stdin ends. The parent is
 `worker_pool`; nobody else should speak to it, since unpickling trusts the other side.
 """
 
@@ -20,6 +20,7 @@ def main() -> None:
     from engine.audit.measuring import measure
     from engine.audit.worker_pool import READY
 
+    unpronounceable = pickle.load(sys.stdin.buffer)
     pickle.dump(READY, answers)
     answers.flush()
     while True:
@@ -27,7 +28,7 @@ def main() -> None:
             utterance = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(measure(utterance), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump(measure(utterance, unpronounceable), answers, protocol=pickle.HIGHEST_PROTOCOL)
         answers.flush()
 
 

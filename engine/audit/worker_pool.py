@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from engine.audit.measuring import measure, unreadable
+from engine.audit.measuring import Unpronounceable, measure, unreadable
 from engine.audit.row import RowFacts
 from engine.types import Utterance
 
@@ -39,6 +39,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def measured(
     utterances: Sequence[Utterance],
     *,
+    unpronounceable: Unpronounceable | None = None,
     workers: int | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     row_limit_sec: float = ROW_LIMIT_SEC,
@@ -53,9 +54,9 @@ def measured(
         for place, utterance in enumerate(utterances):
             if cancelled():
                 return
-            yield place, measure(utterance)
+            yield place, measure(utterance, unpronounceable)
         return
-    pool = _Pool(utterances, min(count, len(utterances)), row_limit_sec, command)
+    pool = _Pool(utterances, _pickled(unpronounceable), min(count, len(utterances)), row_limit_sec, command)
     try:
         while pool.workers and not cancelled():
             found = pool.next()
@@ -66,14 +67,17 @@ def measured(
     for place in pool.waiting:  # nothing, unless no worker could start
         if cancelled():
             return
-        yield place, measure(utterances[place])
+        yield place, measure(utterances[place], unpronounceable)
 
 
 class _Pool:
     """The rows that wait, the workers, and their answers on one queue."""
 
-    def __init__(self, utterances: Sequence[Utterance], count: int, limit_sec: float, command: Sequence[str]) -> None:
+    def __init__(
+        self, utterances: Sequence[Utterance], first: bytes, count: int, limit_sec: float, command: Sequence[str]
+    ) -> None:
         self._rows = utterances
+        self._first = first
         self._limit_sec = limit_sec
         self._command = command
         self._answers: queue.Queue[tuple[_Worker, RowFacts | None]] = queue.Queue()
@@ -106,7 +110,7 @@ class _Pool:
             worker.kill()
 
     def _start(self) -> None:
-        worker = _Worker(self._command, self._answers)
+        worker = _Worker(self._command, self._first, self._answers)
         self.workers.append(worker)
         self._fill(worker)
         if not worker.in_hand:
@@ -144,7 +148,9 @@ class _Pool:
 class _Worker:
     """One process, the rows it was given, and a thread that waits for its answers."""
 
-    def __init__(self, command: Sequence[str], answers: queue.Queue[tuple[_Worker, RowFacts | None]]) -> None:
+    def __init__(
+        self, command: Sequence[str], first: bytes, answers: queue.Queue[tuple[_Worker, RowFacts | None]]
+    ) -> None:
         self.in_hand: deque[int] = deque()
         self.began = False  # it has loaded its libraries
         self._process = subprocess.Popen(
@@ -152,11 +158,15 @@ class _Worker:
         )
         self._since = time.monotonic()
         threading.Thread(target=self._listen, args=(answers,), daemon=True).start()
+        self._send(first)
 
     def give(self, place: int, message: bytes) -> None:
         if not self.in_hand:
             self._since = time.monotonic()
         self.in_hand.append(place)
+        self._send(message)
+
+    def _send(self, message: bytes) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(message)
@@ -193,6 +203,14 @@ class _Worker:
                         answers.put((self, answer))
             except (EOFError, OSError, ValueError, pickle.UnpicklingError):
                 answers.put((self, None))
+
+
+def _pickled(unpronounceable: Unpronounceable | None) -> bytes:
+    """What tells unpronounceable texts, or None where it cannot travel: then the texts are asked about afterwards."""
+    try:
+        return pickle.dumps(unpronounceable)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return pickle.dumps(None)
 
 
 def _environment() -> Mapping[str, str]:
