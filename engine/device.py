@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AUTO, CPU = "auto", "cpu"
-MEMINFO = Path("/proc/meminfo")
+MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' Linux: without one there is no GPU
 ASK_SEC = 60.0  # the first import of torch on a cold disk takes its time
 ASK_AUTO = "import torch; print('cuda:0' if torch.cuda.is_available() else 'cpu')"
@@ -45,6 +46,16 @@ def memory(name: str, *, meminfo: Path = MEMINFO) -> DeviceMemory | None:
     except ValueError:
         return None
     return DeviceMemory(free_bytes=free, total_bytes=total)
+
+
+def has_bf16(name: str, *, cpuinfo: Path = CPUINFO) -> bool:
+    """Whether 16-bit products are the device's own: every card that trains has them, a CPU where its flags say so."""
+    if name != CPU:
+        return True
+    try:
+        return any(flag in cpuinfo.read_text(encoding="utf-8") for flag in BF16_FLAGS)
+    except OSError:
+        return False
 
 
 @functools.lru_cache(maxsize=1)

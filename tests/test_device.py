@@ -40,6 +40,17 @@ def test_a_machine_that_does_not_say_is_not_known(tmp_path: Path, content: str |
     assert device.memory("cpu", meminfo=told) is None
 
 
+def test_16_bit_products_are_the_cpus_own_where_its_flags_say_so(tmp_path: Path) -> None:
+    """Emulated ones are slower than 32 bits; every card that trains has them."""
+    told = tmp_path / "cpuinfo"
+    assert not device.has_bf16("cpu", cpuinfo=told)
+    told.write_text("flags : fpu sse avx512f")
+    assert not device.has_bf16("cpu", cpuinfo=told)
+    told.write_text("flags : fpu sse avx512_bf16")
+    assert device.has_bf16("cpu", cpuinfo=told)
+    assert device.has_bf16("cuda:0", cpuinfo=tmp_path / "none")
+
+
 def test_a_card_that_is_not_there_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that asks fails, and that is an answer."""
     monkeypatch.setattr(device, "ASK_MEMORY", "raise SystemExit(1)")

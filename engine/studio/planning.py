@@ -6,6 +6,7 @@ Gathers facts from disk, device and judgements; `preflight`, `memory` and `advis
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from engine import advisor, backends, dataset, device, disk, lease, preflight, presets, run_config, runs
@@ -14,12 +15,17 @@ from engine.backends import sizes
 from engine.preflight import Facts
 from engine.studio.watching import Watching
 from engine.types import Advice, BadInput, Dataset, Preflight, Preset, Run, RunConfig, RunState
+from engine.workspace import Workspace
 
 TRAIN = "train"
 
 
 class Planning(Watching):
     """What the Runs page's form does before its start button."""
+
+    def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
+        super().__init__(workspace, clock=clock, device=device)
+        self._rows_sec: dict[str, tuple[float, ...]] = {}  # by the dataset's hash
 
     def presets(self, backend: str = "finch") -> tuple[Preset, ...]:
         """Settings for a purpose, the default first, each with its reason and its source."""
@@ -64,17 +70,25 @@ class Planning(Watching):
     # ---------------------------------------------------------------------------------------------------------- facts
     def _facts_of(self, config: RunConfig, data: Dataset) -> Facts:
         wanted = lease.devices(config)
-        rows = dataset.utterances(data)
         return Facts(
             dataset=data,
-            row_sec=[row.duration_sec for row in rows if row.split == TRAIN],
+            row_sec=self._train_sec(data),
             device=wanted[0],
             size=sizes.of(config.backend),
             memory=device.memory(wanted[0]),
             free_disk_bytes=disk.free_bytes(self.workspace.root),
             is_leased=any(lease.holder(self.workspace, name) for name in wanted),
             full_sft=_can_be_full(config.backend),
+            has_bf16=device.has_bf16(wanted[0]),
         )
+
+    def _train_sec(self, data: Dataset) -> Sequence[float]:
+        """Seconds of each row to train on; read once, since a prepared dataset never changes."""
+        known = self._rows_sec.get(data.manifest_sha256)
+        if known is None:
+            known = tuple(row.duration_sec for row in dataset.utterances(data) if row.split == TRAIN)
+            self._rows_sec[data.manifest_sha256] = known
+        return known
 
     def _advice(self, data: Dataset, backend: str) -> Advice:
         verdicts = self.store.verdicts()

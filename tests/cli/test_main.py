@@ -31,6 +31,7 @@ from engine.types import (
     Refused,
     Retained,
     RunConfig,
+    RunState,
     Speech,
     Stop,
 )
@@ -97,7 +98,7 @@ class FakeStudio:
 
     def start_run(self, config: RunConfig) -> Any:
         self.asked["config"] = config
-        return SimpleNamespace(id="run")
+        return SimpleNamespace(id="run", state=RunState.STARTING)
 
 
 @pytest.fixture(name="studio")
