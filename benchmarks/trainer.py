@@ -1,41 +1,137 @@
-"""The trainer on five minutes of speech: steps a second, seconds an epoch, features with and without their cache."""
+"""The trainer on five minutes of speech: against the plainest loop, with and without buckets, and all told."""
 
 from __future__ import annotations
 
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure import Row, Table
-from engine import audit, dataset, manifest, needs, presets, runs
-from engine.backends.finch.pretrain import demo_data
-from engine.types import Dataset, EngineError, Event, PrepareSettings
-from engine.workspace import Workspace
+import torch
+
+from benchmarks import prepared
+from benchmarks.measure import Row, Table, spread
+from benchmarks.prepared import Place
+from engine import runs
+from engine.train import batches, loop, seeds
+from engine.train.session import Session, epoch_batches
+from engine.types import EngineError, Event
 
 MINUTES = 5.0
 EPOCHS = 3
 
 
 def run(turns: int, base_model: str = "") -> list[Table]:
-    """Train twice in the trainer's own process: the second run finds its features cached. `turns` does not apply."""
+    """Epochs in turns in this process, then two runs in the trainer's own: the second finds its features cached."""
     with tempfile.TemporaryDirectory() as folder:
-        workspace = Workspace(Path(folder))
-        workspace.create()
-        demo = demo_data.make(Path(folder) / "demo", minutes=MINUTES, seed=0)
-        report = audit.audit(manifest.read(demo.manifest), needs.of("finch"))
-        settings = PrepareSettings(backend="finch")
-        prepared = dataset.prepare(report, settings, needs.of("finch"), root=workspace.datasets, now=time.time())
-        first, second = (_trained(workspace, prepared, name, base_model) for name in ("first", "second"))
-        return [_table(first, second, demo.minutes)]
+        place = prepared.make(Path(folder), MINUTES)
+        against = _against_plain(place, turns, base_model)
+        bucketed = _bucketed(place, turns, base_model)
+        first, second = (_trained(place, name, base_model) for name in ("first", "second"))
+        return [against, bucketed, _table(first, second, place.minutes)]
 
 
-def _trained(workspace: Workspace, prepared: Dataset, name: str, base_model: str) -> list[Event]:
-    config = replace(presets.default("finch"), name=name, dataset=prepared.id, base_model=base_model, epochs=EPOCHS)
-    made = runs.create(workspace.runs, config, now=time.time(), dataset=prepared)
+# ------------------------------------------------------------------------------------------------ the plainest loop
+def _plain(session: Session, todo: Sequence[batches.Batch], seed: int) -> None:
+    """What a training cannot do without: loss, gradients, clipping, update."""
+    for place, batch in enumerate(todo):
+        for part in session.parts:
+            part.module.train()
+            part.optimizer.zero_grad(set_to_none=True)
+        examples = [session.train[i] for i in batch]
+        losses = session.model.loss(examples, session.voice, session.part_names, seeds.of_batch(seed, place, 0))
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for part in session.parts:
+            torch.nn.utils.clip_grad_norm_(part.parameters.values(), session.config.max_grad_norm)
+            part.optimizer.step()
+
+
+def _against_plain(place: Place, turns: int, base_model: str) -> Table:
+    """An epoch of each a turn. Validation is work of its own, which the plain loop has not, and is left out."""
+    told: list[float] = []
+    plain: list[float] = []
+    checkpoint_share: list[float] = []
+    with (
+        prepared.training(place.run("told", base_model=base_model)) as (session, state),
+        prepared.training(place.run("plain", base_model=base_model)) as (bare, _),
+    ):
+        session = replace(session, validation=(), validation_lengths=(), validation_weights=())
+        for turn in range(turns + 1):
+            todo = epoch_batches(session, state.epoch)
+            begin = time.perf_counter()
+            loop.train(replace(session, total_steps=state.step + len(todo)), state, clock=time.time)
+            middle = time.perf_counter()
+            _plain(bare, todo, turn)
+            end = time.perf_counter()
+            state = state.next_epoch()
+            if turn:  # the first one warms up
+                told.append(middle - begin)
+                plain.append(end - middle)
+        events = runs.events(session.folder.path)
+        checkpoint_share = [float(e.data["seconds"]) for e in events if e.kind == "checkpoint"][1:]
+        steps = len(epoch_batches(session, 1))
+    ratios = [b / a for a, b in zip(told, plain, strict=True)]
+    return Table(
+        f"Against the plainest loop: an epoch of {steps} steps of each in turns",
+        [
+            Row("the plainest loop", spread(plain), "1"),
+            Row(
+                "with events, monitors, listening and a checkpoint",
+                spread(told),
+                f"{statistics.median(ratios):.3f} of its steps a second ({min(ratios):.3f} to {max(ratios):.3f})",
+                ">= 0.97",
+            ),
+            Row("a checkpoint in the background, all its files", spread(checkpoint_share)),
+        ],
+        "The same model, data, batches and threads. The trainer's epoch includes an event on the disk at every step, "
+        "the look at stop flag and disk, the monitors, the ear at the checkpoint, the copy to memory and waiting for "
+        "its files at the end. Neither validates.",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- buckets
+def _bucketed(place: Place, turns: int, base_model: str) -> Table:
+    seconds: dict[str, list[float]] = {"buckets": [], "shuffled": []}
+    with prepared.training(place.run("buckets", base_model=base_model)) as (session, _):
+        plans = {"buckets": epoch_batches(session, 1), "shuffled": _shuffled(session)}
+        for turn in range(turns + 1):
+            for name, plan in plans.items():
+                begin = time.perf_counter()
+                _plain(session, plan, turn)
+                if turn:
+                    seconds[name].append(time.perf_counter() - begin)
+        tokens = sum(session.lengths)
+        padded = {n: sum(batches.padded_tokens(b, session.lengths) for b in plan) for n, plan in plans.items()}
+    rates = {name: tokens / statistics.median(found) for name, found in seconds.items()}
+    return Table(
+        f"Batches by length against shuffled ones, at most {session.config.batch_tokens} tokens with padding",
+        [
+            Row(
+                name,
+                f"{rates[name]:.0f} tokens a second",
+                f"{rates[name] / rates['shuffled']:.2f}",
+                f"{1 - tokens / padded[name]:.1%} padding, {len(plans[name])} batches",
+            )
+            for name in seconds
+        ],
+        "Tokens are phonemes and speech tokens, padding not counted. One epoch of each in turns.",
+    )
+
+
+def _shuffled(session: Session) -> list[batches.Batch]:
+    order = list(range(len(session.lengths)))
+    random.Random(0).shuffle(order)
+    return batches.pack(order, session.lengths, session.config.batch_tokens)
+
+
+# ---------------------------------------------------------------------------------------------------------- all told
+def _trained(place: Place, name: str, base_model: str) -> list[Event]:
+    made = place.run(name, base_model=base_model, epochs=EPOCHS)
     command = [sys.executable, "-m", "engine.train", str(made.path)]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -60,7 +156,7 @@ def _table(first: list[Event], second: list[Event], minutes: float) -> Table:
             Row("until the first step, features to be measured", f"{begun['first']:.1f} s"),
             Row("until the first step, features cached", f"{begun['second']:.1f} s"),
         ],
-        "From the trainer's own events, in its own process, with validation and verified checkpoints at every epoch.",
+        "From the trainer's own events, in its own process, with validation and checkpoints at every epoch.",
     )
 
 

@@ -26,14 +26,14 @@ def epoch_batches(lengths: Sequence[int], *, batch_tokens: int, seed: int, epoch
     """
     draw = random.Random(derive(seed, "order", epoch))
     blurred = [length * (1 + LENGTH_BLUR * draw.random()) for length in lengths]
-    batches = _pack(sorted(range(len(lengths)), key=blurred.__getitem__), lengths, batch_tokens)
+    batches = pack(sorted(range(len(lengths)), key=blurred.__getitem__), lengths, batch_tokens)
     draw.shuffle(batches)
     return batches
 
 
 def fixed_batches(lengths: Sequence[int], *, batch_tokens: int) -> list[Batch]:
     """Batches for validation: the same ones every time, by length."""
-    return _pack(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, batch_tokens)
+    return pack(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths, batch_tokens)
 
 
 def total_steps(lengths: Sequence[int], config: RunConfig) -> int:
@@ -52,7 +52,8 @@ def padded_tokens(batch: Batch, lengths: Sequence[int]) -> int:
     return max(lengths[i] for i in batch) * len(batch)
 
 
-def _pack(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[Batch]:
+def pack(order: Sequence[int], lengths: Sequence[int], batch_tokens: int) -> list[Batch]:
+    """Examples in an order, cut into batches whose padded size is at most `batch_tokens`."""
     batches: list[Batch] = []
     current: list[int] = []
     longest = 0

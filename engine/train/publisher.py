@@ -38,6 +38,11 @@ class Publisher:
         finally:
             self._pool.shutdown()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a save is in flight."""
+        return self._flight is not None and not self._flight.done()
+
     def submit(self, save: Callable[[], None]) -> None:
         """Do a save in the background, after the one in flight. Raises what that one raised."""
         self.wait()
