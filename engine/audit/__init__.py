@@ -7,14 +7,22 @@ a check knows is in the file of its name. What a voice needs comes in as `Needs`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from engine.audit import (
+    duplicates,
+    fingerprints,
+    headers,
+    levels,
+    overlaps,
+    speakers,
+    texts,
+    timing,
+    transcripts,
+    worker_pool,
+)
 from engine.audit.row import RowFacts
 from engine.needs import Needs
 from engine.types import AuditFinding, AuditReport, Manifest, Refused, Severity
-
-if TYPE_CHECKING:
-    from engine.audit.transcripts import Recogniser
 
 Progress = Callable[[int, int, str], None]
 CHECKS = (
@@ -22,6 +30,7 @@ CHECKS = (
     "duration duplicate overlap transcript_mismatch speaker unreadable missing encoding repeated_text unpronounceable "
     "little_speech"
 ).split()
+_LISTENS = "transcript_mismatch"
 MEASURING, COMPARING, LISTENING = "Measuring rows", "Comparing rows", "Listening to rows"
 
 
@@ -29,7 +38,7 @@ def audit(
     manifest: Manifest,
     needs: Needs,
     *,
-    recogniser: Recogniser | None = None,
+    recogniser: transcripts.Recogniser | None = None,
     workers: int | None = None,
     on_progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -41,20 +50,25 @@ def audit(
     """
     steps = _Steps(len(manifest.utterances), recogniser is not None, on_progress, cancelled or (lambda: False))
     facts = _measured(manifest, needs, workers, steps)
-    findings = list(manifest.faults)
-    known = {(f.check, f.row) for f in findings}
-    for finding in _judged(facts, needs, recogniser, steps):
-        if (finding.check, finding.row) not in known:  # the reader has said it already
-            findings.append(finding)
-    broken = frozenset(f.row for f in findings if f.severity is Severity.ERROR)
-    findings.extend(_whole_set(facts, broken))
+    found = list(_judged(facts, needs, steps))
+    skipped = _not_asked(needs)
+    if recogniser is None:
+        skipped[_LISTENS] = "No recogniser listened: the texts were not compared with what is said."
+    else:
+        judged = transcripts.judge(facts, recogniser, steps.listened)
+        found.extend(judged.findings)
+        if judged.skipped:
+            skipped[_LISTENS] = judged.skipped
+    said = {(f.check, f.row) for f in manifest.faults}  # the reader's faults, which are not told twice
+    findings = [*manifest.faults, *(f for f in found if (f.check, f.row) not in said)]
+    findings.extend(timing.whole_set(facts, frozenset(f.row for f in findings if f.severity is Severity.ERROR)))
     steps.tell(steps.total, "Done")
     return AuditReport(
         manifest=manifest,
         backend=needs.name,
         findings=tuple(_in_order(findings, manifest)),
         measurements={fact.utterance.id: fact.measurement for fact in facts if fact.measurement is not None},
-        skipped=_skipped(needs, recogniser),
+        skipped=skipped,
     )
 
 
@@ -83,8 +97,6 @@ class _Steps:
 
 def _measured(manifest: Manifest, needs: Needs, workers: int | None, steps: _Steps) -> list[RowFacts]:
     """The facts of every row, in the rows' order."""
-    from engine.audit import worker_pool
-
     found: dict[int, RowFacts] = {}
     steps.tell(0, MEASURING)
     rows = worker_pool.measured(
@@ -100,12 +112,8 @@ def _measured(manifest: Manifest, needs: Needs, workers: int | None, steps: _Ste
     return [found[place] for place in range(len(manifest.utterances))]
 
 
-def _judged(
-    facts: Sequence[RowFacts], needs: Needs, recogniser: Recogniser | None, steps: _Steps
-) -> Iterator[AuditFinding]:
-    """Every check, each over all rows."""
-    from engine.audit import duplicates, fingerprints, headers, levels, overlaps, speakers, texts, timing, transcripts
-
+def _judged(facts: Sequence[RowFacts], needs: Needs, steps: _Steps) -> Iterator[AuditFinding]:
+    """Every check but the recogniser's, each over all rows."""
     steps.tell(steps.rows, COMPARING)
     yield from headers.files(facts)
     yield from headers.sample_rates(facts, needs)
@@ -117,35 +125,19 @@ def _judged(
     yield from levels.check(facts, needs)
     steps.must_go_on()
     matches = fingerprints.matches([fact.fingerprint for fact in facts])
+    steps.must_go_on()
     yield from duplicates.check(facts, matches)
     yield from overlaps.check(facts, matches)
     steps.must_go_on()
-    try:
-        yield from speakers.check(facts)
-    except NotImplementedError:
-        pass
+    yield from speakers.check(facts)
     steps.must_go_on()
-    if recogniser is not None:
-        try:
-            yield from transcripts.check(facts, recogniser, steps.listened)
-        except NotImplementedError:
-            pass
 
 
-def _whole_set(facts: Sequence[RowFacts], broken: frozenset[str]) -> Iterator[AuditFinding]:
-    from engine.audit import timing
-
-    yield from timing.whole_set(facts, broken)
-
-
-def _skipped(needs: Needs, recogniser: Recogniser | None) -> dict[str, str]:
-    """Checks that could not run, and what they would need."""
-    skipped = {}
-    if recogniser is None:
-        skipped["transcript_mismatch"] = "No recogniser listened: the texts were not compared with what is said."
-    if needs.unpronounceable is None:
-        skipped["unpronounceable"] = f"Which texts {needs.title} cannot say is not known here."
-    return skipped
+def _not_asked(needs: Needs) -> dict[str, str]:
+    """Checks that nothing is known for."""
+    if needs.unpronounceable is not None:
+        return {}
+    return {"unpronounceable": f"Which texts {needs.title} cannot say is not known here."}
 
 
 def _in_order(findings: Sequence[AuditFinding], manifest: Manifest) -> list[AuditFinding]:

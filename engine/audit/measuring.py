@@ -105,15 +105,8 @@ def _measured(utterance: Utterance, frames: NDArray[np.float32], rate: int) -> R
         speech=speech,
         content_sha256=content_sha256(mono, rate),
         fingerprint=fingerprints.fingerprint(at_16k),
-        voice=_voice(at_16k, speech),
+        voice=speakers.vector(at_16k, speech) if speech else None,
     )
-
-
-def _voice(at_16k: NDArray[np.float32], speech: tuple[tuple[float, float], ...]) -> NDArray[np.float32] | None:
-    try:
-        return speakers.vector(at_16k, speech) if speech else None
-    except NotImplementedError:
-        return None
 
 
 def content_sha256(mono: NDArray[np.float32], rate: int) -> str:

@@ -33,8 +33,8 @@ TAG = re.compile(
     rf"\*+\s*(?:[\w']+\s+)?(?:{_SOUNDS})\s*\*+",  # *sighs*
     re.I,
 )
-# What stands in square brackets and is no sound, no label and no time may be a word that an editor put in and the reader
-# reads: "As she [Marina] told me", seven times in LJSpeech.
+# What stands in square brackets and is no sound, no label and no time may be a word that an editor put in and that is
+# read: "As she [Marina] told me", seven times in LJSpeech.
 _LABEL = re.compile(
     rf"\[\s*(?:(?:[\w'-]+\s+){{0,2}}(?:{_SOUNDS}){_AFTER}|speaker\b.*|(?:fe)?male\b.*|[\d:.,\s]+)\s*\]",
     re.I,
