@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,7 +133,15 @@ class Rendering(Training):
         clips: list[Clip] = []
         total = 2 * len(plan.jobs)
         backend = plan.request.candidates[0].backend
-        with self.host(backend) as host:
+
+        def give_up() -> None:
+            if cancelled():
+                raise _GivenUp
+
+        def on_wait(sentence: str) -> None:
+            report(0, total, sentence)
+
+        with suppress(_GivenUp), self.host(backend, what="a sweep", on_wait=on_wait, give_up=give_up) as host:
             for clip in sweep.render(plan, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock):
                 self.store.add_clips([clip])
                 clips.append(clip)
@@ -294,6 +303,10 @@ class Rendering(Training):
         from engine import screeners
 
         return screeners.profile(recordings, self._ear(backend))
+
+
+class _GivenUp(Exception):
+    """A sweep was cancelled while it waited for its device."""
 
 
 def _silent(done: int, total: int, message: str) -> None:
