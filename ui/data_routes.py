@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,19 +43,19 @@ SOUND_TYPES = {
     ".m4a": "audio/mp4",
 }
 FAULTY_DEMO = "manifest_with_faults.jsonl"
-WATCHED_JOBS = ("audit", "prepare", "slice", "slicing", "transcribe", "transcribing")
 REPAIR, TAKE_BACK = "repair", "take_back"
 
 
 def add(app: FastAPI, studio: Studio) -> None:
     """Add every route of the desk to the app."""
-    desks = Desks(studio)
-    _add_home(app, studio, desks)
-    _add_uploads(app, studio, desks, Uploads(studio.workspace.root / ".uploads"))
+    desks, uploads = Desks(studio), Uploads(studio.workspace.root / ".uploads")
+    _add_home(app, studio)
+    _add_uploads(app, studio, uploads)
     _add_draft(app, studio, desks)
     _add_row(app, studio, desks)
     _add_acts(app, studio, desks)
-    _add_making(app, studio, desks)
+    _add_jobs(app, studio, desks, uploads)
+    _add_datasets(app, studio)
 
 
 class Desks:
@@ -70,7 +71,9 @@ class Desks:
         held = self._held.get(draft_id)
         if held is not None and held[0] is report and held[1] == decisions:
             return held[2]
-        made = data_rows.desk(report, decisions)
+        settings = self._studio.default_settings(report.backend)
+        planned = self._studio.planned(draft_id, settings)
+        made = data_rows.desk(report, decisions, {r.utterance.id for r in planned.rows if not r.included})
         self._held = {draft_id: (report, decisions, made)}  # one at a time: a draft may be large
         return made
 
@@ -87,14 +90,13 @@ class Desks:
 
 
 # ---- without a draft
-def _add_home(app: FastAPI, studio: Studio, desks: Desks) -> None:
+def _add_home(app: FastAPI, studio: Studio) -> None:
     @app.get("/desk/home")
     def home() -> Response:
         """The page without a draft, and a job that is making one."""
         targets, drafts, found = studio.targets(), studio.drafts(), studio.datasets()
         html = view_data_home.home(targets, drafts, found, tuple(words.EXPORT_NAMES))
-        known = set(desks.jobs.values())
-        slicing = (j.id for j in studio.jobs() if j.ended_at is None and j.kind in WATCHED_JOBS and j.id not in known)
+        slicing = (j.id for j in studio.jobs() if j.ended_at is None and j.kind == "slice")
         return JSONResponse({"html": html, "job": next(slicing, "")}, headers=NO_STORE)
 
     @app.post("/desk/drafts")
@@ -125,7 +127,7 @@ def _add_home(app: FastAPI, studio: Studio, desks: Desks) -> None:
         return JSONResponse({"draft": draft.id, "told": told}, headers=NO_STORE)
 
 
-def _add_uploads(app: FastAPI, studio: Studio, desks: Desks, uploads: Uploads) -> None:
+def _add_uploads(app: FastAPI, studio: Studio, uploads: Uploads) -> None:
     @app.post("/desk/uploads")
     def begin() -> Response:
         """A place for the files of one upload."""
@@ -139,13 +141,14 @@ def _add_uploads(app: FastAPI, studio: Studio, desks: Desks, uploads: Uploads) -
     @app.post("/desk/uploads/{upload}/open")
     def open_upload(upload: str, asked: OpenUpload) -> Response:
         """Make a draft of what was uploaded; long recordings are cut at their pauses by a job."""
-        files, name = uploads.files(upload), asked.name.strip()
+        name = asked.name.strip()
         if asked.slice:
             job = studio.start_slicing(
-                files, backend=asked.backend, name=name, min_sec=asked.min_sec, max_sec=asked.max_sec
+                uploads.files(upload), backend=asked.backend, name=name, min_sec=asked.min_sec, max_sec=asked.max_sec
             )
+            uploads.discard_after(job, upload)
             return JSONResponse({"job": job}, headers=NO_STORE)
-        draft = studio.open_upload(files, backend=asked.backend, name=name)
+        draft = studio.open_upload(uploads.packed(upload), backend=asked.backend, name=name)
         uploads.discard(upload)
         return JSONResponse({"draft": draft.id}, headers=NO_STORE)
 
@@ -207,7 +210,8 @@ def _add_draft(app: FastAPI, studio: Studio, desks: Desks) -> None:
     @app.get("/desk/drafts/{draft_id}/plan")
     def plan(draft_id: str, keep_errors: bool = False) -> Response:
         """What preparing would do to the rows."""
-        return HTMLResponse(view_data.plan(desks.get(draft_id), keep_errors), headers=NO_STORE)
+        settings = replace(studio.default_settings(studio.draft(draft_id).backend), keep_errors=keep_errors)
+        return HTMLResponse(view_data.plan(studio.planned(draft_id, settings)), headers=NO_STORE)
 
 
 def _title(studio: Studio, backend: str) -> str:
@@ -286,8 +290,7 @@ def _add_acts(app: FastAPI, studio: Studio, desks: Desks) -> None:
                 "paste no more lines than there are rows."
             )
         filled = [(r, line.strip()) for r, line in zip(rows, lines, strict=False) if line.strip()]
-        for row, line in filled:
-            studio.decide(draft_id, [row.id], Action.SET_TEXT, text=line, by=asked.by.strip())
+        studio.set_texts(draft_id, {row.id: line for row, line in filled}, by=asked.by.strip())
         return JSONResponse({"told": f"{words.counted(len(filled), 'text')} filled in."}, headers=NO_STORE)
 
     @app.post("/desk/drafts/{draft_id}/transcribe")
@@ -327,7 +330,7 @@ def _watch(desks: Desks, draft_id: str, job_id: str) -> Response:
     return JSONResponse({"job": job_id}, headers=NO_STORE)
 
 
-def _add_making(app: FastAPI, studio: Studio, desks: Desks) -> None:
+def _add_jobs(app: FastAPI, studio: Studio, desks: Desks, uploads: Uploads) -> None:
     @app.post("/desk/drafts/{draft_id}/audit")
     def audit(draft_id: str) -> Response:
         """Look at every row; a job."""
@@ -348,6 +351,8 @@ def _add_making(app: FastAPI, studio: Studio, desks: Desks) -> None:
         html = view_data.job(found, time.time())
         if result and found.kind == "prepare":
             html = view_data_home.dataset_ready(studio.dataset(result), tuple(words.EXPORT_NAMES))
+        if found.ended_at is not None:
+            uploads.job_over(job_id)
         told: dict[str, Any] = {"kind": found.kind, "state": found.state, "over": found.ended_at is not None}
         return JSONResponse({**told, "html": html, "result": result}, headers=NO_STORE)
 
@@ -357,19 +362,26 @@ def _add_making(app: FastAPI, studio: Studio, desks: Desks) -> None:
         studio.cancel(job_id)
         return JSONResponse({"asked": True}, headers=NO_STORE)
 
+
+def _add_datasets(app: FastAPI, studio: Studio) -> None:
     @app.get("/desk/datasets/{dataset_id}/export")
     def export(dataset_id: str, format: str) -> Response:
-        """The rows of a dataset as another trainer reads them."""
-        folder = Path(tempfile.mkdtemp(prefix="earmark-export-"))
-        file = studio.export_rows(dataset_id, format, folder / f"{dataset_id}-{format}.jsonl")
-        return FileResponse(
-            file,
-            media_type="application/octet-stream",
-            filename=file.name,
-            headers=NO_STORE,
-            background=BackgroundTask(_remove, folder),
-        )
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+        """The rows of a dataset as another trainer reads them: one file, or several in a zip."""
+        if format not in words.EXPORT_NAMES:
+            raise NotFound(f"There is no format {format!r}; known are: {', '.join(words.EXPORT_NAMES)}.")
+        folder = Path(tempfile.mkdtemp(prefix=".export-", dir=studio.workspace.root))
+        name = f"{dataset_id}-{format}"
+        inside = folder / name
+        inside.mkdir()
+        try:
+            studio.export_rows(
+                dataset_id, format, inside / (name if format in words.EXPORT_FOLDERS else f"{name}.jsonl")
+            )
+            files = [p for p in inside.rglob("*") if p.is_file()]
+            file = files[0] if len(files) == 1 else Path(shutil.make_archive(str(folder / name), "zip", inside))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+        kind = "application/octet-stream"
+        return FileResponse(file, media_type=kind, filename=file.name, headers=NO_STORE, background=done)

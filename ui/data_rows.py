@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,7 +25,9 @@ class RowState(StrEnum):
 
     CLEAN = "clean"  # nothing to decide
     OPEN = "open"  # a fault, and no decision yet
+    MENDED = "mended"  # an error that preparing mends by itself
     REPAIR = "repair"
+    UNMENDED = "unmended"  # decided about, and preparing still has to leave it out
     KEEP = "keep"
     DROP = "drop"
     LOST = "lost"  # a row of the source that could not be read
@@ -87,9 +89,12 @@ MEASURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What somebody wants to see. Empty fields do not filter; a page counts from 1."""
+    """What somebody wants to see. Empty fields do not filter; a page counts from 1.
 
-    everything: bool = False  # also rows without findings
+    Without any filter the rows that want attention are shown: errors, warnings, and what was decided about.
+    """
+
+    everything: bool = False
     check: str = ""
     severity: str = ""
     state: str = ""
@@ -100,6 +105,10 @@ class Query:
     order: str = "worst"  # "worst" or "source"
     page: int = 1
 
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.check or self.severity or self.state or self.search or self.measure)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -107,6 +116,7 @@ class Found:
 
     query: Query
     rows: tuple[DeskRow, ...]
+    of: int  # rows of the draft
     checks: Mapping[str, int]  # check -> rows with it, under the other filters
     severities: Mapping[str, int]
     states: Mapping[str, int]
@@ -124,8 +134,15 @@ class Found:
         return self.rows[(self.page - 1) * PAGE_ROWS : self.page * PAGE_ROWS]
 
 
-def desk(report: AuditReport, decisions: Mapping[str, tuple[Decision, ...]]) -> Desk:
-    """Put a draft together. Rows that could not be read come last."""
+def desk(
+    report: AuditReport,
+    decisions: Mapping[str, tuple[Decision, ...]],
+    left_out: Collection[str] | None = None,
+) -> Desk:
+    """Put a draft together. Rows that could not be read come last.
+
+    `left_out` are the rows that preparing would leave out as things stand; without it, those with an open error.
+    """
     found: dict[str, list[AuditFinding]] = defaultdict(list)
     for finding in report.findings:
         found[finding.row].append(finding)
@@ -135,41 +152,35 @@ def desk(report: AuditReport, decisions: Mapping[str, tuple[Decision, ...]]) -> 
     for own in found.values():
         own.sort(key=lambda f: RANK[f.severity])
     whole = tuple(found.pop("", ()))
-    rows = [
-        _row(i, u, tuple(found.pop(u.id, ())), report.measurements.get(u.id), decisions.get(u.id, ()))
-        for i, u in enumerate(report.manifest.utterances)
-    ]
+    rows = []
+    for index, utterance in enumerate(report.manifest.utterances):
+        findings, decided = tuple(found.pop(utterance.id, ())), decisions.get(utterance.id, ())
+        rows.append(
+            DeskRow(
+                index=index,
+                id=utterance.id,
+                utterance=utterance,
+                findings=findings,
+                measurement=report.measurements.get(utterance.id),
+                decisions=decided,
+                state=_state(findings, decided, None if left_out is None else utterance.id in left_out),
+            )
+        )
     for row_id, own in found.items():
         rows.append(DeskRow(index=len(rows), id=row_id, utterance=None, findings=tuple(own), state=RowState.LOST))
     return Desk(rows=tuple(rows), whole=whole, by_id={r.id: r for r in rows})
 
 
-def _row(
-    index: int,
-    utterance: Utterance,
-    findings: tuple[AuditFinding, ...],
-    measurement: Measurement | None,
-    decisions: tuple[Decision, ...],
-) -> DeskRow:
-    return DeskRow(
-        index=index,
-        id=utterance.id,
-        utterance=utterance,
-        findings=findings,
-        measurement=measurement,
-        decisions=decisions,
-        state=_state(findings, decisions),
-    )
-
-
-def _state(findings: Sequence[AuditFinding], decisions: Sequence[Decision]) -> RowState:
+def _state(findings: Sequence[AuditFinding], decisions: Sequence[Decision], left_out: bool | None) -> RowState:
     actions = {d.action for d in decisions}
     if Action.DROP in actions:
         return RowState.DROP
-    if actions & REPAIRS:
-        return RowState.REPAIR
-    if Action.KEEP in actions:
-        return RowState.KEEP
+    if actions:
+        if left_out:
+            return RowState.UNMENDED
+        return RowState.REPAIR if actions & REPAIRS else RowState.KEEP
+    if left_out is False and any(f.severity is Severity.ERROR for f in findings):
+        return RowState.MENDED
     return RowState.OPEN if any(f.severity is not Severity.INFO for f in findings) else RowState.CLEAN
 
 
@@ -177,7 +188,14 @@ def _state(findings: Sequence[AuditFinding], decisions: Sequence[Decision]) -> R
 def find(desk: Desk, query: Query) -> Found:
     """The rows of a query in its order, with the counts that the filters show."""
     near = [r for r in desk.rows if _is_near(r, query)]
-    kept = [r for r in near if _has_finding(r, query.check, query.severity) and query.state in ("", r.state)]
+    quiet = not query.everything and not query.is_filtered
+    kept = [
+        r
+        for r in near
+        if _has_finding(r, query.check, query.severity)
+        and query.state in ("", r.state)
+        and not (quiet and not wants_attention(r))
+    ]
     checks: Counter[str] = Counter()
     severities: Counter[str] = Counter()
     states: Counter[str] = Counter()
@@ -189,13 +207,16 @@ def find(desk: Desk, query: Query) -> Found:
             states[row.state] += 1
     if query.order == "worst":
         kept.sort(key=lambda r: RANK[r.worst] if r.worst else len(RANK))
-    return Found(query=query, rows=tuple(kept), checks=checks, severities=severities, states=states)
+    return Found(query=query, rows=tuple(kept), of=len(desk.rows), checks=checks, severities=severities, states=states)
+
+
+def wants_attention(row: DeskRow) -> bool:
+    """Whether a row has more than notes, or somebody decided about it."""
+    return row.worst in (Severity.ERROR, Severity.WARNING) or bool(row.decisions)
 
 
 def _is_near(row: DeskRow, query: Query) -> bool:
     """Whether all filters but those with counts let a row through."""
-    if not query.everything and not row.findings and not row.decisions:
-        return False
     wanted = query.search.casefold()
     if wanted and wanted not in row.text.casefold() and wanted not in row.id.casefold():
         return False
@@ -238,12 +259,15 @@ def neighbours(rows: Sequence[DeskRow], row_id: str) -> tuple[str, str, int]:
 
 # ---- decisions
 def proposals(rows: Sequence[DeskRow], check: str = "") -> dict[tuple[Action, str], list[str]]:
-    """What the findings propose, by action and text; of one check when it is given. Rows without one are not in it."""
+    """What the findings propose, by action and text; of one check when it is given. Rows without one are not in it.
+
+    Notes propose nothing: preparing takes care of them by itself.
+    """
     found: dict[tuple[Action, str], list[str]] = defaultdict(list)
     for row in rows:
         if row.utterance is None:
             continue
-        own = [f for f in row.findings if check in ("", f.check) and f.action not in (Action.NONE, Action.KEEP)]
+        own = [f for f in row.findings if check in ("", f.check) and can_be_chosen(f)]
         if any(f.action is Action.DROP for f in own):  # nothing else matters of a row that goes
             found[Action.DROP, ""].append(row.id)
             continue
@@ -252,6 +276,11 @@ def proposals(rows: Sequence[DeskRow], check: str = "") -> dict[tuple[Action, st
     return dict(found)
 
 
+def can_be_chosen(finding: AuditFinding) -> bool:
+    """Whether a finding proposes something that somebody has to choose."""
+    return finding.action not in (Action.NONE, Action.KEEP) and finding.severity is not Severity.INFO
+
+
 def errors_open(desk: Desk) -> int:
-    """Rows with an error that nobody has decided about."""
-    return sum(r.worst is Severity.ERROR and r.state is RowState.OPEN for r in desk.rows)
+    """Rows with an error that is neither mended nor decided: preparing leaves them out."""
+    return sum(r.worst is Severity.ERROR and r.state in (RowState.OPEN, RowState.UNMENDED) for r in desk.rows)

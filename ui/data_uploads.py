@@ -10,14 +10,16 @@ import re
 import secrets
 import shutil
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path, PurePosixPath
 
 from engine.types import BadInput, DiskFull, NotFound, Refused
 
-MAX_BYTES = 64 * 10**9  # of one upload
+MAX_BYTES = 20 * 2**30  # of one upload
 MAX_FILES = 200_000
 KEEP_SEC = 24 * 3600
+PACKED = ".packed"
 TOKEN = re.compile(r"[0-9a-f]{16}")
 
 
@@ -37,6 +39,7 @@ class Uploads:
         self._max_bytes = max_bytes
         self._max_files = max_files
         self._sizes: dict[str, dict[str, int]] = {}  # upload -> file -> bytes
+        self._read_by: dict[str, str] = {}  # job -> upload
 
     def begin(self) -> str:
         """A new, empty upload. Clears away what was begun and not opened a day ago."""
@@ -82,10 +85,33 @@ class Uploads:
     def files(self, upload: str) -> list[Path]:
         """What has arrived, by name. Raises BadInput when it is nothing."""
         self._known(upload)
-        found = sorted(p for p in (self._root / upload).rglob("*") if p.is_file())
+        folder = self._root / upload
+        found = sorted(p for p in folder.rglob("*") if p.is_file() and not _is_hidden(p.relative_to(folder)))
         if not found:
             raise BadInput("Nothing was uploaded; choose files or a folder first.")
         return found
+
+    def packed(self, upload: str) -> list[Path]:
+        """The same; files that lie in folders as one archive, which keeps the folders."""
+        files, folder = self.files(upload), self._root / upload
+        tops = {p.relative_to(folder).parts[0] for p in files}
+        if all(p.parent == folder for p in files):
+            return files
+        archive = folder / PACKED / f"{tops.pop() if len(tops) == 1 else 'upload'}.zip"
+        archive.parent.mkdir(exist_ok=True)
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as out:  # sound does not get smaller
+            for path in files:
+                out.write(path, path.relative_to(folder))
+        return [archive]
+
+    def discard_after(self, job_id: str, upload: str) -> None:
+        """Keep an upload for as long as a job reads it."""
+        self._read_by[job_id] = upload
+
+    def job_over(self, job_id: str) -> None:
+        """Remove what a job has read."""
+        if upload := self._read_by.pop(job_id, ""):
+            self.discard(upload)
 
     def discard(self, upload: str) -> None:
         """Forget an upload and remove its files."""
@@ -102,8 +128,12 @@ class Uploads:
 def safe_name(name: str) -> PurePosixPath:
     """A relative path whose every part is a plain name. Raises BadInput for anything else."""
     parts = name.replace("\\", "/").split("/")
-    if any(part in ("", ".", "..") or part.startswith("~") or len(part.encode()) > 200 for part in parts):
+    if any(not part or part[0] in ".~" or len(part.encode()) > 200 for part in parts):
         raise BadInput(f"{name!r} is no name of a file inside a folder; rename it and upload again.")
     if any(ord(c) < 32 or c in ':*?"<>|' for part in parts for c in part):
         raise BadInput(f"{name!r} holds a character that not every system can keep; rename it and upload again.")
     return PurePosixPath(*parts)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

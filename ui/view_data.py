@@ -9,13 +9,14 @@ from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
-from engine.types import AuditReport, Draft, PrepareSettings, Severity
+from engine.types import Action, AuditReport, Draft, PrepareSettings, Severity
 from ui import controls, data_rows, view
 from ui import view_data_words as words
 from ui.data_rows import Desk, RowState
 
 if TYPE_CHECKING:
     from engine.jobs import JobView
+    from engine.repairs import Plan, Step
 
 
 def head(draft: Draft, target: str) -> str:
@@ -34,7 +35,7 @@ def head(draft: Draft, target: str) -> str:
 def not_audited(draft: Draft, report: AuditReport) -> str:
     """What is said of a draft before its audit."""
     lost = len({f.row for f in report.manifest.faults if f.row and f.severity is Severity.ERROR})
-    faults = f" {words.counted(lost, 'row')} could not be read as they are." if lost else ""
+    faults = f" {words.counted(lost, 'row')} could not be read." if lost else ""
     return (
         '<section class="em-card em-verdict"><div class="em-row em-between"><div>'
         f"<h2>{words.counted(report.row_count, 'row')}, not audited yet</h2><p>The audit listens to every row and "
@@ -68,19 +69,25 @@ def verdict(report: AuditReport, desk: Desk, rows_a_step: int = words.ROWS_A_STE
 
 def _sentence(report: AuditReport, desk: Desk) -> str:
     bad, still_open = len(report.rows_with_errors), data_rows.errors_open(desk)
-    lost = sum(r.state is RowState.LOST for r in desk.rows)
     if not bad:
         what = "no warnings either" if not report.findings else "warnings and notes are worth a look"
         return f"<h2>{view.state('pass', 'No row has an error')}</h2><p>Prepare it as it is; {what}.</p>"
     rows = f"{words.counted(bad, 'row')} of {words.count(report.row_count)} {'has' if bad == 1 else 'have'} an error"
+    settled = Counter(r.state for r in desk.rows if r.worst is Severity.ERROR)
+    parts = [
+        (settled[RowState.MENDED], "mended by preparing"),
+        (settled[RowState.REPAIR], "repaired"),
+        (settled[RowState.KEEP], "kept"),
+        (settled[RowState.DROP], "dropped"),
+        (settled[RowState.LOST], "unreadable"),
+    ]
+    done = ", ".join(f"{n:,} {word}" for n, word in parts if n)
     if not still_open:
-        after = "Every one of them is decided." if not lost else f"All are decided, or lost ({lost:,} unreadable)."
-        return f"<h2>{view.state('pass', rows)}</h2><p>{after}</p>"
-    what = "it is" if still_open == 1 else "they are"
+        return f"<h2>{view.state('pass', rows)}</h2><p>Nothing waits for a decision: {done}.</p>"
+    waits = f"{words.counted(still_open, 'row')} {'waits' if still_open == 1 else 'wait'} for a decision"
     return (
-        f"<h2>{view.state('fail', rows)}</h2><p>{words.counted(still_open, 'row')} still "
-        f"{'waits' if still_open == 1 else 'wait'} for a decision; preparing leaves out what nobody mended or kept, "
-        f"so {what} never trained on by accident.</p>"
+        f"<h2>{view.state('fail', rows)}</h2><p>{waits}; preparing leaves out what nobody mended or kept."
+        f"{f' The others: {done}.' if done else ''}</p>"
     )
 
 
@@ -168,31 +175,35 @@ def prepare_form(draft: Draft, settings: PrepareSettings, target: str) -> str:
     )
 
 
-def plan(desk: Desk, keep_errors: bool) -> str:
+def plan(planned: Plan) -> str:
     """What preparing will do to the rows as they are decided now."""
-    states = Counter(r.state for r in desk.rows)
-    unmended = data_rows.errors_open(desk)
-    out = states[RowState.DROP] + states[RowState.LOST] + (0 if keep_errors else unmended)
+    included = planned.included
+    repaired = sum(any(step.action != Action.KEEP for step in row.steps) for row in included)
+    out = [row.steps[-1] if row.steps else None for row in planned.rows if not row.included] + list(planned.lost)
+    unresolved = sum(bool(row.unresolved) for row in included)
     told = view.facts(
         (
-            ("rows in", words.count(len(desk.rows) - out)),
-            ("of them repaired", words.count(states[RowState.REPAIR])),
-            ("left out", words.count(out)),
+            ("rows in", words.count(len(included))),
+            ("of them repaired", words.count(repaired)),
+            ("left out", words.count(len(out))),
         )
     )
-    why = [
-        (states[RowState.DROP], "dropped by you"),
-        (states[RowState.LOST], "could not be read"),
-        (0 if keep_errors else unmended, "with an error that nobody mended or kept"),
-    ]
-    reasons = ", ".join(f"{n:,} {word}" for n, word in why if n)
-    stays = keep_errors and unmended
-    kept = f"<p>{view.state('fail', words.counted(unmended, 'row'))} with errors stay in.</p>" if stays else ""
-    left = f'<p class="em-quiet">Left out: {reasons}.</p>' if reasons else ""
+    why = Counter(_why_out(step) for step in out)
+    reasons = " · ".join(f"{n:,} {word}" for word, n in why.most_common())
+    left = f'<p class="em-quiet">Left out: {escape(reasons)}.</p>' if reasons else ""
+    kept = f"<p>{view.state('fail', words.counted(unresolved, 'row'))} with errors stay in.</p>" if unresolved else ""
     return (
         f'<div class="em-plan">{told}{left}{kept}<p class="em-quiet">Everything becomes mono at the model’s rate in a '
         "new folder; the source stays as it is.</p></div>"
     )
+
+
+def _why_out(step: Step | None) -> str:
+    if step is None:
+        return "other"
+    if not step.check:
+        return f"dropped by {step.by}" if step.by else "dropped by hand"
+    return words.check_name(step.check)
 
 
 # ---- jobs
@@ -205,14 +216,17 @@ def job(found: JobView, now: float) -> str:
         return f'<p class="em-quiet" role="status">{escape(name)}: {escape(str(found.state))}.</p>'
     told = name
     if found.total:
-        told += f": {words.count(found.done)} of {words.counted(found.total, 'row')}"
+        told += f": {words.count(found.done)} of {words.count(found.total)}"
     if found.message:
-        told += f" · {found.message}"
+        told += f" · {found.message[:1].lower() + found.message[1:]}"
     left = seconds_left(found, now)
     if left is not None:
         told += f" · about {view.duration(left)} left"
+    bar = view.bar(found.done, found.total, told)
+    if not found.total:  # nobody knows yet how much it is
+        bar = bar.replace('class="em-bar"', 'class="em-bar em-busy"', 1).replace('style="width:0.0%"', "", 1)
     return (
-        f'<div class="em-row em-jobline"><div class="em-grow">{view.bar(found.done, found.total, told)}</div>'
+        f'<div class="em-row em-jobline"><div class="em-grow">{bar}</div>'
         f'<button type="button" data-act="cancel" data-job="{escape(found.id)}">Cancel</button></div>'
     )
 
@@ -221,9 +235,7 @@ JOB_NAMES = {
     "audit": "Auditing",
     "prepare": "Preparing",
     "slice": "Cutting at pauses",
-    "slicing": "Cutting at pauses",
     "transcribe": "Recognising texts",
-    "transcribing": "Recognising texts",
 }
 TOO_EARLY_SEC = 2.0
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import urlencode
 
-from engine.types import Action, AuditFinding, Decision, Measurement, Severity
-from ui import view
+from engine.types import AuditFinding, Decision, Measurement, Severity
+from ui import data_rows, view
 from ui import view_data_words as words
 from ui.data_rows import DeskRow, RowState
 
@@ -105,7 +105,7 @@ def _findings(row: DeskRow) -> str:
 
 
 def _repair_button(row: DeskRow, finding: AuditFinding) -> str:
-    if finding.action in (Action.NONE, Action.KEEP) or row.utterance is None:
+    if not data_rows.can_be_chosen(finding) or row.utterance is None:
         return ""
     if any(d.action is finding.action and d.text == finding.text for d in row.decisions):
         return f'<small class="em-done">{view.state("pass", "will be done")}</small>'

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from engine.types import Action, AuditFinding
+from engine.types import Action, AuditFinding, Severity
 from ui import data_rows, view
 from ui import view_data_words as words
 from ui.data_rows import DeskRow, Found, Query, RowState
@@ -38,7 +38,7 @@ def _filters(found: Found) -> str:
         '<label class="em-field"><span class="em-visually-hidden">Search in texts and row names</span>'
         f'<input type="search" data-filter="search" placeholder="Search texts and rows" value="{escape(query.search)}">'
         f"</label>{_check_choice(found)}{_state_choice(found)}{_order_choice(query)}</div>"
-        f'<div class="em-chips" role="group" aria-label="Filters">{_everything(query)}{severities}{_range(query)}</div>'
+        f'<div class="em-chips" role="group" aria-label="Filters">{_everything(found)}{severities}{_range(query)}</div>'
         "</div>"
     )
 
@@ -52,10 +52,14 @@ def _chip(name: str, value: str, label: str, count: int, current: str, shape: st
     )
 
 
-def _everything(query: Query) -> str:
+def _everything(found: Found) -> str:
+    """Without a filter: what wants attention, or all rows."""
+    if found.query.is_filtered:
+        return ""
+    pressed = str(found.query.everything).lower()
     return (
         '<button type="button" class="em-chip" data-filter="everything" data-value="1" '
-        f'aria-pressed="{str(query.everything).lower()}">Also rows without findings</button>'
+        f'aria-pressed="{pressed}">All {words.counted(found.of, "row")}</button>'
     )
 
 
@@ -126,7 +130,7 @@ def _bulk(found: Found) -> str:
 
 def _rows(found: Found, opened: str) -> str:
     if not found.rows:
-        return NOTHING_FOUND if _is_filtered(found.query) else NOTHING_WRONG
+        return NOTHING_FOUND if found.query.is_filtered else NOTHING_WRONG
     body = "".join(_row(r, found.query, opened) for r in found.shown)
     return (
         '<table class="em-rows"><caption class="em-visually-hidden">Rows with what was found</caption>'
@@ -142,14 +146,10 @@ NOTHING_FOUND = (
     '<div class="em-row"><button type="button" data-act="clear-filters">Clear the filters</button></div></div>'
 )
 NOTHING_WRONG = (
-    '<div class="em-empty"><h2>Nothing was found</h2><p>Every row is as the chosen model needs it.</p>'
+    '<div class="em-empty"><h2>Nothing was found</h2><p>No row has a fault that wants a decision.</p>'
     '<div class="em-row"><button type="button" data-filter="everything" data-value="1" aria-pressed="false">'
     "Show all rows</button></div></div>"
 )
-
-
-def _is_filtered(query: Query) -> bool:
-    return bool(query.check or query.severity or query.state or query.search or query.measure or query.everything)
 
 
 def _row(row: DeskRow, query: Query, opened: str) -> str:
@@ -161,6 +161,8 @@ def _row(row: DeskRow, query: Query, opened: str) -> str:
         else ""
     )
     own = [f for f in row.findings if query.check in ("", f.check) and query.severity in ("", f.severity)]
+    if data_rows.wants_attention(row) and not query.check and not query.severity:
+        own = [f for f in own if f.severity is not Severity.INFO]  # the open row has its notes
     told = "".join(_short_finding(f) for f in own[:SHOWN_FINDINGS])
     more = len(own) - SHOWN_FINDINGS
     told += f"<small>and {more} more</small>" if more > 0 else ""

@@ -38,7 +38,9 @@ CHECK_NAMES = {
 STATE_SHAPES = {
     RowState.CLEAN: "none",
     RowState.OPEN: "wait",
+    RowState.MENDED: "pass",
     RowState.REPAIR: "pass",
+    RowState.UNMENDED: "fail",
     RowState.KEEP: "pass",
     RowState.DROP: "fail",
     RowState.LOST: "fail",
@@ -46,7 +48,9 @@ STATE_SHAPES = {
 STATE_WORDS = {
     RowState.CLEAN: "nothing to decide",
     RowState.OPEN: "undecided",
+    RowState.MENDED: "mended by preparing",
     RowState.REPAIR: "repaired",
+    RowState.UNMENDED: "still left out",
     RowState.KEEP: "kept",
     RowState.DROP: "dropped",
     RowState.LOST: "unreadable",
@@ -60,7 +64,15 @@ ACTION_WORDS = {
     Action.RESAMPLE: "resample",
     Action.MONO: "make mono",
 }
-EXPORT_NAMES = {"qwen3_tts": "Qwen3-TTS", "voxcpm": "VoxCPM", "cosyvoice": "CosyVoice", "indextts2": "IndexTTS2"}
+EXPORT_NAMES = {
+    "qwen3_tts": "Qwen3-TTS",
+    "voxcpm": "VoxCPM",
+    "cosyvoice": "CosyVoice",
+    "indextts2": "IndexTTS2",
+    "ljspeech": "LJSpeech",
+    "earmark": "Earmark",
+}
+EXPORT_FOLDERS = frozenset(("cosyvoice", "ljspeech"))  # the others are one file a split
 ROWS_A_STEP = 8
 
 

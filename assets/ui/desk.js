@@ -266,9 +266,9 @@ class DeskPage {
   watchDraftJob(job, then = null) {
     const place = this.stage.querySelector("[data-jobplace]");
     if (!place) return;
-    this.stage.querySelector("[data-desk-open]").dataset.busy = "true";
+    this.busy(true);
     this.watch(job, place, async (found) => {
-      delete this.stage.querySelector("[data-desk-open]")?.dataset.busy;
+      this.busy(false);
       if (found.state !== "done") {
         this.say(found.state === "cancelled" ? "Cancelled." : "It did not work.");
         return;
@@ -282,6 +282,11 @@ class DeskPage {
       } else this.say("Done.");
       if (then) await then();
     });
+  }
+
+  /* One job at a time works on a draft; everything else stays usable. */
+  busy(on) {
+    this.stage.querySelectorAll("[data-act=audit], [data-form=prepare] button.em-primary").forEach((b) => { b.disabled = on; });
   }
 
   async startAudit(then = null) {
@@ -298,6 +303,7 @@ class DeskPage {
   /* ------------------------------------------------------------------------------------------------------------- prepare */
   async drawPrepare(pane) {
     pane.innerHTML = await getHtml(this.url("/prepare"));
+    this.busy(Boolean(this.watched));
     await this.drawPlan();
   }
 
@@ -420,7 +426,7 @@ function patchBar(place, html) {
   const fresh = document.createElement("div");
   fresh.innerHTML = html;
   const [oldBar, newBar] = [place, fresh].map((side) => side.querySelector(".em-bar"));
-  if (!oldBar || !newBar) return false;
+  if (!oldBar || !newBar || oldBar.className !== newBar.className) return false;
   oldBar.setAttribute("aria-valuenow", newBar.getAttribute("aria-valuenow"));
   oldBar.setAttribute("aria-valuemax", newBar.getAttribute("aria-valuemax"));
   oldBar.firstElementChild.style.width = newBar.firstElementChild.style.width;

@@ -88,9 +88,8 @@ export class Rows {
 
   /* A bar of a histogram: the rows of that range, in the table. */
   async showRange(measure, low, high) {
-    this.filters = { everything: "1" };
-    const work = this.setFilters({ measure, low: String(low), high: String(high), everything: "1" });
-    await work;
+    this.filters = {};
+    await this.setFilters({ measure, low: String(low), high: String(high) });
     await this.page.openTab("rows");
   }
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import audio
+from engine import audio, repairs
 from engine.jobs import Jobs, Report
 from engine.needs import Needs
 from engine.types import (
@@ -354,6 +354,10 @@ class FakeDesk:
                 row=row, action=action, text=text, by=by, at=self.clock()
             )
 
+    def set_texts(self, draft_id: str, texts: Mapping[str, str], *, by: str = "") -> None:
+        for row, text in texts.items():
+            self.decide(draft_id, [row], Action.SET_TEXT, text=text, by=by)
+
     def take_back(self, draft_id: str, rows: Sequence[str]) -> None:
         for row in rows:
             self._held(draft_id).decisions.pop(row, None)
@@ -378,6 +382,10 @@ class FakeDesk:
         raise Refused("No Whisper folder is configured: start Earmark with --whisper FOLDER, or type the texts.")
 
     # ------------------------------------------------------------------------------------------------------ prepare
+    def planned(self, draft_id: str, settings: PrepareSettings) -> repairs.Plan:
+        target = next(t for t in TARGETS if t.name == settings.backend)
+        return repairs.plan(self.report(draft_id), settings, target, decisions=self.decisions(draft_id))
+
     def start_prepare(self, draft_id: str, settings: PrepareSettings, *, name: str = "") -> str:
         held = self._held(draft_id)
         if not held.draft.audited:

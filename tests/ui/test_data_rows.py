@@ -74,8 +74,10 @@ def test_a_note_alone_waits_for_nobody() -> None:
 
 
 def test_rows_without_findings_are_shown_when_they_are_asked_for() -> None:
-    """The table begins with what is wrong; a sliced recording is read from the first row to the last."""
-    made = desk(finding("r3"))
+    """The table begins with what wants attention; notes, searches and the whole set are one step away."""
+    made = desk(finding("r3"), finding("r2", "sample_rate", Severity.INFO))
+    assert ids(data_rows.find(made, Query(severity="info"))) == ["r2"]
+    assert ids(data_rows.find(made, Query(search="number 5"))) == ["r5"]
     assert ids(data_rows.find(made, Query())) == ["r3"]
     assert ids(data_rows.find(made, Query(everything=True, order="source"))) == [u.id for u in ROWS]
 
@@ -89,7 +91,7 @@ def test_rows_without_findings_are_shown_when_they_are_asked_for() -> None:
         (Query(search="NUMBER 4"), ["r4"]),
         (Query(search="r1"), ["r1"]),
         (Query(state="drop"), ["r1"]),
-        (Query(measure="duration", low=2.0, high=4.0), ["r2"]),
+        (Query(measure="duration", low=2.0, high=4.0), ["r2", "r3"]),
         (Query(measure="snr", low=0.0, high=9.0), []),
     ],
 )
@@ -149,6 +151,7 @@ def test_a_repair_is_what_the_findings_propose() -> None:
         finding("r4", "duplicate", action=Action.DROP),
         finding("r4", "silence", action=Action.TRIM),
         finding("r5", "transcript_mismatch", action=Action.SET_TEXT, text="What is said."),
+        finding("r5", "sample_rate", Severity.INFO, action=Action.RESAMPLE),
     )
     assert data_rows.proposals(made.rows) == {
         (Action.STRIP_TAGS, ""): ["r1", "r2"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -37,7 +38,22 @@ def test_a_folder_arrives_with_its_structure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../a.wav", "a/../../b.wav", "/etc/passwd", "a//b", "..", "", "a/./b", "~/a", "..\\a.wav", "C:/a", "a\0b", "a\nb"],
+    [
+        "../a.wav",
+        "a/../../b.wav",
+        "/etc/passwd",
+        "a//b",
+        "..",
+        "",
+        "a/./b",
+        "~/a",
+        "..\\a.wav",
+        "C:/a",
+        "a\0b",
+        "a\nb",
+        ".hidden",
+        "a/.b",
+    ],
 )
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
     """Nothing is written outside of the upload's folder, whatever a browser sends."""
@@ -114,3 +130,31 @@ def test_what_an_earlier_app_left_goes(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "uploads").iterdir()] == [going_on]
     second.begin()
     assert second.files(going_on)
+
+
+def test_a_folder_is_handed_on_with_its_folders(tmp_path: Path) -> None:
+    """Two files of one name in two folders stay two: the folder travels as an archive of its own name."""
+    uploads = Uploads(tmp_path / "uploads")
+    upload = uploads.begin()
+    for name in ("robin/one/a.wav", "robin/two/a.wav"):
+        receive(uploads, upload, name, name.encode())
+    (archive,) = uploads.packed(upload)
+    assert archive.name == "robin.zip"
+    with zipfile.ZipFile(archive) as inside:
+        assert inside.read("robin/two/a.wav") == b"robin/two/a.wav"
+    assert len(uploads.files(upload)) == 2, "the archive is no file of the upload"
+    flat = uploads.begin()
+    receive(uploads, flat, "a.wav", b"1")
+    assert [p.name for p in uploads.packed(flat)] == ["a.wav"]
+
+
+def test_an_upload_stays_while_a_job_reads_it(tmp_path: Path) -> None:
+    """A recording that is being cut is there until the cutting is over, and then it is gone."""
+    uploads = Uploads(tmp_path / "uploads")
+    upload = uploads.begin()
+    receive(uploads, upload, "tape.wav", b"1")
+    uploads.discard_after("slice-001", upload)
+    uploads.job_over("slice-002")
+    assert uploads.files(upload)
+    uploads.job_over("slice-001")
+    assert not (tmp_path / "uploads" / upload).exists()

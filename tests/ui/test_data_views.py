@@ -72,9 +72,9 @@ def test_the_verdict_turns_when_every_error_is_decided() -> None:
     """What was mended, dropped or kept waits for nobody."""
     found = report(finding("r1"), finding("r2"))
     first = {"r1": (Decision(row="r1", action=Action.STRIP_TAGS),)}
-    assert "1 row still waits for a decision" in verdict(found, first)
+    assert "1 row waits for a decision" in verdict(found, first)
     both = {**first, "r2": (Decision(row="r2", action=Action.DROP),)}
-    assert "Every one of them is decided." in verdict(found, both)
+    assert "Nothing waits for a decision: 1 repaired, 1 dropped." in verdict(found, both)
 
 
 def test_checks_that_did_not_run_are_named_with_the_reason() -> None:
@@ -124,11 +124,14 @@ def test_what_people_wrote_is_escaped() -> None:
 def test_a_row_shows_its_worst_and_how_to_select_it() -> None:
     """Every row of the table can be opened and selected by keyboard, and says its state in a word."""
     found = report(finding("r1"), finding("r1", Severity.INFO, check="sample_rate"))
-    told = view_data_rows.table(data_rows.find(data_rows.desk(found, {}), Query()))
+    desk = data_rows.desk(found, {})
+    told = view_data_rows.table(data_rows.find(desk, Query()))
     assert 'data-open-row="r1"' in told
     assert 'type="checkbox" data-select="r1"' in told
-    assert told.index("tags in the text") < told.index("sample rate</span>")
+    assert "tags in the text</span>" in told
     assert "undecided" in told
+    assert "sample rate</span>" not in told, "a note is no news beside an error"
+    assert "sample rate</span>" in view_data_rows.table(data_rows.find(desk, Query(severity="info")))
 
 
 def test_a_page_of_the_table_is_small(tmp_path: Path) -> None:
@@ -176,16 +179,28 @@ def test_a_slice_says_where_it_was_cut() -> None:
     assert "tape.wav at 1:23.5" in view_data_row.card("d", shown, before="", after="", position=(1, 1))
 
 
-def test_the_plan_counts_what_preparing_does() -> None:
-    """Dropped, lost and open rows are left out; errors stay in only when somebody asked for it."""
-    found = report(finding("r1"), finding("r2"), finding("line 9", check="encoding"))
-    found = replace(found, manifest=replace(found.manifest, faults=(found.findings[2],)))
-    desk = data_rows.desk(found, {"r1": (Decision(row="r1", action=Action.DROP),)})
-    told = view_data.plan(desk, keep_errors=False)
-    assert "<dt>rows in</dt><dd>2</dd>" in told
-    assert "1 dropped by you, 1 could not be read, 1 with an error that nobody mended or kept" in told
-    kept = view_data.plan(desk, keep_errors=True)
-    assert "<dt>rows in</dt><dd>3</dd>" in kept
+def test_a_row_that_preparing_mends_or_cannot_mend_says_so() -> None:
+    """An error without a decision may be mended by itself; a decision may still not be enough."""
+    found = report(finding("r1"), finding("r2"), finding("r3"))
+    kept = {"r3": (Decision(row="r3", action=Action.KEEP, by="Ana"),)}
+    desk = data_rows.desk(found, kept, left_out={"r2", "r3"})
+    assert [desk.by_id[r].state for r in ("r1", "r2", "r3")] == [RowState.MENDED, RowState.OPEN, RowState.UNMENDED]
+    told = view_data.verdict(found, desk)
+    assert "2 rows wait for a decision" in told
+    assert "1 mended by preparing" in told
+
+
+def test_the_plan_counts_what_preparing_does(studio: FakeStudio) -> None:
+    """Dropped, lost and unmended rows are left out, each with its reason; errors stay in only when asked for."""
+    draft = studio.open_rows(90)
+    studio.audited(draft.id)
+    studio.decide(draft.id, ["r055"], Action.DROP, by="Ana")
+    told = view_data.plan(studio.planned(draft.id, PrepareSettings(backend="finch")))
+    assert "<dt>rows in</dt><dd>87</dd>" in told, "r007 and r019 have errors that nobody mended"
+    for why in ("1 missing file", "1 empty text", "1 dropped by Ana", "1 encoding"):
+        assert why in told
+    kept = view_data.plan(studio.planned(draft.id, PrepareSettings(backend="finch", keep_errors=True)))
+    assert "<dt>rows in</dt><dd>88</dd>" in kept, "a file that is missing can never be kept"
     assert "1 row</span> with errors stay in" in kept
 
 
@@ -222,7 +237,7 @@ def test_targets_that_train_here_come_first() -> None:
 def test_a_job_tells_its_rows_and_the_time_left() -> None:
     """A quarter in 50 seconds: 150 more. Before there is a pace, nothing is promised."""
     told = view_data.job(JOB, 150.0)
-    assert "Auditing: 250 of 1,000 rows" in told
+    assert "Auditing: 250 of 1,000 · listening" in told
     assert "about 2 min 30 s left" in told
     assert 'aria-valuenow="250"' in told
     assert 'data-act="cancel" data-job="audit-001"' in told
