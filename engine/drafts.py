@@ -207,8 +207,33 @@ def decide(folder: Path, made: Sequence[Decision]) -> None:
 
 
 def take_back(folder: Path, rows_: Sequence[str], now: float) -> None:
-    """Append that the decisions of rows count no more."""
+    """Append that the decisions of rows count no more. What an audit said of a text that is taken back goes with it."""
+    _forget_audited(folder, set(rows_))
     _append(folder, ({"row": row, "action": _TAKEN_BACK, "at": now} for row in rows_))
+
+
+def _forget_audited(folder: Path, taken_back: set[str]) -> None:
+    """Rows that were audited with a text that is no more: nothing is known of the text that they had before."""
+    path = folder / "audit.json"
+    if not path.is_file():
+        return
+    told = json.loads(path.read_text(encoding="utf-8"))
+    stale = sorted(taken_back & set(told["texts"]))
+    if not stale:
+        return
+    unknown = (
+        AuditFinding(
+            check="transcript_mismatch",
+            severity=Severity.ERROR,
+            row=row,
+            explanation="The text that was audited was taken back, and the one before was not audited.",
+            repair="Audit the draft again.",
+        )
+        for row in stale
+    )
+    told["findings"] = [f for f in told["findings"] if f["row"] not in stale] + [asdict(f) for f in unknown]
+    told["texts"] = {row: text for row, text in told["texts"].items() if row not in stale}
+    durable.write_bytes(path, json.dumps(told).encode())
 
 
 def decisions(folder: Path) -> dict[str, dict[Action, Decision]]:
