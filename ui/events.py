@@ -51,9 +51,13 @@ def on(
     inputs: Any = None,
     outputs: Any = None,
     long: bool = False,
+    latest: bool = False,
     name: str = "",
 ) -> Any:
-    """Bind a handler. `long` work is queued and shows that it runs; all else answers at once, without the queue."""
+    """Bind a handler. `long` work is queued and shows that it runs; all else answers at once, without the queue.
+
+    `latest`: of what happens while the handler works, the last is handled afterwards and the rest is dropped.
+    """
     shared = {
         "inputs": inputs,
         "outputs": outputs,
@@ -61,6 +65,7 @@ def on(
         "api_name": name or handler.__name__.strip("_"),
         "queue": long,
         "show_progress": "minimal" if long else "hidden",
+        "trigger_mode": "always_last" if latest else None,
     }
     if isinstance(event, Sequence):
         return gr.on(list(event), told(handler), **shared)

@@ -1,94 +1,215 @@
-"""A form made from a config dataclass: one component a field, from the label, help, bounds and choices in the field's
-metadata.
+"""The run form in our own markup, made from `RunConfig`: label, help, bounds, choices and section of each field.
 
-Knows dataclass fields and Gradio components. The fields are read back by name, never by position; what a value may be
-is checked by the engine.
+Pure: takes configs, returns HTML, and reads back what a browser sends by name. What a value may be is checked by the
+engine; the bounds stand in the markup so that `runs.js` can say so at the field before anything is sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import Field, fields, replace
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, dataclass, fields, replace
+from html import escape
 from typing import Any
 
-import gradio as gr
-
-from engine.types import RunConfig
+from engine.types import Preset, RunConfig
 
 Choices = Mapping[str, Sequence[Any]]
 
-
-def build(config: RunConfig, choices: Choices) -> dict[str, gr.components.Component]:
-    """One component a field of the config, advanced ones folded. `choices` gives what is only known at run time."""
-    plain = [f for f in fields(config) if not f.metadata.get("section")]
-    advanced = [f for f in fields(config) if f.metadata.get("section")]
-    made = _section(plain, config, choices)
-    with gr.Accordion("Advanced", open=False):
-        made |= _section(advanced, config, choices)
-    return {f.name: made[f.name] for f in fields(config)}
-
-
-def read(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """The config with what the form says. Numbers keep the type of the field's default."""
-    return replace(config, **{f.name: _typed(f, values[f.name]) for f in fields(config) if f.name in values})
-
-
-def show(config: RunConfig, choices: Choices) -> tuple[object, ...]:
-    """What an already built form shall show: an update a field, in the fields' order, with new choices where given."""
-    return tuple(_update(getattr(config, f.name), choices.get(f.name)) for f in fields(config))
-
-
-def _update(value: Any, choices: Sequence[Any] | None) -> object:
-    shown = list(value) if isinstance(value, tuple) else value  # Gradio would read a tuple as one choice
-    return gr.update(value=shown) if choices is None else gr.update(value=shown, choices=list(choices))
+# Fields that only mean something beside another one's value: field -> (the other, its value).
+APPLIES = {
+    "rank": ("method", "lora"),
+    "alpha": ("method", "lora"),
+    "dropout": ("method", "lora"),
+    "target_modules": ("method", "lora"),
+}
+# Shown once preflight asks for it: a person takes the responsibility for what it found.
+ON_DEMAND = ("accepted_by",)
+# What a preset says nothing about: choosing another one leaves these as they are.
+OWN = ("name", "dataset", "voice", "base_model", "device", "accepted_by")
+# What is chosen from a list that is only known at run time; any other field without choices is typed.
+LISTED = ("dataset", "backend", "voice")
+MONITOR_WORDS = {
+    "validation_rising": "validation rises",
+    "gradient_norm": "gradient jumps",
+    "not_a_number": "not a number",
+    "talks_to_itself": "talks to itself",
+    "unloaded_weights": "weights not loaded",
+    "drift": "pace or endings drift",
+}
 
 
-def _section(wanted: Iterable[Field[Any]], config: RunConfig, choices: Choices) -> dict[str, gr.components.Component]:
-    made: dict[str, gr.components.Component] = {}
-    numbers: list[Field[Any]] = []
-    for field in wanted:
-        if _is_number(field) and field.name not in choices:
-            numbers.append(field)
-        else:
-            made[field.name] = _component(field, getattr(config, field.name), choices.get(field.name))
-    for pair in zip(numbers[::2], [*numbers[1::2], None], strict=False):
-        with gr.Row():
-            for field in filter(None, pair):
-                made[field.name] = _component(field, getattr(config, field.name), None)
-    return made
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a form shows: the settings, the presets to choose from and the one that was, and the lists."""
+
+    config: RunConfig
+    presets: Sequence[Preset]
+    preset: str
+    choices: Choices
 
 
-def _component(field: Field[Any], value: Any, choices: Sequence[Any] | None) -> gr.components.Component:
-    shared: dict[str, Any] = {
-        "label": field.metadata["label"],
-        "info": field.metadata["help"],
-        "elem_id": f"field-{field.name}",
-    }
-    if choices is None:
-        choices = field.metadata.get("choices")
-    if isinstance(value, tuple):
-        return gr.CheckboxGroup(list(choices or value), value=list(value), **shared)
-    if choices is not None:
-        known = [c[1] if isinstance(c, tuple) else c for c in choices]
-        return gr.Dropdown(list(choices), value=value if value in known else None, filterable=False, **shared)
-    if _is_number(field):
-        bounds: dict[str, Any] = {k: field.metadata.get(k) for k in ("minimum", "maximum")}
-        return gr.Number(
-            value, precision=0 if isinstance(field.default, int) else None, min_width=120, **bounds, **shared
-        )
-    return gr.Textbox(value, max_lines=1, **shared)
+def html(shown: Shown) -> str:
+    """The whole form: presets, the fields that are always there, the others folded by section, the start button."""
+    base = next((p.config for p in shown.presets if p.name == shown.preset), RunConfig())
+    inside = {f.name: _field(f, getattr(shown.config, f.name), getattr(base, f.name), shown.choices) for f in _all()}
+    always = [f.name for f in _all() if not f.metadata.get("section") or f.name in ON_DEMAND]
+    sections = dict.fromkeys(str(f.metadata["section"]) for f in _all() if f.name not in always)
+    folded = "".join(
+        f'<details class="em-section"><summary>{escape(title)} <span class="em-count" data-count></span></summary>'
+        f'<div class="em-fields">{"".join(inside[f.name] for f in _all() if _is_in(f, title, always))}</div></details>'
+        for title in sections
+    )
+    return (
+        f'<form class="em-form" data-form novalidate>{_presets(shown)}'
+        f'<div class="em-fields">{"".join(inside[name] for name in always)}</div>{folded}'
+        '<div class="em-row em-submit"><button type="submit" class="em-primary" id="start">Start the run</button>'
+        '<span class="em-quiet" data-submit-note></span></div></form>'
+    )
 
 
-def _is_number(field: Field[Any]) -> bool:
-    return isinstance(field.default, int | float) and not isinstance(field.default, bool)
+def read(values: Mapping[str, Any]) -> RunConfig:
+    """The settings that a browser sent, by name; what it left out has its default. Numbers keep their field's type."""
+    return replace(RunConfig(), **{f.name: _typed(f, values[f.name]) for f in _all() if f.name in values})
 
 
-def _typed(field: Field[Any], value: Any) -> Any:
-    if isinstance(field.default, tuple):
-        return tuple(value or ())
-    if isinstance(field.default, str):
-        return "" if value is None else str(value).strip()
-    if value is None or not _is_number(field):
+def with_preset(config: RunConfig, preset: Preset) -> RunConfig:
+    """The preset's settings, with what a preset says nothing about as it was."""
+    return replace(preset.config, **{name: getattr(config, name) for name in OWN})
+
+
+def _all() -> tuple[Field[Any], ...]:
+    return fields(RunConfig)
+
+
+def _is_in(f: Field[Any], title: str, always: Sequence[str]) -> bool:
+    return f.metadata.get("section") == title and f.name not in always
+
+
+# ---- presets
+def _presets(shown: Shown) -> str:
+    if not shown.presets:
+        return ""
+    options = "".join(_preset(p, checked=p.name == shown.preset) for p in shown.presets)
+    return f'<fieldset class="em-presets"><legend>Preset</legend>{options}</fieldset>'
+
+
+def _preset(preset: Preset, *, checked: bool) -> str:
+    name = escape(preset.name)
+    return (
+        f'<label class="em-preset"><input type="radio" name="preset" value="{name}"{" checked" if checked else ""}>'
+        f"<span><b>{name}</b><span>{escape(preset.purpose)}</span></span>"
+        f'<span class="em-why"><small>{escape(preset.reason)}</small>'
+        f"<small>Source: {escape(preset.source)}</small></span></label>"
+    )
+
+
+# ---- fields
+def _field(f: Field[Any], value: Any, base: Any, choices: Choices) -> str:
+    kind, control = _control(f, value, choices.get(f.name))
+    told = f'<small id="help-{f.name}">{escape(f.metadata["help"])}</small>'
+    label = escape(f.metadata["label"])
+    mark = f'<p class="em-mark" id="mark-{f.name}" data-mark></p>'
+    facts = f'id="field-{f.name}" data-field="{f.name}" data-kind="{kind}" data-base="{_json(_sent(base))}"'
+    facts += f' data-fallback="{_json(_sent(f.default))}"{_limits(f)}{_when(f)}'
+    if kind == "check":
+        inside = f'<label class="em-check">{control}<span>{label}{told}</span></label>'
+        return f'<div class="em-field" {facts}>{inside}{mark}</div>'
+    if kind == "checks":
+        named = f'role="group" aria-labelledby="label-{f.name}"'
+        return f'<div class="em-field" {named} {facts}><b id="label-{f.name}">{label}</b>{told}{control}{mark}</div>'
+    return f'<div class="em-field" {facts}><label for="input-{f.name}">{label}</label>{told}{control}{mark}</div>'
+
+
+def _control(f: Field[Any], value: Any, listed: Sequence[Any] | None) -> tuple[str, str]:
+    """The kind of a field, which says how its value is read, and its control."""
+    tied = f'id="input-{f.name}" name="{f.name}" aria-describedby="help-{f.name} mark-{f.name}"'
+    known = listed if listed is not None else f.metadata.get("choices")
+    if isinstance(f.default, bool):
+        return "check", f'<input type="checkbox" {tied}{" checked" if value else ""}>'
+    if isinstance(f.default, tuple) and (known is not None or f.default):
+        return "checks", _boxes(f.name, known if known is not None else f.default, value)
+    if isinstance(f.default, tuple):
+        return "list", f'<input {tied} value="{escape(", ".join(value))}" placeholder="q_proj, v_proj" {PLAIN_TEXT}>'
+    if known is not None:
+        return "text", f"<select {tied}>{_options(known, value)}</select>"
+    if _is_number(f):
+        return "number", f'<input type="number" inputmode="decimal" {tied} value="{_plain(value)}" step="{_step(f)}">'
+    return "text", f'<input {tied} value="{escape(str(value))}" {PLAIN_TEXT}>'
+
+
+PLAIN_TEXT = 'autocomplete="off" spellcheck="false"'
+
+
+def _boxes(name: str, known: Sequence[str], value: Sequence[str]) -> str:
+    boxes = "".join(
+        f'<label class="em-box"><input type="checkbox" name="{name}" value="{escape(one)}"'
+        f"{' checked' if one in value else ''}>{escape(MONITOR_WORDS.get(one, one))}</label>"
+        for one in known
+    )
+    return f'<div class="em-boxes">{boxes}</div>'
+
+
+def _options(known: Sequence[Any], value: str) -> str:
+    pairs = [one if isinstance(one, tuple) else (one, one) for one in known]
+    if value not in [v for _, v in pairs]:
+        pairs.insert(0, (value or "choose one", value))
+    return "".join(
+        f'<option value="{escape(v)}"{" selected" if v == value else ""}>{escape(word)}</option>' for word, v in pairs
+    )
+
+
+def _limits(f: Field[Any]) -> str:
+    if not _is_number(f) or "minimum" not in f.metadata:
+        return ""
+    whole = ' data-whole="true"' if isinstance(f.default, int) else ""
+    return f' data-minimum="{f.metadata["minimum"]!r}" data-maximum="{f.metadata["maximum"]!r}"{whole}'
+
+
+def _when(f: Field[Any]) -> str:
+    if f.name in ON_DEMAND:
+        return " data-on-demand"
+    if f.name not in APPLIES:
+        return ""
+    other, value = APPLIES[f.name]
+    return f' data-when="{other}={value}"'
+
+
+def _step(f: Field[Any]) -> str:
+    """What one press of an arrow key adds: 1 for whole numbers, else a tenth of the default's first digit."""
+    if isinstance(f.default, int):
+        return "1"
+    return _plain(10.0 ** (math.floor(math.log10(f.default)) - 1)) if f.default else "0.01"
+
+
+def _plain(value: Any) -> str:
+    """A number as a browser's number field takes it: the shortest spelling that reads back the same."""
+    return "" if value is None else repr(int(value) if float(value).is_integer() else value)
+
+
+def _is_number(f: Field[Any]) -> bool:
+    return isinstance(f.default, int | float) and not isinstance(f.default, bool)
+
+
+# ---- the way through a browser
+def _sent(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _json(value: Any) -> str:
+    return escape(json.dumps(value))
+
+
+def _typed(f: Field[Any], value: Any) -> Any:
+    if isinstance(f.default, tuple):
+        found = value.split(",") if isinstance(value, str) else value or ()
+        return tuple(one.strip() for one in map(str, found) if one.strip())
+    if isinstance(f.default, bool):
         return value
-    is_whole = isinstance(field.default, int) and float(value).is_integer()
+    if isinstance(f.default, str):
+        return "" if value is None else str(value).strip()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value  # for the engine to refuse with its sentence
+    is_whole = isinstance(f.default, int) and float(value).is_integer()
     return int(value) if is_whole else float(value)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.staticfiles import StaticFiles
 
 from engine.types import REASON_CODES, BadInput, Busy, Choice, DiskFull, EngineError, NotFound, Refused
-from ui import data_routes, figures, view_sweep
+from ui import data_routes, figures, live, view_sweep
 
 if TYPE_CHECKING:
     from engine.listening import TrialView
@@ -48,6 +48,7 @@ def add(app: FastAPI, studio: Studio) -> None:
     _add_blind(app, studio)
     _add_engineering(app, studio)
     data_routes.add(app, studio)
+    live.add(app, studio)
 
 
 def _add_blind(app: FastAPI, studio: Studio) -> None:

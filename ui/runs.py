@@ -1,139 +1,141 @@
-"""The Runs page: start a run from a form, watch its curves, stop or resume it, see its checkpoints."""
+"""The Runs page: settings and what preflight says of them, the queue, a run live, runs laid over one another.
+
+Binds what `runs.js` asks for to the studio. The curves and everything else that changes by itself come by the live
+route; here is what a person does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.types import RunConfig
-from ui import choices, figures, form, theme, view
+from engine.types import BadInput, EngineError, Preset, RunConfig
+from ui import choices, form, theme, view, view_preflight, view_runs
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-POLL_SEC = 1.5
 CLOSEST = ("the closest by pitch", "")
-# Which fields are chosen from a list that is known when the page opens; the lists themselves come then.
-CHOICES: dict[str, Sequence[Any]] = {
-    "dataset": [],
-    "backend": [RunConfig().backend],
-    "voice": [CLOSEST],
-    "parts": RunConfig().parts,
-}
-NOTHING = view.empty(
-    "No runs yet",
-    "Fill in the form below and press Start: training is a process of its own and goes on when this page is closed. "
-    "You need a prepared dataset first; the demo voice is one.",
+# What the script asks for goes through the component that it comes from: `detail` has the event and what belongs to it.
+SPEAK = """element.addEventListener('earmark', (event) => {
+  event.stopPropagation();
+  trigger(event.detail.event, event.detail.data);
+});"""
+SCRIPT = 'import("/look/runs.js");'
+TITLE = (
+    '<div class="em-row em-between"><div class="em-row"><h1 data-title>Runs</h1></div>'
+    '<div class="em-row"><button data-go="run" hidden>Back to the runs</button></div></div>'
+)
+NO_DATASET = view.empty(
+    "A run needs a prepared dataset",
+    "Bring recordings to the Data page, or make the demo voice: five minutes of speech, ready to train on.",
     ("Make the demo voice", "/?demo=1"),
+    ("Open Data", "/"),
 )
 
 
 def build(studio: Studio) -> None:
     """Build the page inside the current Blocks."""
     theme.header("Runs")
-    with gr.Row(elem_classes="em-titlebar"):
-        theme.html(view.title("Runs"))
-        with gr.Row(elem_classes="em-acts"):
-            chosen = gr.Dropdown(
-                [], label="Run", show_label=False, container=False, filterable=False, min_width=200, elem_id="run"
-            )
-            stop, resume = gr.Button("Stop", elem_id="stop"), gr.Button("Resume", elem_id="resume")
-    nothing = theme.html(NOTHING, visible=False)
-    with gr.Row(visible=False, equal_height=False) as shown:
-        with gr.Column(min_width=320, elem_classes="em-panel"):
-            summary, curves = theme.html(), theme.html()
-        with gr.Column(min_width=320, elem_classes="em-panel"):
-            checkpoints = theme.html()
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=320, elem_classes="em-panel"):
-            theme.html(view.heading("Start a run"))
-            fields = form.build(RunConfig(), CHOICES)
-            start = gr.Button("Start the run", variant="primary", elem_id="start")
-        with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
-            preview = theme.html()
-    seen = gr.State("")
-    timer = gr.Timer(POLL_SEC)
-    panels = [nothing, shown, summary, curves, checkpoints, stop, resume, seen]
-    _bind_form(studio, fields, start, preview, chosen, panels)
+    theme.html(TITLE, classes="em-runs-title")
+    with gr.Row(elem_classes="em-runs", equal_height=False):
+        theme.html(view_runs.SIDE, classes="em-runs-side")
+        run = theme.html(view_runs.FRAME, classes="em-runs-view", js_on_load=SPEAK + SCRIPT)
+    with gr.Row(elem_classes="em-runs-new", equal_height=False):
+        settings = theme.html(classes="em-panel", js_on_load=SPEAK)
+        found = theme.html(view_preflight.WAITING, classes="em-panel em-runs-check")
+    opened = theme.html()
+    _bind_form(studio, settings, found, opened)
+    _bind_run(studio, run, settings)
 
-    def _show(run_id: str | None) -> tuple[object, ...]:
-        return _panels(studio, run_id)
+    def _open(request: gr.Request) -> tuple[str, str]:
+        asked = request.query_params
+        shown = form.html(_shown(studio, RunConfig(dataset=asked.get("dataset", "")), fresh=True))
+        newest = next((r.id for r in studio.runs()), "")
+        view_of = "form" if "dataset" in asked or not newest else "run"
+        return shown, _go(asked.get("run") or newest, view_of)
 
-    def _tick(run_id: str | None, before: str) -> tuple[object, ...]:
-        if not run_id or _stamp(studio, run_id) == before:
-            return (gr.skip(),) * len(panels)
-        return _panels(studio, run_id)
-
-    def _stop(run_id: str) -> tuple[object, ...]:
-        studio.stop_run(run_id)
-        return _panels(studio, run_id)
-
-    def _resume(run_id: str) -> tuple[object, ...]:
-        studio.resume_run(run_id)
-        return _panels(studio, run_id)
-
-    on(chosen.change, _show, inputs=[chosen], outputs=panels, name="runs_show")
-    on(timer.tick, _tick, inputs=[chosen, seen], outputs=panels, name="runs_tick")
-    on(stop.click, _stop, inputs=[chosen], outputs=panels, name="runs_stop")
-    on(resume.click, _resume, inputs=[chosen], outputs=panels, name="runs_resume")
+    on_open(_open, outputs=[settings, opened], name="runs_open")
 
 
-def _bind_form(
-    studio: Studio, fields: dict[str, Any], start: gr.Button, preview: gr.HTML, chosen: gr.Dropdown, panels: list[Any]
-) -> None:
-    names = {component: name for name, component in fields.items()}
-    inputs = set(fields.values())
+# ---- the form
+def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTML) -> None:
+    def _preflight(event: gr.EventData) -> str:
+        try:
+            return view_preflight.card(studio.preflight(form.read(event.values)))
+        except EngineError as error:  # half a number while somebody types is no fault: it is said here
+            return view_preflight.refused(str(error))
 
-    def config(values: dict[Any, Any]) -> RunConfig:
-        return form.read(RunConfig(), {names[component]: value for component, value in values.items()})
+    def _start(event: gr.EventData) -> str:
+        return _go(studio.enqueue(form.read(event.values)).id, "run")
 
-    def _preview(values: dict[Any, Any]) -> str:
-        return view.run_preview(config(values), studio.workspace.root)
+    def _preset(event: gr.EventData) -> str:
+        return form.html(_shown(studio, form.read(event.values), preset=event.preset))
 
-    def _start(values: dict[Any, Any]) -> tuple[object, ...]:
-        run = studio.start_run(config(values))
-        return gr.update(choices=[r.id for r in studio.runs()], value=run.id), *_panels(studio, run.id)
-
-    def _open(request: gr.Request) -> tuple[object, ...]:
-        found, ready = [r.id for r in studio.runs()], [d.id for d in studio.datasets()]
-        run_id = request.query_params.get("run") or next(iter(found), None)
-        shown = studio.default_config(RunConfig().backend)
-        shown = replace(shown, dataset=request.query_params.get("dataset") or next(iter(ready), ""))
-        voices = [CLOSEST, *((v, v) for v in choices.base_voices(studio, shown.backend))]
-        offered: form.Choices = {"dataset": ready, "backend": studio.backends(), "voice": voices}
-        return *form.show(shown, offered), gr.update(choices=found, value=run_id), *_panels(studio, run_id)
-
-    on(start.click, _start, inputs=inputs, outputs=[chosen, *panels], long=True, name="runs_start")
-    on([c.change for c in fields.values()], _preview, inputs=inputs, outputs=[preview], name="runs_preview")
-    on_open(_open, outputs=[*fields.values(), chosen, *panels], name="runs_open")
+    on(settings.select, _preflight, outputs=[found], latest=True, name="runs_preflight")
+    on(settings.submit, _start, outputs=[opened], long=True, name="runs_start")
+    on(settings.input, _preset, outputs=[settings], latest=True, name="runs_preset")
 
 
-def _stamp(studio: Studio, run_id: str) -> str:
-    """Changes whenever something of the run changed that the page shows."""
-    run = studio.run(run_id)
-    return f"{run_id} {run.state} {run.step} {run.val_loss} {len(studio.checkpoints(run_id))}"
+def _shown(studio: Studio, config: RunConfig, *, preset: str | None = None, fresh: bool = False) -> form.Shown:
+    """The form with settings in it. With a preset's name (the default's: "") these settings are taken from it."""
+    presets = studio.presets(config.backend)
+    chosen = next((p for p in presets if p.name == preset), presets[0])
+    if fresh or preset is not None:
+        config = form.with_preset(config, chosen)
+    ready = studio.datasets()
+    if not config.dataset and ready:
+        config = replace(config, dataset=ready[0].id)
+    offered: form.Choices = {
+        "dataset": [(f"{d.id} ({d.train_sec / 60:.1f} min)", d.id) for d in ready],
+        "backend": studio.backends(),
+        "voice": [CLOSEST, *((v, v) for v in choices.base_voices(studio, config.backend))],
+        "parts": presets[0].config.parts,
+    }
+    return form.Shown(config=config, presets=presets, preset=_nearest(config, presets, chosen), choices=offered)
 
 
-def _panels(studio: Studio, run_id: str | None) -> tuple[object, ...]:
-    """Everything about the chosen run, in the order of the page's panels."""
-    if not run_id:
-        hidden = gr.update(visible=False)
-        return gr.update(visible=True), hidden, "", "", "", hidden, hidden, ""
-    run = studio.run(run_id)
-    kept = {r.checkpoint_id: r for r in studio.retention()}
-    found = studio.checkpoints(run_id)
-    log = view.failure_log(studio.log_tail(run_id)) if run.error or run.state.name in ("FAILED", "LOST") else ""
-    return (
-        gr.update(visible=False),
-        gr.update(visible=True),
-        view.run_summary(run) + log,
-        figures.curves(studio.series(run_id)),
-        view.heading("Checkpoints", view.run_checkpoints(run, found, kept)),
-        gr.update(visible=not run.state.is_over),
-        gr.update(visible=run.state.is_over and run.state.name != "COMPLETED"),
-        _stamp(studio, run_id),
-    )
+def _nearest(config: RunConfig, presets: tuple[Preset, ...], chosen: Preset) -> str:
+    """The preset that the settings are those of; the chosen one where they are nobody's."""
+    return next((p.name for p in (chosen, *presets) if form.with_preset(config, p) == config), chosen.name)
+
+
+# ---- a run
+def _bind_run(studio: Studio, run: gr.HTML, settings: gr.HTML) -> None:
+    def _act(event: gr.EventData) -> None:
+        match event.act:
+            case "stop":
+                studio.stop_run(event.run)
+            case "kill":
+                studio.stop_run(event.run, force=True)
+            case "resume":
+                studio.resume_run(event.run)
+            case "cancel":
+                studio.cancel_run(event.run)
+            case "move":
+                studio.move_run(event.run, int(event.position))
+            case _:
+                raise BadInput(f"There is nothing called {event.act!r} to do with a run.")
+
+    def _copy(event: gr.EventData) -> str:
+        return form.html(_shown(studio, replace(studio.duplicate_config(event.run), **_mended(studio, event))))
+
+    on(run.click, _act, name="runs_act")
+    on(run.edit, _copy, outputs=[settings], name="runs_copy")
+
+
+def _mended(studio: Studio, event: gr.EventData) -> Mapping[str, Any]:
+    """What the failure card says to change, when it is asked for."""
+    failure = studio.failure(event.run) if event.mended else None
+    return view_runs.changed(failure.changes) if failure else {}
+
+
+def _go(run_id: str, view_of: str) -> str:
+    """Tells the script which run to show, and whether to show it or the form."""
+    told = escape(run_id)
+    return f'<div hidden data-open-run="{told}" data-view="{view_of}" data-stamp="{told} {view_of}"></div>'

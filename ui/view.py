@@ -1,4 +1,4 @@
-"""From the engine's records to what a page shows: the common pieces, and what Runs shows.
+"""From the engine's records to what a page shows: the pieces that several pages share.
 
 Pure: takes records, returns strings; no studio, no Gradio, no files. Every text that came from a person or a file is
 escaped.
@@ -6,34 +6,17 @@ escaped.
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.types import (
-    Checkpoint,
-    Retained,
-    Run,
-    RunConfig,
-    RunState,
     Session,
 )
 
 if TYPE_CHECKING:
     from engine.jobs import JobView
-
-RUN_SHAPES = {
-    RunState.COMPLETED: "pass",
-    RunState.FAILED: "fail",
-    RunState.LOST: "fail",
-    RunState.STOPPED: "none",
-    RunState.QUEUED: "none",
-}
 
 
 # ---- small things
@@ -126,92 +109,6 @@ def bar(done: int, total: int, told: str) -> str:
         f'aria-valuenow="{done}" aria-label="Progress"><i style="width:{share:.1f}%"></i></div>'
         f'<p class="em-quiet">{escape(told)}</p></div>'
     )
-
-
-# ---- runs
-def run_summary(run: Run) -> str:
-    """How a run stands: state, progress, losses, and why it failed if it did."""
-    shape = RUN_SHAPES.get(run.state, "wait")
-    figures = [("epoch", f"{run.epoch} of {run.config.epochs}"), ("step", f"{run.step} of {run.total_steps or '?'}")]
-    figures += [("train loss", f"{run.train_loss:.3f}")] if run.train_loss is not None else []
-    figures += [("validation loss", f"{run.val_loss:.3f}")] if run.val_loss is not None else []
-    figures += [("left", duration(run.eta_sec))] if run.eta_sec is not None and not run.state.is_over else []
-    fault = notice(run.error, bad=True) if run.error else ""
-    moving = (
-        "" if run.state.is_over else bar(run.step, run.total_steps, f"{run.state}; closing this page changes nothing")
-    )
-    return (
-        f'<div class="em-stack"><div class="em-row em-between"><h2>{escape(run.id)}</h2>{state(shape, run.state)}</div>'
-        f"{facts(figures)}{moving}{fault}</div>"
-    )
-
-
-def run_preview(config: RunConfig, home: Path) -> str:
-    """What pressing Start will do: the same run from a terminal, and the settings that its record will hold."""
-    told = json.dumps(asdict(config), indent=2)
-    return (
-        f'{heading("What will run")}<div class="em-stack"><p class="em-quiet">The same from a terminal:</p>'
-        f'<pre>{escape(run_command(config, home))}</pre><p class="em-quiet">The settings in '
-        f"run.json:</p><pre>{escape(told)}</pre></div>"
-    )
-
-
-def run_command(config: RunConfig, home: Path) -> str:
-    """The command line of a run: the settings that differ from the defaults."""
-    words = ["python", "-m", "engine", "train", "--home", str(home)]
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            words += [f"--{field.name.replace('_', '-')}", *(value if isinstance(value, tuple) else [str(value)])]
-    return shlex.join(words)
-
-
-def failure_log(tail: str) -> str:
-    """The end of the trainer's own output."""
-    return (
-        f"<details open><summary>The trainer's last words</summary><pre>{escape(tail[-4000:])}</pre></details>"
-        if tail
-        else ""
-    )
-
-
-def run_checkpoints(run: Run, found: Sequence[Checkpoint], kept: Mapping[str, Retained]) -> str:
-    """The checkpoints of a run, and the next step once there are some."""
-    if not found:
-        return (
-            '<p class="em-quiet">The first one comes after the first epoch. All of them are kept until somebody has '
-            "judged them.</p>"
-        )
-    link = f'<a class="em-button em-primary" href="/sweep?run={escape(run.id)}">Hear them in a sweep</a>'
-    return f'{checkpoints(found, kept)}<p style="margin-top:12px">{link}</p>'
-
-
-def checkpoints(found: Sequence[Checkpoint], kept: Mapping[str, Retained]) -> str:
-    """Every checkpoint with its losses and what keeps it."""
-    return table(
-        ("checkpoint", "train loss", "validation", "kept because"),
-        (
-            (
-                f"epoch {c.epoch}<br><small>step {c.step}, {size(c.bytes)}</small>",
-                _loss(c.train_loss),
-                _loss(c.val_loss),
-                _kept(kept.get(c.id)),
-            )
-            for c in found
-        ),
-        caption="Checkpoints",
-    )
-
-
-def _loss(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _kept(answer: Retained | None) -> str:
-    if answer is None:
-        return ""
-    told = escape("; ".join(answer.reasons))
-    return told if answer.keep else state("fail", "nothing: may go") + f" <small>{told}</small>"
 
 
 # ---- jobs and sittings

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import checkpoints, failures, runs
+from engine import checkpoints, events, failures, runs
 from engine.queue import Queue
+from engine.run_folder import RunFolder
 from engine.studio.data_desk import DataDesk
 from engine.types import Busy, Checkpoint, Event, Failure, NotFound, Run, RunState, Series
 from engine.workspace import Workspace
@@ -54,6 +55,10 @@ class Watching(DataDesk):
     def events(self, run_id: str, after_seq: int = -1) -> list[Event]:
         """What a run told since an event."""
         return runs.events(self._run_folder(run_id), after_seq)
+
+    def news(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
+        """The events that were written from a byte offset on, and the offset to ask from next: for who looks often."""
+        return events.read_from(RunFolder(self._run_folder(run_id)).events, offset)
 
     def log_tail(self, run_id: str) -> str:
         """The end of the trainer's own output."""

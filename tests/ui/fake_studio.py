@@ -7,7 +7,6 @@ It lets the pages be tested without weights, in milliseconds, and can be served 
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +20,6 @@ import numpy as np
 from engine import audio, listening, scripts
 from engine.jobs import Jobs, JobView, Report
 from engine.types import (
-    Adapter,
     Bundle,
     Candidate,
     Checkpoint,
@@ -37,8 +35,6 @@ from engine.types import (
     Response,
     Retained,
     Run,
-    RunConfig,
-    RunState,
     Score,
     Script,
     Session,
@@ -53,16 +49,15 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests.ui.fake_desk import RATE_HZ, FakeDesk, sound
+from tests.ui.fake_training import RUN_ID, VOICE, FakeTraining, add_runs
 
-RUN_ID = "robin-001"
-VOICE = "aoede"
 SECONDS = {Tier.SHORT: 0.6, Tier.MEDIUM: 0.9, Tier.LONG: 1.2}
 MEASURES = ("words", "rate", "end", "silence", "clipping", "pitch", "similarity")
 UNITS = {"words": "%", "rate": "× base", "end": "", "silence": "s", "clipping": "%", "pitch": "Hz", "similarity": "%"}
 
 
 @dataclass
-class FakeStudio(FakeDesk):
+class FakeStudio(FakeTraining, FakeDesk):
     """Everything in memory but audio and exports. `swapped` turns the sides of every preference trial round."""
 
     workspace: Workspace
@@ -85,6 +80,7 @@ class FakeStudio(FakeDesk):
         self.workspace.create()
         self._jobs = Jobs(self.clock)
         self.open_desk()
+        self.open_training()
 
     # ---------------------------------------------------------------------------------------------------------- data
     def backends(self) -> list[str]:
@@ -98,96 +94,6 @@ class FakeStudio(FakeDesk):
 
     def script(self, name: str = "english") -> Script:
         return scripts.load(name)
-
-    # ---------------------------------------------------------------------------------------------------------- runs
-    def default_config(self, backend: str = "finch") -> RunConfig:
-        return RunConfig()
-
-    def start_run(self, config: RunConfig) -> Run:
-        """The run is done at once: six checkpoints with a loss that falls."""
-        if not config.dataset:
-            raise Refused("Choose a dataset first; the Data page prepares one.")
-        run = Run(
-            id=RUN_ID,
-            path=self.workspace.runs / RUN_ID,
-            config=config,
-            state=RunState.COMPLETED,
-            created_at=self.clock(),
-            format_version=1,
-            step=240,
-            total_steps=240,
-            epoch=6,
-            train_loss=1.204,
-            val_loss=1.411,
-        )
-        self._runs[run.id] = run
-        for epoch in range(1, 7):
-            self._add_checkpoint(run, epoch)
-        return run
-
-    def _add_checkpoint(self, run: Run, epoch: int) -> None:
-        step = epoch * 40
-        found = Checkpoint(
-            id=f"{run.id}@{step:06d}",
-            run_id=run.id,
-            step=step,
-            epoch=epoch,
-            path=run.path / "checkpoints" / f"step_{step:06d}",
-            adapter=Adapter(
-                sha256=f"{epoch:064d}",
-                path=run.path,
-                backend="finch",
-                base_sha256="b" * 64,
-                voice=VOICE,
-                parts=("lm", "decoder"),
-                rank=8,
-                alpha=16.0,
-            ),
-            train_loss=2.2 / math.sqrt(epoch),
-            val_loss=2.2 / math.sqrt(epoch) + 0.02 * (epoch - 3) ** 2,
-            bytes=1_240_000,
-            created_at=self.clock() + 60 * epoch,
-        )
-        self._checkpoints[found.id] = found
-
-    def runs(self) -> list[Run]:
-        return list(self._runs.values())[::-1]
-
-    def run(self, run_id: str) -> Run:
-        if run_id not in self._runs:
-            raise NotFound(f"There is no run {run_id!r}.")
-        return self._runs[run_id]
-
-    def series(self, run_id: str) -> Any:
-        steps = list(range(1, 241))
-        return SimpleNamespace(
-            steps=steps,
-            train_loss=[2.4 * s**-0.13 + 0.05 * math.sin(s) for s in steps],
-            learning_rate=[1e-3] * 240,
-            val_steps=[0, *range(40, 241, 40)],
-            val_loss=[2.5, 2.0, 1.75, 1.62, 1.60, 1.63, 1.70],
-        )
-
-    def events(self, run_id: str, after_seq: int = -1) -> list[Any]:
-        return []
-
-    def log_tail(self, run_id: str) -> str:
-        return "loaded finch\nepoch 1 done"
-
-    def stop_run(self, run_id: str, *, force: bool = False) -> None:
-        self._runs[run_id] = replace(self.run(run_id), state=RunState.STOPPED)
-
-    def resume_run(self, run_id: str) -> Run:
-        self._runs[run_id] = replace(self.run(run_id), state=RunState.RUNNING)
-        return self._runs[run_id]
-
-    def checkpoints(self, run_id: str | None = None) -> list[Checkpoint]:
-        return [c for c in self._checkpoints.values() if run_id in (None, c.run_id)]
-
-    def checkpoint(self, checkpoint_id: str) -> Checkpoint:
-        if checkpoint_id not in self._checkpoints:
-            raise NotFound(f"There is no checkpoint {checkpoint_id!r}; it may be in the trash (Gate page, undo).")
-        return self._checkpoints[checkpoint_id]
 
     # --------------------------------------------------------------------------------------------------------- sweep
     def candidates(
@@ -692,4 +598,6 @@ if __name__ == "__main__":
 
     home = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp())
     made = with_everything(home) if "empty" not in sys.argv else FakeStudio(Workspace(home))
+    if "runs" in sys.argv:
+        add_runs(made, made.datasets()[0])
     server.serve(made, access.rules("127.0.0.1"), port=int(sys.argv[1]), open_browser=False)  # type: ignore[arg-type]
