@@ -38,6 +38,8 @@ def card(draft_id: str, row: DeskRow, *, before: str, after: str, position: tupl
 
 LOST = '<p class="em-quiet">This row is not in the set. Mend the source, then open it again.</p>'
 
+SOUNDLESS = ("missing", "unreadable")
+
 
 def _place(position: tuple[int, int]) -> str:
     at, of = position
@@ -54,6 +56,8 @@ def _step(act: str, label: str, arrow: str, to: str) -> str:
 
 def _player(at: str, which: str, row: DeskRow) -> str:
     """The sound as a wave over its spectrogram, both drawn by the page's own inks."""
+    if any(f.check in SOUNDLESS and f.severity is Severity.ERROR for f in row.findings):
+        return '<p class="em-quiet">There is no sound to play.</p>'
 
     def layer(kind: str) -> str:
         url = f"{at}/{kind}.png?{which}"
@@ -87,9 +91,9 @@ def _text(row: DeskRow) -> str:
     return (
         '<div class="em-field"><label for="row-text">Text</label>'
         f'<textarea id="row-text" rows="3" data-text spellcheck="true" dir="auto">{escape(row.text)}</textarea>'
-        '<div class="em-row em-between em-savetext"><small class="em-keyhint"><kbd>Ctrl Enter</kbd> does both'
-        '</small><button type="button" data-act="save-text">Save text</button>'
-        '<button type="button" data-act="save-next">Save and next</button></div></div>'
+        '<div class="em-row em-savetext"><button type="button" data-act="save-text">Save text</button>'
+        '<button type="button" data-act="save-next">Save and next</button>'
+        '<small class="em-keyhint"><kbd>Ctrl Enter</kbd></small></div></div>'
     )
 
 

@@ -60,14 +60,14 @@ export class Plots {
     }
     if (this.page.tab !== "plots") return;
     const { measures, ids } = this.points;
-    pane.innerHTML = `<div class="em-plots"><figure class="em-plot em-scatter"><figcaption><h2>Text length against duration</h2>
+    pane.innerHTML = `<div class="em-deskplots"><figure class="em-deskplot em-scatter"><figcaption><h2>Text length against duration</h2>
       <p class="em-quiet">${ids.length.toLocaleString("en")} rows. A point far from the others has too much or too little text for its
       audio; click it to hear it.</p></figcaption><div class="em-canvas"><canvas tabindex="0" role="application" data-scatter
       aria-label="Text length against duration. Arrow keys go from row to row by duration, Enter opens the row. The table under
       Rows holds the same."></canvas><output class="em-tip" hidden></output></div>
-      <p class="em-legend"><span class="em-state em-fail">error</span><span class="em-state em-wait">warning</span>
+      <p class="em-desklegend"><span class="em-state em-fail">error</span><span class="em-state em-wait">warning</span>
       <span class="em-state em-none">nothing, or a note</span></p></figure>
-      ${measures.map((m, i) => `<figure class="em-plot"><figcaption><h2>${escape(m.title)}</h2></figcaption>
+      ${measures.map((m, i) => `<figure class="em-deskplot"><figcaption><h2>${escape(m.title)}</h2></figcaption>
         <div class="em-canvas em-low"><canvas tabindex="0" role="application" data-bars="${i}" aria-label="Histogram of
         ${escape(m.title.toLowerCase())}. Arrow keys go from bar to bar, Enter shows the rows of a bar."></canvas>
         <output class="em-tip" hidden></output></div></figure>`).join("")}</div>`;
