@@ -130,13 +130,15 @@ def judge(
     judging = _Judging(facts, recogniser)
     if len(judging.rows) < FEWEST_ROWS:
         what = f"{len(judging.rows)} rows that {recogniser.name} could hear"
-        return Judged(findings=(), skipped=f"There are {what}; at least {FEWEST_ROWS} are needed to compare.")
+        few = f"There are {what}; at least {FEWEST_ROWS} are needed to compare."
+        return Judged(findings=(), skipped=f"{few} {judging.left_out}".strip())
     total = len(judging.rows)
     say = on_progress or (lambda done, total, message: None)
     say(0, total, "Learning how well the recogniser follows")
     usual, reason = judging.usual()
     if usual is None:
         return Judged(findings=(), skipped=reason)
+    judging.unheard = 0  # the sampled rows come again
     findings: list[AuditFinding] = []
     for done, row in enumerate(judging.rows):
         say(done, total, "Listening for the texts")
@@ -175,10 +177,21 @@ class _Judging:
             if reading.units:
                 self._readings[place] = reading
         self.rows = tuple(self._readings)
-        self.left_out = ""
-        if foreign:
-            known = ", ".join(recogniser.languages)
-            self.left_out = f"{foreign} rows are in languages that {recogniser.name} does not know (it knows {known})."
+        self.unheard = 0
+        self._foreign_rows = foreign
+
+    @property
+    def left_out(self) -> str:
+        """Which rows were not judged though others were."""
+        told: list[str] = []
+        if self._foreign_rows:
+            known = ", ".join(self._recogniser.languages)
+            told.append(
+                f"{self._foreign_rows} rows are in languages other than {self._recogniser.name} knows ({known})."
+            )
+        if self.unheard:
+            told.append(f"{self.unheard} rows could not be heard by {self._recogniser.name}.")
+        return " ".join(told)
 
     def _follows(self, language: str) -> bool:
         known = self._recogniser.languages
@@ -229,9 +242,10 @@ class _Judging:
         utterance = self._utterances[row]
         try:
             samples, rate = audio.read(utterance.audio_path, SAMPLE_RATE)
-        except BadInput:  # it was there when it was measured
+            hearing = self._recogniser.hear(samples, rate, utterance.language)
+        except BadInput:  # gone since it was measured, too short to hear, or in a language that is not known
+            self.unheard += 1
             return None
-        hearing = self._recogniser.hear(samples, rate, utterance.language)
         own = self._readings[row].units
         costs = hearing.costs([own, *self._foreign(row, len(own))])
         return hearing, float(costs[0]), costs[1:]
