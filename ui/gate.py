@@ -48,7 +48,7 @@ def build(studio: Studio) -> None:
         with gr.Column(elem_classes="em-panel", visible=False) as bin_panel:
             bin_parts = _bin()
     outputs = [nothing, shown, matrix, sure, promote["candidate"]]
-    outputs += [retention[k] for k in ("preview", "going", "confirm", "pinned")]
+    outputs += [retention[k] for k in ("preview", "spent", "going", "confirm", "pinned")]
     outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"]]
 
     def _judge(by: str) -> tuple[object, ...]:
@@ -77,12 +77,15 @@ def _promote() -> dict[str, Any]:
 
 def _retention() -> dict[str, Any]:
     made: dict[str, Any] = {"preview": theme.html()}
+    made["spent"] = theme.html()
     made["going"] = gr.CheckboxGroup([], label="May go", elem_id="going")
     made["confirm"] = gr.Button("Move to the trash", variant="stop", elem_id="trash")
     made["pinned"] = gr.Dropdown([], label="Keep whatever the verdicts say", filterable=False, elem_id="pin-checkpoint")
     with gr.Row():
         made["pin"] = gr.Button("Pin", elem_id="pin", min_width=80)
         made["unpin"] = gr.Button("Unpin", elem_id="unpin", min_width=80)
+    made["inspect"] = gr.Button("Check every byte on the disk", elem_id="inspect")
+    made["found"] = theme.html()
     return made
 
 
@@ -120,6 +123,10 @@ def _bind_retention(studio: Studio, retention: dict[str, Any], person: gr.Textbo
         studio.unpin(checkpoint_id or "", by=_person(by))
         return _panels(studio)
 
+    def _inspect() -> str:
+        return view_gate.inspected(studio.inspect(checksums=True))
+
+    on(retention["inspect"].click, _inspect, outputs=[retention["found"]], long=True, name="gate_inspect")
     on(retention["confirm"].click, _trash, inputs=[retention["going"], person], outputs=outputs, name="gate_trash")
     on(retention["pin"].click, _pin, inputs=[retention["pinned"], person], outputs=outputs, name="gate_pin")
     on(retention["unpin"].click, _unpin, inputs=[retention["pinned"], person], outputs=outputs, name="gate_unpin")
@@ -156,6 +163,7 @@ def _panels(studio: Studio) -> tuple[object, ...]:
         view.heading("How sure is this?", view_gate.how_sure(rows, studio.preferences())),
         gr.update(choices=passed, value=passed[0][1] if passed else None),
         view.heading("Retention, if you confirm", view_gate.retention_preview(answers)),
+        view_gate.budget(studio.spent(), studio.free_bytes()),
         gr.update(choices=going, value=going, visible=bool(going)),
         gr.update(value=f"Move {len(going)} to the trash", visible=bool(going)),
         gr.update(choices=[r.checkpoint_id for r in answers], value=None),

@@ -15,10 +15,13 @@ from engine.types import Outcome, Promotion, Retained, Tier, Verdict
 from ui import view
 
 if TYPE_CHECKING:
+    from engine.inventory import Spent
     from engine.studio import MatrixRow, PreferenceRow, TierState
     from engine.trash import Tombstone
 
 TIER_NAMES = {Tier.SHORT: "short 5 s", Tier.MEDIUM: "medium 15 s", Tier.LONG: "long 30 s+"}
+
+SHORT_BYTES = 10_000_000_000  # below this the page says what a full disk would do
 
 
 def matrix(rows: Sequence[MatrixRow], kept: Mapping[str, Retained]) -> str:
@@ -86,6 +89,31 @@ def retention_preview(answers: Sequence[Retained]) -> str:
     first = f"{view.plural(len(going), 'checkpoint')} {verb} to the trash ({room}, with undo)."
     second = f" {len(kept)} {_stay(kept)}." if kept else ""
     return f"<p>{escape(first + second)} Nothing without a verdict is touched.</p>"
+
+
+def budget(lines: Sequence[Spent], free_bytes: int) -> str:
+    """How the disk is spent, what of it may go, and what is left."""
+    if not lines:
+        return ""
+    told = view.table(
+        ("on the disk", "how many", "size", "may go"),
+        (
+            (escape(s.what), str(s.count), view.size(s.bytes), view.size(s.may_go_bytes) if s.may_go_bytes else "–")
+            for s in lines
+        ),
+        caption="How the disk is spent",
+    )
+    short = "" if free_bytes > SHORT_BYTES else " Runs pause when a checkpoint would not fit; make room here."
+    return (
+        f"{told}<p><small>{view.size(free_bytes)} free.{escape(short)} Nothing is ever removed by itself.</small></p>"
+    )
+
+
+def inspected(told: Sequence[str]) -> str:
+    """What is not on the disk as it was published."""
+    if not told:
+        return f"<p>{view.state('pass', 'Every checkpoint is as it was published.')}</p>"
+    return "".join(view.notice(sentence, bad=True) for sentence in told)
 
 
 def _stay(kept: Sequence[Retained]) -> str:

@@ -58,12 +58,10 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 
 def _export(studio: Studio, args: Namespace) -> Answer:
-    from engine.bundle.record import Variants
-
     made = studio.export(
         args.alias,
         out=args.out,
-        variants=Variants(baked=args.baked, merged=args.merged),
+        forms=[form for form in ("baked", "merged") if getattr(args, form)],
         consent=args.consent,
         licence=args.licence,
     )

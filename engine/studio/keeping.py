@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
-from engine import disk, inventory, trash
+from engine import checkpoints, disk, inventory, trash
 from engine.inventory import Spent
+from engine.run_folder import RunFolder
 from engine.studio.deciding import Deciding
 from engine.trash import Tombstone
-from engine.types import Checkpoint, NotFound, Refused
+from engine.types import BadInput, Checkpoint, NotFound, Refused
 
 STATE = "+state"  # the optimizer's state of a checkpoint goes and comes back with it
 
@@ -32,19 +35,26 @@ class Keeping(Deciding):
 
     def _move(self, checkpoint: Checkpoint, *, by: str, reason: str) -> Tombstone:
         verdict_ids = tuple(v.id for v in self.store.verdicts() if v.candidate.checkpoint_id == checkpoint.id)
-        moved = []
-        state = inventory.state_of(checkpoint)
-        parts = [checkpoint]
-        if state.is_dir():
-            size = inventory.folder_bytes(state)
-            parts.append(replace(checkpoint, id=checkpoint.id + STATE, path=state, bytes=size))
-        for part in parts:
-            stone = trash.move(
-                part, trash=self.workspace.trash, by=by, reason=reason, verdict_ids=verdict_ids, now=self._clock()
-            )
-            self._note("trash", by, stone)
-            moved.append(stone)
-        return moved[0]
+        stone = trash.move(
+            checkpoint, trash=self.workspace.trash, by=by, reason=reason, verdict_ids=verdict_ids, now=self._clock()
+        )
+        self._note("trash", by, stone)
+        self._move_state(checkpoint, inventory.state_of(checkpoint), stone)
+        return stone
+
+    def _move_state(self, checkpoint: Checkpoint, state: Path, stone: Tombstone) -> None:
+        """After its checkpoint, under the same name, reason and verdicts. There may be none."""
+        if not state.is_dir():
+            return
+        moved = trash.move(
+            replace(checkpoint, id=checkpoint.id + STATE, path=state, bytes=inventory.folder_bytes(state)),
+            trash=self.workspace.trash,
+            by=stone.by,
+            reason=stone.reason,
+            verdict_ids=stone.verdict_ids,
+            now=self._clock(),
+        )
+        self._note("trash", stone.by, moved)
 
     def trashed(self) -> list[Tombstone]:
         """The checkpoints in the trash, newest first; a state that lies there goes with its checkpoint."""
@@ -121,7 +131,12 @@ class Keeping(Deciding):
         return told + self._follow_checkpoints() + self._agree_log()
 
     def _follow_checkpoints(self) -> list[str]:
-        """States whose checkpoint came back, or was purged, when the process died before they could follow."""
+        """States whose checkpoint went, came back or was purged, when the process died before they could follow."""
+        for stone in self.trashed():
+            run = stone.origin.parent.parent
+            with suppress(BadInput, NotFound):  # altered by hand: `inspect` and `undo` tell of it
+                checkpoint = checkpoints.load(self.workspace.trash / stone.id / trash.CONTENT)
+                self._move_state(checkpoint, RunFolder(run).states / stone.origin.name, stone)
         purged = {stone.checkpoint_id for stone in trash.records(self.workspace.trash) if stone.purged_at is not None}
         told = []
         for stone in trash.listing(self.workspace.trash):

@@ -123,19 +123,20 @@ class Releasing(Keeping):
         alias: str,
         *,
         out: Path | None = None,
-        variants: Variants | None = None,
+        forms: Sequence[str] = (),
         consent: str = "",
         licence: str = "",
         listen: bool = True,
     ) -> Bundle:
         """Write the promoted voice with its scale, settings, evidence, model card and checksums; spoken and verified.
 
-        Without `listen` nothing is spoken, for a machine without the base weights. `out` must not exist or be empty; without it the bundle lies in the workspace, and one that is there is
-        verified and returned.
+        `forms` names what is written beside the adapter: "baked", "merged". Without `listen` nothing is spoken, for a
+        machine without the base weights. `out` must not exist or be empty; without it the bundle lies in the
+        workspace, and one that is there is verified and returned.
         """
         made = self.promotion(alias)
         checkpoint = self.checkpoint(made.candidate.checkpoint_id or "")
-        wanted = variants or Variants()
+        wanted = _variants(forms)
         written = writing.export(
             made,
             adapter=checkpoint.adapter,
@@ -244,6 +245,12 @@ def _target(out: Path) -> Path:
     if out.is_dir() and not any(out.iterdir()):
         out.rmdir()
     return out
+
+
+def _variants(forms: Sequence[str]) -> Variants:
+    if unknown := sorted(set(forms) - {record.BAKED, record.MERGED}):
+        raise BadInput(f"There is no form {unknown[0]!r} of an export; there are {record.BAKED} and {record.MERGED}.")
+    return Variants(baked=record.BAKED in forms, merged=record.MERGED in forms)
 
 
 def _folder_name(made: Promotion, wanted: Variants) -> str:

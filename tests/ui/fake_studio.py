@@ -7,7 +7,6 @@ It lets the pages be tested without weights, in milliseconds, and can be served 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from engine import audio, listening, scripts
+from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
 from engine.types import (
-    Bundle,
     Candidate,
     Checkpoint,
     Choice,
@@ -50,6 +49,7 @@ from engine.types import (
 from engine.workspace import Workspace
 from tests.ui.fake_desk import RATE_HZ, FakeDesk, sound
 from tests.ui.fake_training import RUN_ID, VOICE, FakeTraining, add_runs
+from tests.ui.fake_voices import FakeVoices
 
 SECONDS = {Tier.SHORT: 0.6, Tier.MEDIUM: 0.9, Tier.LONG: 1.2}
 MEASURES = ("words", "rate", "end", "silence", "clipping", "pitch", "similarity")
@@ -57,7 +57,7 @@ UNITS = {"words": "%", "rate": "× base", "end": "", "silence": "s", "clipping":
 
 
 @dataclass
-class FakeStudio(FakeTraining, FakeDesk):
+class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     """Everything in memory but audio and exports. `swapped` turns the sides of every preference trial round."""
 
     workspace: Workspace
@@ -72,7 +72,7 @@ class FakeStudio(FakeTraining, FakeDesk):
     _trials: dict[str, Trial] = field(default_factory=dict)
     _responses: dict[str, Response] = field(default_factory=dict)
     _verdicts: dict[Candidate, Verdict] = field(default_factory=dict)
-    _promotions: dict[str, Promotion] = field(default_factory=dict)
+    _history: list[Promotion] = field(default_factory=list)
     _trash: dict[str, Any] = field(default_factory=dict)
     _pinned: set[str] = field(default_factory=set)
 
@@ -451,13 +451,22 @@ class FakeStudio(FakeTraining, FakeDesk):
     def preferences(self) -> list[Any]:
         return []
 
+    def spent(self) -> list[Spent]:
+        adapters = self.checkpoints()
+        size = sum(c.bytes for c in adapters)
+        return [Spent(what="adapters", count=len(adapters), bytes=size), Spent(what="clips", count=12, bytes=4_000_000)]
+
+    def free_bytes(self) -> int:
+        return 50_000_000_000
+
+    def inspect(self, *, checksums: bool = False) -> list[str]:
+        return []
+
     def retention(self) -> list[Retained]:
         return [self._retained(c) for c in self.checkpoints()]
 
     def _retained(self, checkpoint: Checkpoint) -> Retained:
-        reasons = [
-            f"promoted as {p.alias}" for p in self._promotions.values() if p.candidate.checkpoint_id == checkpoint.id
-        ]
+        reasons = [f"promoted as {p.alias}" for p in self.promotions() if p.candidate.checkpoint_id == checkpoint.id]
         swept = {c.candidate for c in self.clips() if c.candidate.checkpoint_id == checkpoint.id}
         reasons += ["pinned"] if checkpoint.id in self._pinned else []
         reasons += [
@@ -519,52 +528,6 @@ class FakeStudio(FakeTraining, FakeDesk):
 
     def unpin(self, checkpoint_id: str, *, by: str) -> None:
         self._pinned.discard(checkpoint_id)
-
-    # -------------------------------------------------------------------------------------------------------- voices
-    def promote(
-        self, candidate: Candidate, *, alias: str, by: str, reason: str = "", settings: Any = None
-    ) -> Promotion:
-        verdict = self._verdicts.get(candidate)
-        if verdict is None or verdict.outcome is not Outcome.PASS:
-            raise Refused(
-                f"{self.label(candidate)} has no passing verdict; only what passed every tier can be promoted."
-            )
-        made = Promotion(
-            id=uuid.uuid4().hex[:8],
-            alias=alias,
-            candidate=candidate,
-            adapter_sha256="a" * 64,
-            base_sha256="b" * 64,
-            settings=GenerationSettings(),
-            harness_version="1",
-            gate="launch",
-            gate_version=1,
-            verdict_id=verdict.id,
-            promoted_by=by,
-            promoted_at=self.clock(),
-            reason=reason,
-        )
-        self._promotions[alias] = made
-        return made
-
-    def promotions(self) -> list[Promotion]:
-        return list(self._promotions.values())
-
-    def export(self, alias: str) -> Bundle:
-        folder = self.workspace.exports / alias.replace("/", "-")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "README.md").write_text("A voice.\n", encoding="utf-8")
-        return self.verify(folder)
-
-    def export_zip(self, alias: str) -> Path:
-        folder = self.export(alias).path
-        return Path(shutil.make_archive(str(folder), "zip", folder.parent, folder.name))
-
-    def verify(self, path: Path) -> Bundle:
-        if not path.is_dir():
-            raise NotFound(f"There is no export at {path}.")
-        files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(path.iterdir())}
-        return Bundle(path=path, sha256="c" * 64, files=files, verified=True)
 
 
 def with_everything(folder: Path) -> FakeStudio:

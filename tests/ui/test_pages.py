@@ -16,11 +16,11 @@ from ui import listen, pages
 
 # Every event of every page. A new one is added here on purpose, never by accident.
 ENDPOINTS = """
-gate_judge gate_open gate_pin gate_promote gate_purge gate_trash gate_undo gate_unpin
-runs_open runs_preview runs_resume runs_show runs_start runs_stop runs_tick
+gate_inspect gate_judge gate_open gate_pin gate_promote gate_purge gate_trash gate_undo gate_unpin
+runs_act runs_copy runs_open runs_preflight runs_preset runs_start
 sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair
 sweep_tick
-voices_export voices_open voices_speak voices_verify
+voices_back voices_base voices_bring voices_export voices_lines voices_open voices_reveal voices_speak voices_verify
 """.split()
 
 DESK = ("desk.js", "desk_api.js", "desk_plots.js", "desk_rows.js", "desk_upload.js")
