@@ -19,6 +19,7 @@ from engine.types import Alert, Event, RunConfig
 # A gradient norm this many times its running median is far above it; the episode is over below half of that.
 GRADIENT_FACTOR = 10.0
 GRADIENT_HISTORY, GRADIENT_WINDOW = 20, 100  # steps before it judges, steps of the median
+NEW_BEST = 0.01  # a best validation loss lower by this share ends an episode of rising: noise on a plateau does not
 UNLOADED_SHARE = 0.9  # of the loss of a model without weights
 # Speech that became this much faster or slower than at the first checkpoint, all in one direction, drifts.
 RATE_CHANGE, RATE_CHECKPOINTS = 0.15, 3
@@ -202,7 +203,12 @@ _LASTING = frozenset({"validation_rising", "gradient_norm", "talks_to_itself", "
 def _rising(now: Watch) -> str | None:
     best = min(now.validations, key=lambda v: v.loss)
     worse = sum(v.step > best.step for v in now.validations)
-    if worse < now.patience:
+    marked_at = now.open.get("validation_rising")
+    if marked_at is None:
+        is_rising = worse >= now.patience
+    else:
+        is_rising = best.loss > (1 - NEW_BEST) * min(v.loss for v in now.validations if v.step <= marked_at)
+    if not is_rising:
         return None
     return (
         f"The validation loss has been above its best ({best.loss:.3f} at step {best.step}) for {worse} validations: "

@@ -72,6 +72,8 @@ def test_a_rising_validation_loss_is_marked_once_it_is_past_patience() -> None:
     found = alerts([start(), *rising])
     assert [(a.monitor, a.step) for a in found] == [("validation_rising", 50)]
     assert "3.000 at step 20" in found[0].text
+    hardly_better = [validation(70, 1.99), *(validation(n, 2.5) for n in (80, 90, 100))]
+    assert [a.step for a in alerts([start(), *rising, *hardly_better])] == [50]
     better = [validation(70, 1.5), *(validation(n, 1.9) for n in (80, 90, 100))]
     assert [a.step for a in alerts([start(), *rising, *better])] == [50, 100]
 
