@@ -5,11 +5,12 @@ Knows sample rates, limits and what upstream does with rows outside them, each w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from engine import backends
-from engine.types import NotFound
+from engine.backends import BackendInfo
+from engine.types import BadInput, NotFound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,23 +161,33 @@ ELSEWHERE: tuple[Needs, ...] = (
 
 def names() -> tuple[str, ...]:
     """Backends that trains here first, then the others."""
-    return (*sorted(backends.INFO), *(n.name for n in ELSEWHERE if n.name not in backends.INFO))
+    here = backends.names()
+    return (*here, *(n.name for n in ELSEWHERE if n.name not in here))
 
 
 def of(backend: str) -> Needs:
     """What a backend needs. Raises NotFound with the known names."""
-    if backend in backends.INFO:
-        info = backends.info(backend)
-        return Needs(
-            name=info.name,
-            title=info.title,
-            sample_rate=info.sample_rate,
-            min_sec=info.min_sec,
-            max_sec=info.max_sec,
-            trainable_here=True,
-            unpronounceable=info.unpronounceable,
-        )
     found = {n.name: n for n in ELSEWHERE}
+    if backend in backends.INFO and (info := _info(backend, found.keys())):
+        told = Needs(
+            name=info.name, title=info.title, sample_rate=info.sample_rate, min_sec=info.min_sec, max_sec=info.max_sec
+        )
+        known = replace(
+            found.get(backend, told), sample_rate=info.sample_rate, min_sec=info.min_sec, max_sec=info.max_sec
+        )
+        return replace(known, title=info.title, trainable_here=True, unpronounceable=info.unpronounceable)
     if backend not in found:
         raise NotFound(f"There is no backend named {backend!r}; known are: {', '.join(names())}.")
     return found[backend]
+
+
+def _info(backend: str, elsewhere: Collection[str]) -> BackendInfo | None:
+    """What the backend says of itself; None where its folder of weights is not named, or not whole, and its data can be
+    cleaned all the same.
+    """
+    try:
+        return backends.info(backend)
+    except (NotFound, BadInput):
+        if backend not in elsewhere:
+            raise
+        return None

@@ -113,7 +113,7 @@ def read_record(run_dir: Path) -> dict[str, Any]:
 
 
 def _must_agree(config: RunConfig, dataset: Dataset) -> None:
-    known = backends.info(config.backend)
+    known = backends.info(config.backend, config.base_model)
     if dataset.backend != config.backend or dataset.sample_rate != known.sample_rate:
         raise BadInput(
             f"Dataset {dataset.id} was prepared for {dataset.backend} at {dataset.sample_rate} Hz; "

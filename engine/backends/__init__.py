@@ -1,11 +1,12 @@
 """What a voice must be able to do: the `SpeechModel` protocol and the table of backends.
 
-Knows how to find a backend by name and nothing about any of them. Nothing is imported until a backend is loaded, so the
-list of names is free of torch.
+Knows how to find a backend by name, and the folder of weights that some need, and nothing about any of them. Nothing is
+imported until a backend is loaded, so the list of names is free of torch.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from engine.backends import folders
 from engine.types import Adapter, NotFound, SpeakRow, Speech, Utterance
 
 if TYPE_CHECKING:
@@ -153,6 +155,10 @@ class Exporter(Protocol):
         ...
 
 
+# Backends whose weights people bring -> the environment variable that names their folder. One module may serve several:
+# their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told which and where.
+FOLDERS: dict[str, str] = {}
+
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {"finch": "engine.backends.finch.speech_model"}
 # name -> module that has `info() -> BackendInfo` and imports no torch
@@ -169,17 +175,34 @@ def exporter(name: str) -> Exporter | None:
     return exporting
 
 
-def info(name: str) -> BackendInfo:
-    """What is known of a backend without loading it. Raises NotFound with the known names."""
+def names() -> tuple[str, ...]:
+    """The backends that can be used here: built-in ones, and those that somebody named a folder of weights for."""
+    return tuple(sorted(name for name in INFO if name not in FOLDERS or os.environ.get(FOLDERS[name])))
+
+
+def folder(name: str, base_model: str = "") -> Path:
+    """Where the weights of a backend of FOLDERS are. Raises NotFound with the mend where no folder is named."""
+    return folders.of(name, FOLDERS[name], base_model, os.environ)
+
+
+def info(name: str, base_model: str = "") -> BackendInfo:
+    """What is known of a backend without loading it. Raises NotFound with the known names, or where the weights that
+    it needs are not there; BadInput where they are not its own.
+    """
     if name not in INFO:
         raise NotFound(f"There is no backend named {name!r}; known are: {', '.join(sorted(INFO))}.")
-    found: BackendInfo = import_module(INFO[name]).info()
+    module: Any = import_module(INFO[name])
+    found: BackendInfo = module.info(name, folder(name, base_model)) if name in FOLDERS else module.info()
     return found
 
 
 def load(name: str, base_model: str = "", device: str = "cpu") -> SpeechModel:
-    """Load a backend's base model. Raises NotFound with the known names."""
+    """Load a backend's base model. Raises NotFound with the known names, or for weights that are not there."""
     if name not in BACKENDS:
         raise NotFound(f"There is no backend named {name!r}; known are: {', '.join(sorted(BACKENDS))}.")
-    model: SpeechModel = import_module(BACKENDS[name]).load(base_model=base_model, device=device)
+    module: Any = import_module(BACKENDS[name])
+    if name in FOLDERS:
+        brought: SpeechModel = module.load(name, folder(name, base_model), device)
+        return brought
+    model: SpeechModel = module.load(base_model=base_model, device=device)
     return model

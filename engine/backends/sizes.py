@@ -72,11 +72,14 @@ class ModelSize:
         return self.frozen_parameters + sum(part.parameters for part in self.parts)
 
 
-def of(backend: str) -> ModelSize | None:
+def of(backend: str, base_model: str = "") -> ModelSize | None:
     """A backend's sizes; None where they are not known. Raises NotFound for a backend that is not there."""
-    backends.info(backend)
+    backends.info(backend, base_model)
     module = import_module(backends.INFO[backend])
-    found: ModelSize | None = module.size() if hasattr(module, "size") else None
+    if not hasattr(module, "size"):
+        return None
+    brought = (backend, backends.folder(backend, base_model)) if backend in backends.FOLDERS else ()
+    found: ModelSize | None = module.size(*brought)
     return found
 
 

@@ -27,7 +27,7 @@ class DataDesk(Drafting):
 
     def backends(self) -> list[str]:
         """The names of the models that can be fine-tuned."""
-        return sorted(backends.BACKENDS)
+        return list(backends.names())
 
     def base_voices(self, backend: str = "finch") -> tuple[str, ...]:
         """The voices that a backend speaks with before any training."""

@@ -9,15 +9,13 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from engine import advisor, backends, dataset, device, disk, lease, preflight, presets, run_config, runs
+from engine import advisor, backends, dataset, device, disk, lease, preflight, presets, run_config, runs, splitting
 from engine.advisor import PastRun, Situation
 from engine.backends import sizes
 from engine.preflight import Facts
 from engine.studio.watching import Watching
-from engine.types import Advice, BadInput, Dataset, Preflight, Preset, Run, RunConfig, RunState
+from engine.types import Advice, BadInput, Dataset, NotFound, Preflight, Preset, Run, RunConfig, RunState
 from engine.workspace import Workspace
-
-TRAIN = "train"
 
 
 class Planning(Watching):
@@ -46,7 +44,7 @@ class Planning(Watching):
         """
         _must_be_in_bounds(config)
         data = self.dataset(config.dataset)
-        voices = backends.info(config.backend).voices
+        voices = backends.info(config.backend, config.base_model).voices
         if config.voice and config.voice not in voices:
             raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(voices)}.")
         facts = self._facts_of(config, data)
@@ -74,11 +72,11 @@ class Planning(Watching):
             dataset=data,
             row_sec=self._train_sec(data),
             device=wanted[0],
-            size=sizes.of(config.backend),
+            size=sizes.of(config.backend, config.base_model),
             memory=device.memory(wanted[0]),
             free_disk_bytes=disk.free_bytes(self.workspace.root),
             is_leased=any(lease.holder(self.workspace, name) for name in wanted),
-            full_sft=_can_be_full(config.backend),
+            full_sft=_can_be_full(config.backend, config.base_model),
             has_bf16=device.has_bf16(wanted[0]),
         )
 
@@ -86,7 +84,7 @@ class Planning(Watching):
         """Seconds of each row to train on; read once, since a prepared dataset never changes."""
         known = self._rows_sec.get(data.manifest_sha256)
         if known is None:
-            known = tuple(row.duration_sec for row in dataset.utterances(data) if row.split == TRAIN)
+            known = tuple(row.duration_sec for row in dataset.utterances(data) if row.split == splitting.TRAIN)
             self._rows_sec[data.manifest_sha256] = known
         return known
 
@@ -122,5 +120,8 @@ def _is_of(checkpoint_id: str | None, run: Run) -> bool:
     return checkpoint_id is not None and checkpoint_id.partition("@")[0] == run.id
 
 
-def _can_be_full(backend: str) -> bool:
-    return bool(getattr(backends.info(backend), "full_sft", False))
+def _can_be_full(backend: str, base_model: str = "") -> bool:
+    try:
+        return backends.info(backend, base_model).full_sft
+    except NotFound:  # its weights are not here: nothing can be said of them
+        return False

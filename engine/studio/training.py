@@ -77,7 +77,7 @@ class Training(Planning):
         return self.run(run_dir.name)
 
     def _must_be_startable(self, config: RunConfig) -> None:
-        voices = backends.info(config.backend).voices
+        voices = backends.info(config.backend, config.base_model).voices
         if config.voice and config.voice not in voices:
             raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(voices)}.")
         if refusals := self.preflight(config).refusals:

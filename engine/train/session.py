@@ -108,7 +108,7 @@ def prepare(
         validation_lengths=[model.length(example) for example in validation],
         validation_weights=_weights(model, validation),
         voice_settings=model.voice_settings(train, voice),
-        unloaded_loss=backends.info(config.backend).unloaded_loss,
+        unloaded_loss=backends.info(config.backend, config.base_model).unloaded_loss,
         total_steps=batches.total_steps(lengths, config),
         journal=journal,
         control=control,
