@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -166,21 +167,19 @@ class Preparation:
         )
 
 
-_NOT_MEASURED: Mapping[str, float] = dict.fromkeys(
-    (
-        "characters_per_sec",
-        "loudness_lufs",
-        "peak_dbfs",
-        "clipped_share",
-        "noise_floor_dbfs",
-        "snr_db",
-        "speech_sec",
-        "leading_silence_sec",
-        "trailing_silence_sec",
-        "longest_pause_sec",
-    ),
-    float("nan"),
-)
+_NOT_KNOWN = math.nan
+_NOT_MEASURED: Mapping[str, float] = {
+    "characters_per_sec": _NOT_KNOWN,
+    "loudness_lufs": _NOT_KNOWN,
+    "peak_dbfs": _NOT_KNOWN,
+    "clipped_share": _NOT_KNOWN,
+    "noise_floor_dbfs": _NOT_KNOWN,
+    "snr_db": _NOT_KNOWN,
+    "speech_sec": _NOT_KNOWN,
+    "leading_silence_sec": _NOT_KNOWN,
+    "trailing_silence_sec": _NOT_KNOWN,
+    "longest_pause_sec": _NOT_KNOWN,
+}
 _CHECKS: Mapping[str, str] = {"mono": "channels", "resample": "sample_rate", "trim": "silence"}
 _WHY: Mapping[str, str] = {
     "mono": "Voices are trained on one channel.",
