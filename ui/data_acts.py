@@ -53,7 +53,7 @@ def _add_deciding(app: FastAPI, studio: Studio, desks: Desks) -> None:
         else:
             action = Action(asked.act)
             studio.decide(draft_id, ids, action, by=asked.by.strip())
-            told = f"{words.counted(len(ids), 'row')}: {words.ACTION_WORDS[action]}."
+            told = f"{words.counted(len(ids), 'row')} {words.DONE_WORDS[action]}."
         return JSONResponse({"told": told, "rows": len(ids)}, headers=NO_STORE)
 
     @app.post("/desk/drafts/{draft_id}/text")

@@ -34,7 +34,8 @@ class Desks:
                 return held[2]
             settings = self._studio.default_settings(report.backend)
             planned = self._studio.planned(draft_id, settings)
-            made = data_rows.desk(report, decisions, {r.utterance.id for r in planned.rows if not r.included})
+            out = {r.utterance.id for r in planned.rows if not r.included}
+            made = data_rows.desk(report, decisions, out, audited=self._studio.draft(draft_id).audited)
             self._held = {draft_id: (report, decisions, made)}  # one at a time: a draft may be large
             return made
 

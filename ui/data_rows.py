@@ -64,6 +64,7 @@ class DeskRow:
 class Desk:
     """A draft put together: its rows in the source's order, and the findings of the set as a whole."""
 
+    audited: bool = True
     rows: tuple[DeskRow, ...]
     whole: tuple[AuditFinding, ...]
     by_id: Mapping[str, DeskRow]
@@ -91,7 +92,8 @@ MEASURES = (
 class Query:
     """What somebody wants to see. Empty fields do not filter; a page counts from 1.
 
-    Without any filter the rows that want attention are shown: errors, warnings, and what was decided about.
+    Without any filter the rows that want attention are shown: errors, warnings, and what was decided about. Before
+    the audit nobody knows which those are, and all rows are shown.
     """
 
     everything: bool = False
@@ -114,6 +116,7 @@ class Query:
 class Found:
     """The rows that a query finds, and how many each filter would."""
 
+    audited: bool
     query: Query
     rows: tuple[DeskRow, ...]
     of: int  # rows of the draft
@@ -138,6 +141,8 @@ def desk(
     report: AuditReport,
     decisions: Mapping[str, tuple[Decision, ...]],
     left_out: Collection[str] | None = None,
+    *,
+    audited: bool = True,
 ) -> Desk:
     """Put a draft together. Rows that could not be read come last.
 
@@ -168,7 +173,7 @@ def desk(
         )
     for row_id, own in found.items():
         rows.append(DeskRow(index=len(rows), id=row_id, utterance=None, findings=tuple(own), state=RowState.LOST))
-    return Desk(rows=tuple(rows), whole=whole, by_id={r.id: r for r in rows})
+    return Desk(audited=audited, rows=tuple(rows), whole=whole, by_id={r.id: r for r in rows})
 
 
 def _state(findings: Sequence[AuditFinding], decisions: Sequence[Decision], left_out: bool | None) -> RowState:
@@ -188,7 +193,7 @@ def _state(findings: Sequence[AuditFinding], decisions: Sequence[Decision], left
 def find(desk: Desk, query: Query) -> Found:
     """The rows of a query in its order, with the counts that the filters show."""
     near = [r for r in desk.rows if _is_near(r, query)]
-    quiet = not query.everything and not query.is_filtered
+    quiet = desk.audited and not query.everything and not query.is_filtered
     kept = [
         r
         for r in near
@@ -207,7 +212,15 @@ def find(desk: Desk, query: Query) -> Found:
             states[row.state] += 1
     if query.order == "worst":
         kept.sort(key=lambda r: RANK[r.worst] if r.worst else len(RANK))
-    return Found(query=query, rows=tuple(kept), of=len(desk.rows), checks=checks, severities=severities, states=states)
+    return Found(
+        audited=desk.audited,
+        query=query,
+        rows=tuple(kept),
+        of=len(desk.rows),
+        checks=checks,
+        severities=severities,
+        states=states,
+    )
 
 
 def wants_attention(row: DeskRow) -> bool:

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 def head(draft: Draft, target: str) -> str:
     """The first line of an open draft, with what can be done to all of it."""
-    first, second = ("", ' class="em-primary"') if draft.audited else (' class="em-primary"', "")
-    prepare = f'<button type="button" data-act="tab" data-tab="prepare"{second}>Prepare</button>'
+    acts = (
+        '<div class="em-row em-deskacts"><button type="button" data-act="audit">Audit again</button>'
+        '<button type="button" data-act="tab" data-tab="prepare" class="em-primary">Prepare</button></div>'
+    )
     return (
         '<div class="em-row em-between em-desktitle"><div class="em-deskname"><a href="?" data-go '
         f'aria-label="All data">Data</a><span aria-hidden="true">/</span><h1>{escape(draft.name or draft.id)}</h1>'
         f'<small>for {escape(target)} · <span class="em-path">{escape(str(draft.source))}</span></small></div>'
-        f'<div class="em-row em-deskacts"><button type="button" data-act="audit"{first}>'
-        f"{'Audit again' if draft.audited else 'Audit'}</button>{prepare if draft.audited else ''}</div></div>"
+        f"{acts if draft.audited else ''}</div>"
     )
 
 

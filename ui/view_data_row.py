@@ -182,7 +182,7 @@ def _decided(decisions: Sequence[Decision]) -> str:
     if not decisions:
         return ""
     items = "".join(
-        f"<li><b>{escape(words.ACTION_WORDS.get(d.action, d.action))}</b>"
+        f"<li><b>{escape(words.DONE_WORDS.get(d.action, d.action))}</b>"
         f"{f' by {escape(d.by)}' if d.by else ''}{f', {view.when(d.at)}' if d.at else ''}</li>"
         for d in decisions
     )

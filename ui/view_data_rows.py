@@ -54,7 +54,7 @@ def _chip(name: str, value: str, label: str, count: int, current: str, shape: st
 
 def _everything(found: Found) -> str:
     """Without a filter: what wants attention, or all rows."""
-    if found.query.is_filtered:
+    if found.query.is_filtered or not found.audited:
         return ""
     pressed = str(found.query.everything).lower()
     return (
@@ -206,6 +206,6 @@ def _pager(found: Found) -> str:
 
 def repaired(done: Mapping[Action, int], without: int) -> str:
     """What a bulk repair decided."""
-    told = ", ".join(f"{words.ACTION_WORDS[action]}: {words.counted(n, 'row')}" for action, n in done.items())
+    told = ", ".join(f"{words.counted(n, 'row')} {words.DONE_WORDS[action]}" for action, n in done.items())
     rest = f"{words.counted(without, 'row')} had no proposed repair." if without else ""
     return f"{told}. {rest}".strip() if told else rest or "Nothing to repair."

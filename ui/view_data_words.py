@@ -46,7 +46,7 @@ STATE_SHAPES = {
     RowState.LOST: "fail",
 }
 STATE_WORDS = {
-    RowState.CLEAN: "nothing to decide",
+    RowState.CLEAN: "as it is",
     RowState.OPEN: "undecided",
     RowState.MENDED: "mended by preparing",
     RowState.REPAIR: "repaired",
@@ -63,6 +63,15 @@ ACTION_WORDS = {
     Action.TRIM: "trim silence",
     Action.RESAMPLE: "resample",
     Action.MONO: "make mono",
+}
+DONE_WORDS = {
+    Action.KEEP: "kept",
+    Action.DROP: "dropped",
+    Action.STRIP_TAGS: "tags stripped",
+    Action.SET_TEXT: "text written",
+    Action.TRIM: "silence trimmed",
+    Action.RESAMPLE: "resampled",
+    Action.MONO: "made mono",
 }
 EXPORT_NAMES = {
     "qwen3_tts": "Qwen3-TTS",
@@ -106,7 +115,7 @@ def state(row: DeskRow) -> str:
 
 def _state_word(row: DeskRow) -> str:
     if row.state is RowState.REPAIR:
-        done = [ACTION_WORDS[d.action] for d in row.decisions if d.action in REPAIRS]
+        done = [DONE_WORDS[d.action] for d in row.decisions if d.action in REPAIRS]
         return done[0] if len(done) == 1 else f"{len(done)} repairs"
     if row.state is RowState.KEEP:
         by = next((d.by for d in row.decisions if d.action is Action.KEEP), "")
