@@ -52,7 +52,6 @@ def _shown(studio: Studio) -> tuple[object, ...]:
     aliases = [p.alias for p in found]
     labels = {p.id: studio.label(p.candidate) for p in found}
     histories = {p.alias: studio.promotion_history(p.alias) for p in found}
-    chosen = gr.update(choices=aliases, value=aliases[0] if aliases else None)
     speakers = list(voices_try.speakers(studio))
     backends = studio.backends()
     base = list(studio.base_voices(backends[0])) if backends else []
@@ -61,9 +60,7 @@ def _shown(studio: Studio) -> tuple[object, ...]:
         view_voices.voices(found, labels, histories),
         gr.update(choices=speakers, value=speakers[0] if speakers else None),
         gr.update(choices=[voices_try.ALONE, *speakers], value=voices_try.ALONE),
-        chosen,
-        chosen,
-        chosen,
+        *(gr.update(choices=aliases, value=aliases[0] if aliases else None) for _ in range(3)),
         gr.update(choices=backends, value=backends[0] if backends else None),
         gr.update(choices=["", *base], value=""),
     )
@@ -152,7 +149,7 @@ def _bring() -> dict[str, Any]:
         )
         made: dict[str, Any] = {
             "path": gr.Textbox(label="Path", placeholder="/data/robin-adapter", max_lines=1, elem_id="bring-path"),
-            "file": gr.File(label="or an archive", file_count="single", type="filepath", height=90),
+            "file": gr.File(label="or an archive", file_count="single", type="filepath", height=150),
         }
         with gr.Row():
             made["backend"] = gr.Dropdown([], label="Model", filterable=False, min_width=120)
