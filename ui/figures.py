@@ -1,4 +1,4 @@
-"""Figures in the page's own colours: curves of a run, the response over scale, spectrograms.
+"""Figures in the page's own colours: the response over scale, spectrograms. A run's curves are the browser's work.
 
 matplotlib draws them as SVG with marker colours that are then replaced by the style sheet's words, so that one figure
 is right in light and in dark and its text uses the page's font. A spectrogram is a PNG whose opacity is the energy;
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from engine.runs import Series
     from engine.studio import Grid
 
 # A colour that matplotlib writes -> the word that replaces it. The colours never show; they only have to differ.
@@ -26,27 +25,11 @@ INKS = {
     "#010207": "var(--side-b)", "#010208": "var(--none)", "#010209": "var(--fail)",
 }  # fmt: skip
 INK, QUIET, RULE, FIRST, SECOND, OTHER, BAD = INKS
-SMOOTH = 0.9  # of the running mean that is drawn over the raw training loss
 
 SPECTRUM_FFT = 1024
 SPECTRUM_COLUMNS = 640
 SPECTRUM_TOP_HZ = 8000
 SPECTRUM_RANGE_DB = 60.0
-
-
-def curves(series: Series) -> str:
-    """Training and validation loss over steps, as SVG; empty before the first step."""
-    if not len(series.steps):
-        return ""
-    figure, axes = _figure(6.4, 2.6)
-    axes.plot(series.steps, series.train_loss, color=RULE, linewidth=1)
-    axes.plot(series.steps, _running_mean(series.train_loss), color=FIRST, linewidth=1.8)
-    _label_end(axes, series.steps, _running_mean(series.train_loss), "training", FIRST)
-    if len(series.val_steps):
-        axes.plot(series.val_steps, series.val_loss, color=SECOND, linewidth=1.8, marker="o", markersize=3.5)
-        _label_end(axes, series.val_steps, series.val_loss, "validation", SECOND)
-    axes.set_xlabel("step", color=QUIET)
-    return _svg(figure, "Training and validation loss over steps")
 
 
 def response(grid: Grid, label: str) -> str:
@@ -138,14 +121,6 @@ def _label_end(axes: Axes, xs: Sequence[float], ys: Sequence[float], text: str, 
         va="center",
         annotation_clip=False,
     )
-
-
-def _running_mean(values: Sequence[float]) -> list[float]:
-    mean, found = values[0], []
-    for value in values:
-        mean = SMOOTH * mean + (1 - SMOOTH) * value
-        found.append(mean)
-    return found
 
 
 def _svg(figure: Figure, title: str) -> str:

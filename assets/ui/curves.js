@@ -114,6 +114,7 @@ function mark(one, to) {
 export function draw(svg, spec) {
   const [width, height] = [svg.clientWidth || 300, svg.clientHeight || 120];
   const to = scales({ width, height, xs: spec.xs, ys: spec.ys });
+  if (to.width < 20) return to; // not laid out yet
   const count = Math.max(2, Math.round((to.bottom - to.top) / 48));
   const rows = ticks(spec.ys[0], spec.ys[1], count).map((v) => `<line x1="${to.left}" x2="${to.right}" y1="${to.y(v)}" y2="${to.y(v)}" class="em-grid-line"/><text x="${to.left - 7}" y="${to.y(v) + 4}" text-anchor="end">${esc(spec.yText(v))}</text>`);
   const columns = ticks(spec.xs[0], spec.xs[1], Math.max(2, Math.round(to.width / 90))).map((v) => `<text x="${to.x(v)}" y="${to.bottom + 17}" text-anchor="middle">${esc(spec.xText(v))}</text>`);

@@ -68,11 +68,17 @@ function mark() {
     if (place.textContent !== told) place.textContent = told;
     $$("input, select", field).forEach((control) => control.setAttribute("aria-invalid", String(Boolean(wrong))));
   }
+  count();
+}
+
+/* What is in a folded section is said on it. */
+function count() {
   for (const section of $$(".em-section", form())) {
+    const refused = $$(".em-refused:not([hidden])", section).length;
     const [wrong, changed] = [$$(".em-wrong-field:not([hidden])", section).length, $$(".em-changed:not([hidden])", section).length];
     const count = $("[data-count]", section);
-    count.textContent = wrong ? `${wrong} to mend` : changed ? `${changed} changed` : "";
-    count.classList.toggle("em-bad-count", wrong > 0);
+    count.textContent = wrong ? `${wrong} to mend` : refused ? "refused" : changed ? `${changed} changed` : "";
+    count.classList.toggle("em-bad-count", wrong + refused > 0);
     if (wrong) section.open = true;
   }
 }
@@ -98,6 +104,7 @@ function pointAt(card) {
   }
   for (const field of $$("[data-on-demand]", form())) field.hidden = !wanted && !value(field);
   const note = $("[data-submit-note]", form());
+  count();
   note.textContent = card.dataset.level === "refuse" ? "Preflight refuses it; see what mends it." : "";
 }
 

@@ -36,7 +36,7 @@ export class Plots {
   show(runs, by) {
     this.by = by;
     this.runs = runs.map(([id, known], i) => ({ id, known, i, ...axis(known, by) }));
-    this.frame.querySelector("[data-plots]").hidden = !this.runs.some((r) => r.known.x.length || r.known.val.length);
+    this.frame.querySelector("[data-plots]").hidden = !this.runs.some((r) => r.known.x.length);
     this.render();
   }
 
@@ -145,7 +145,7 @@ export class Plots {
     }
     const said = this.runs.map((run) => this.reading(run, x)).filter(Boolean);
     const readout = this.frame.querySelector("[data-readout]");
-    if (!this.pinned) readout.textContent = said.join("  ·  ");
+    if (!this.pinned) readout.textContent = said.join("\n");
     const svg = this.svg("loss");
     const first = this.runs[0];
     if (!first || !first.x.length) return;

@@ -189,6 +189,7 @@ document.addEventListener("click", (event) => {
   const on = (selector) => event.target.closest(selector);
   const act = on("[data-act]"), go = on("[data-go]"), entry = on("[data-open]"), by = on("[data-by]"), drop = on("[data-drop]"), copy = on("[data-copy]");
   if (act) ask(act);
+  else if (go && go.dataset.go === "list") $(".em-runs-side").scrollIntoView();
   else if (go) show(go.dataset.go);
   else if (entry) open(entry.dataset.open);
   else if (drop) compare(drop.dataset.drop, false);

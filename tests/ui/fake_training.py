@@ -178,13 +178,13 @@ class FakeTraining:
         """A step, and at the end of an epoch its validation and checkpoint."""
         epoch = -(-step // STEPS_AN_EPOCH)
         self.tell(
-            run_id, "step", step=step, epoch=epoch, loss=_loss(step), parts={}, seconds=0.6,
-            learning_rate=1e-3 * min(1.0, step / 10), tokens=1300 + 7 * (step % 11), padding_share=0.06,
+            run_id, "step", step=step, epoch=epoch, loss=_loss(step) + _shift(run_id), parts={}, seconds=0.6,
+            learning_rate=self.run(run_id).config.learning_rate * min(1.0, step / 10), tokens=1300 + 7 * (step % 11), padding_share=0.06,
             grad_norm={"lm": 0.8 + 0.2 * math.sin(step / 3), "decoder": 0.4 + 0.1 * math.sin(step / 2)},
             memory_bytes=int(1.1 * GB + 2 * MB * min(step, 60)),
         )  # fmt: skip
         if step % STEPS_AN_EPOCH == 0:
-            self.tell(run_id, "validation", step=step, epoch=epoch, loss=_val_loss(step), parts={})
+            self.tell(run_id, "validation", step=step, epoch=epoch, loss=_val_loss(step) + _shift(run_id), parts={})
             self.tell(run_id, "checkpoint", step=step, epoch=epoch, path=f"step_{step:06d}", bytes=MB)
 
     def _add_checkpoint(self, run: Run, epoch: int) -> None:
@@ -294,7 +294,9 @@ def add_runs(studio: FakeTraining, dataset: Dataset) -> None:
         ),
         log=("epoch 1", "torch.OutOfMemoryError: tried to allocate 2.1 GB"),
     )
-    studio.add_run("lark-001", replace(config, name="lark"), RunState.RUNNING, step=150)
+    running = studio.add_run("lark-001", replace(config, name="lark"), RunState.RUNNING, step=150)
+    for epoch in range(1, 4):
+        studio._add_checkpoint(running, epoch)
     for name in ("wren-002", "lark-002"):
         waits = "Waits for cpu: training lark-001"
         studio.add_run(name, replace(config, name=name[:4]), RunState.QUEUED, error=waits)
@@ -302,6 +304,11 @@ def add_runs(studio: FakeTraining, dataset: Dataset) -> None:
 
 def _free_id(taken: Sequence[str] | dict[str, Run]) -> str:
     return next(f"robin-{n:03d}" for n in range(1, 1000) if f"robin-{n:03d}" not in taken)
+
+
+def _shift(run_id: str) -> float:
+    """Runs differ a little."""
+    return 0.05 * (sum(run_id.encode()) % 5)
 
 
 def _loss(step: int) -> float:

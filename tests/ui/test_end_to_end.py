@@ -91,13 +91,13 @@ def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
     page.wait_for_selector("text=is ready")
     dataset = studio.datasets()[0].id
     go(page, f"/runs?dataset={dataset}")
-    page.wait_for_function("id => document.querySelector('#field-dataset input').value === id", arg=dataset)
+    page.wait_for_function("id => document.querySelector('#input-dataset').value === id", arg=dataset)
     fill(page, "#field-name", "robin")
     fill(page, "#field-epochs", "2")
-    page.wait_for_selector("pre:has-text('--epochs 2')")
+    page.wait_for_selector(".em-copyable pre:has-text('\"epochs\": 2')", state="attached")
     page.click("#start")
     page.wait_for_selector("text=Hear them in a sweep")
-    page.wait_for_selector(".em-state:text-is('completed')")
+    page.wait_for_selector(".em-run .em-state:text-is('completed')")
     return str(studio.runs()[0].id)
 
 

@@ -14,10 +14,10 @@ from ui import figures
 
 def test_a_figure_has_no_colour_of_its_own(judged: FakeStudio) -> None:
     """Every colour is a word of the style sheet, so light and dark need one figure."""
-    for svg in (figures.curves(judged.series(RUN_ID)), figures.response(judged.grid(RUN_ID, "words"), "word errors")):
-        assert "var(--side-a)" in svg
-        assert not re.search(r"#0102\d\d", svg)
-        assert not set(re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", svg)) - {"#ffffff", "#000000"}
+    svg = figures.response(judged.grid(RUN_ID, "words"), "word errors")
+    assert "var(--side-a)" in svg
+    assert not re.search(r"#0102\d\d", svg)
+    assert not set(re.findall(r"(?:stroke|fill): (#[0-9a-f]{6})", svg)) - {"#ffffff", "#000000"}
 
 
 def test_a_figure_says_what_it_shows(judged: FakeStudio) -> None:
@@ -28,17 +28,14 @@ def test_a_figure_says_what_it_shows(judged: FakeStudio) -> None:
 
 
 def test_nothing_is_drawn_before_there_is_something(studio: FakeStudio) -> None:
-    """An empty run or an unrendered grid is no empty axes."""
-    from types import SimpleNamespace
-
-    assert figures.curves(SimpleNamespace(steps=(), train_loss=(), val_steps=(), val_loss=())) == ""  # type: ignore[arg-type]
+    """An unrendered grid is no empty axes."""
     assert figures.response(studio.grid(RUN_ID, "words"), "word errors") == ""
 
 
 def test_the_same_numbers_draw_the_same_figure(judged: FakeStudio) -> None:
     """A poll that changed nothing sends the same markup."""
-    series = judged.series(RUN_ID)
-    assert figures.curves(series) == figures.curves(series)
+    grid = judged.grid(RUN_ID, "words")
+    assert figures.response(grid, "word errors") == figures.response(grid, "word errors")
 
 
 def spectrum(samples: np.ndarray) -> np.ndarray:

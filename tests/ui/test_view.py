@@ -1,4 +1,4 @@
-"""What records look like on a page: Runs and the common pieces."""
+"""What records look like on a page: the pieces that several pages share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.jobs import JobState, JobView
-from engine.types import Retained, Run, RunConfig, RunState
-from tests.ui.fake_studio import FakeStudio
 from ui import view
-
-RUN = Run(id="robin-001", path=Path("runs/robin-001"), config=RunConfig(name="robin", dataset="d", epochs=4),
-          state=RunState.RUNNING, created_at=0.0, format_version=1, step=30, total_steps=120, epoch=1)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -46,49 +41,10 @@ def test_what_people_wrote_is_escaped() -> None:
         view.title(bad),
         view.notice(bad),
         view.facts([(bad, bad)]),
-        view.run_summary(replace(RUN, id=bad, error=bad)),
-        view.run_preview(replace(RUN.config, name=bad), Path("home")),
-        view.failure_log(bad),
         view.empty(bad, bad, (bad, bad)),
     ]
     for html in shown:
         assert "<script" not in html
-
-
-def test_a_moving_run_shows_its_progress_and_that_closing_is_safe() -> None:
-    """Who watches a run learns how far it is and that the page is only a window."""
-    told = view.run_summary(replace(RUN, eta_sec=75.0))
-    assert 'aria-valuenow="30"' in told
-    assert "closing this page changes nothing" in told
-    assert "1 min 15 s" in told
-
-
-@pytest.mark.parametrize("state", [s for s in RunState if s.is_over])
-def test_a_run_that_is_over_shows_no_progress(state: RunState) -> None:
-    """A bar that will never move again is not shown."""
-    assert "progressbar" not in view.run_summary(replace(RUN, state=state))
-
-
-def test_the_command_of_a_run_is_what_differs_from_the_defaults() -> None:
-    """The shown command starts the same run from a terminal, and quotes what a shell would split."""
-    config = RunConfig(name="two words", dataset="d", parts=("lm",), learning_rate=0.002)
-    told = view.run_command(config, Path("/data/home"))
-    assert told == (
-        "python -m engine train --home /data/home --name 'two words' --dataset d --parts lm --learning-rate 0.002"
-    )
-
-
-def test_a_checkpoint_that_nothing_keeps_is_marked(studio: FakeStudio) -> None:
-    """What may go stands out; what stays says why."""
-    studio.start_run(RunConfig(dataset="d"))
-    first, second, *_ = studio.checkpoints()
-    kept = {
-        first.id: Retained(checkpoint_id=first.id, keep=False, reasons=("every candidate of it failed",), bytes=1),
-        second.id: Retained(checkpoint_id=second.id, keep=True, reasons=("passed at 0.3",), bytes=1),
-    }
-    told = view.checkpoints([first, second], kept)
-    assert told.count("em-fail") == 1
-    assert "passed at 0.3" in told
 
 
 JOB = JobView(
