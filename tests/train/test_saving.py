@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from engine import checkpoints, durable, runs, sealed
 from engine.run_folder import RunFolder
@@ -221,8 +221,8 @@ def test_training_goes_on_while_a_checkpoint_is_written(make_run: MakeRun, monke
     step = saving.Saver.save
 
     def save(self: Any, state: Any, **options: Any) -> None:
-        step(self, state, **options)
         may_write.clear() if state.epoch == 1 else may_write.set()
+        step(self, state, **options)
 
     monkeypatch.setattr(saving, "publish", slow)
     monkeypatch.setattr(saving.Saver, "save", save)
@@ -320,3 +320,32 @@ def test_a_state_is_replaced_by_a_later_life(tmp_path: Path) -> None:
     told = json.loads((state_files.path_of(tmp_path, 3) / "state.json").read_text())
     assert told["adapter_sha256"] == "b"
     assert sorted(p.name for p in RunFolder(tmp_path).states.iterdir()) == ["step_000003"]
+
+
+# ------------------------------------------------------------------------------------------------------ what is trained
+def test_target_modules_are_those_that_are_named(make_run: MakeRun) -> None:
+    """Only the named Linears get an adapter; a name that a part does not have is refused with the part's own."""
+    run = make_run(epochs=1, target_modules=("o_proj",))
+    assert train(run.path) == 0
+    config = json.loads((checkpoints.listing(run.path)[0].path / "lm" / "adapter_config.json").read_text())
+    assert config["target_modules"] == ["o_proj"]
+    wrong = make_run(epochs=1, target_modules=("k_proj",))
+    assert train(wrong.path) == 2
+    assert "has no module named k_proj; its own are q_proj, o_proj" in runs.get(wrong.path).error
+
+
+def test_full_training_keeps_every_weight(make_run: MakeRun) -> None:
+    """A full checkpoint has all parameters of its parts in one file each, and says that it is one."""
+    run = make_run(epochs=2, method="full", learning_rate=0.003)
+    assert train(run.path) == 0
+    found = checkpoints.listing(run.path)
+    assert {c.adapter.kind for c in found} == {"full"}
+    assert runs.series(run.path).val_loss[-1] < runs.series(run.path).val_loss[0]
+    stored = load_file(found[0].path / "lm" / "full.safetensors")
+    assert set(stored) == {
+        "embed.weight",
+        *(f"block.{name}_proj.{kind}" for name in "qo" for kind in ("weight", "bias")),
+        "head.weight",
+        "head.bias",
+    }
+    assert [p.name for p in (found[0].path / "lm").iterdir()] == ["full.safetensors"]
