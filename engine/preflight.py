@@ -327,6 +327,9 @@ def _machine(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
         yield PreflightItem(
             check="precision", level=Level.WARN, text=text, changes=(_change(config, "precision", "fp32", "is faster"),)
         )
+    if config.gradient_checkpointing and facts.size and not any(part.saved.boundary for part in facts.size.parts):
+        text = f"{config.backend} names no layers to compute twice."
+        yield _refused(config, "gradient_checkpointing", False, text)
     if config.method == "full" and not facts.full_sft:
         yield _refused(config, "method", "lora", f"{config.backend} cannot be trained in full.")
     if config.method == "full" and gpu and config.optimizer != memory.PAGED and not config.gradient_checkpointing:

@@ -68,7 +68,7 @@ def _peak_bytes(config: RunConfig, rows: int, tokens: int) -> int:
 
     from engine import backends
     from engine.backends.finch.tuning import Example
-    from engine.train import parts
+    from engine.train import parts, recompute
 
     model = backends.load("finch")
     model._fast_products = lambda: torch.autocast("cpu", enabled=False)
@@ -84,6 +84,10 @@ def _peak_bytes(config: RunConfig, rows: int, tokens: int) -> int:
         for _ in range(rows)
     ]
     parts.attach(model, config)
+    for name in config.parts:
+        model.part(name).train()
+    if config.gradient_checkpointing:
+        recompute.recompute(model, config.parts)
 
     def step(batch: list[Example]) -> None:
         losses = model.loss(batch, model.capabilities.voices[0], config.parts, 1)
@@ -112,8 +116,21 @@ def _running(seen: object) -> Iterator[int]:
         replace(LORA, parts=("decoder",)),
         replace(FULL, parts=("decoder",)),
         LORA,
+        replace(LORA, gradient_checkpointing=True),
+        replace(FULL, parts=("lm",), gradient_checkpointing=True),
+        replace(FULL, parts=("decoder",), gradient_checkpointing=True),
     ],
-    ids=["lm", "no dropout", "full lm", "decoder", "full decoder", "both"],
+    ids=[
+        "lm",
+        "no dropout",
+        "full lm",
+        "decoder",
+        "full decoder",
+        "both",
+        "twice",
+        "full lm twice",
+        "full decoder twice",
+    ],
 )
 def test_activations_are_estimated_near_the_peak_of_a_real_step(config: RunConfig) -> None:
     """On 8 rows of 8 s the estimate is at least the peak that torch saw, and not half as much again."""

@@ -27,6 +27,9 @@ FACTS = Facts(
     free_disk_bytes=50 * GB,
 )
 GPU = replace(FACTS, device="cuda:0")
+# A model of which no layer can be computed twice.
+_WHOLE = sizes.PartSize(name="lm", tensors=(9,), linears={}, targets=(), saved=sizes.Saved(trained=9, frozen=9))
+UNSPLIT = replace(FACTS.size, parts=(_WHOLE,)) if FACTS.size else None
 
 
 def found(check: str, config: RunConfig = CONFIG, facts: Facts = FACTS) -> PreflightItem:
@@ -228,6 +231,14 @@ def test_one_checkpoint_is_nothing_to_choose_from() -> None:
             "fp32",
         ),
         ("method", FULL, replace(FACTS, full_sft=False), Level.REFUSE, "method", "lora"),
+        (
+            "gradient_checkpointing",
+            replace(CONFIG, gradient_checkpointing=True),
+            replace(FACTS, size=UNSPLIT),
+            Level.REFUSE,
+            "gradient_checkpointing",
+            False,
+        ),
         ("memory stack", FULL, GPU, Level.WARN, "gradient_checkpointing", True),
         ("warm-up", replace(CONFIG, max_steps=100, warmup_steps=100), FACTS, Level.WARN, "warmup_steps", 10),
         ("alpha", replace(CONFIG, rank=4, alpha=64.0), FACTS, Level.WARN, "alpha", 8.0),

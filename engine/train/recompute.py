@@ -32,4 +32,16 @@ def _forward(layer: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
 
     if not (layer.training and torch.is_grad_enabled()):
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return checkpoint(partial(_as_trained, layer, forward), *args, use_reentrant=False, **kwargs)
+
+
+def _as_trained(layer: nn.Module, forward: Any, *args: Any, **kwargs: Any) -> Any:
+    """The layer in training mode. When its gradients are computed a backend may have left that mode already, and
+    dropout would not be what it was.
+    """
+    was_training = layer.training
+    layer.train()
+    try:
+        return forward(*args, **kwargs)
+    finally:
+        layer.train(was_training)

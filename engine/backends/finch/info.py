@@ -99,7 +99,13 @@ def _decoder_saves(codec: dict[str, Any]) -> sizes.Saved:
     """
     tokens = codec["decoder_blocks"] * codec["width"]
     frames = FRAMES_PER_TOKEN * codec["frame_blocks"] * codec["frame_width"]
-    return sizes.Saved(trained=13 * (tokens + frames), frozen=11 * (tokens + frames), outputs=6 * frames)
+    return sizes.Saved(
+        trained=13 * (tokens + frames),
+        frozen=11 * (tokens + frames),
+        layer=13 * FRAMES_PER_TOKEN * codec["frame_width"],
+        boundary=tokens + frames,
+        outputs=6 * frames,
+    )
 
 
 def _vocabulary_size(config: dict[str, Any]) -> int:
