@@ -48,10 +48,11 @@ def run(turns: int, base_model: str = "") -> list[Table]:
         for workers in (1, os.cpu_count() or 1):
             rows.append(_fast(made, workers, seconds, turns))
     note = (
-        f"{CLIPS} clips of {CLIP_SEC:g} s at {RATE} Hz (16-bit FLAC), espeak-ng's speech at five speeds with levels and "
-        f"noise of their own. Checked: {CHECKS}; no recogniser. The first two ways were measured on {NAIVE_CLIPS} clips and ask "
-        "for no pronunciation, which the audit does. CPU seconds are those of all processes: on a busy machine the third "
-        "column tells how fast the program is, and the second how much of the machine it got."
+        f"{CLIPS} clips of {CLIP_SEC:g} s at {RATE} Hz (16-bit FLAC), espeak-ng's speech at five speeds with levels "
+        f"and noise of their own. Checked: {CHECKS}; no recogniser. The first two ways were measured on "
+        f"{NAIVE_CLIPS} clips and ask for no pronunciation, which the audit does. CPU seconds are those of all "
+        "processes: on a busy machine the third column tells how fast the program is, and the second how much of the "
+        "machine it got."
     )
     return [Table(f"{CLIPS} clips, {seconds / 3600:.2f} hours", rows, note)]
 

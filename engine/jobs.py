@@ -108,7 +108,9 @@ class Jobs:
         try:
             work(Report(tell, cancel))
         except EngineError as error:
-            self._change(job_id, state=JobState.FAILED, error=str(error))
+            # Work that was told to stop may say so by an error: that is no failure.
+            state = JobState.CANCELLED if cancel.is_set() else JobState.FAILED
+            self._change(job_id, state=state, error=str(error))
         except Exception as error:  # the page must learn of any fault, or it would wait for ever
             log.exception("job %s failed", job_id)
             self._change(job_id, state=JobState.FAILED, error=f"{type(error).__name__}: {error}")

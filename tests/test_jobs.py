@@ -59,6 +59,24 @@ def test_cancelling_is_seen_by_the_work() -> None:
     assert jobs.view(job_id).state is JobState.CANCELLED
 
 
+def test_work_that_stops_by_an_error_was_cancelled_all_the_same() -> None:
+    """An error that answers a cancel is no failure."""
+    jobs = Jobs(clock=lambda: 0.0)
+    started = threading.Event()
+
+    def work(report: Report) -> None:
+        started.set()
+        while not report.cancelled():
+            threading.Event().wait(0.01)
+        raise BadInput("Stopped before the end.")
+
+    job_id = jobs.start("audit", work)
+    started.wait(5)
+    jobs.cancel(job_id)
+    _ended(jobs, job_id)
+    assert jobs.view(job_id).state is JobState.CANCELLED
+
+
 def test_an_unknown_job_is_named() -> None:
     """Asking for a job that is not there names it."""
     with pytest.raises(NotFound, match="sweep-042"):
