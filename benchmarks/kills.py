@@ -253,7 +253,7 @@ def main(count: int) -> int:
         while (left := count - tally.kills.total()) > 0:
             run_of_kills(yard, min(12, left), draw, tally)
             print(f"{tally.kills.total()} kills, {tally.whole_runs} runs, faults: {tally.faults}", flush=True)
-    _report(tally, len(yard.losses), time.perf_counter() - begin)
+            _report(tally, len(yard.losses), time.perf_counter() - begin)  # one that is stopped has a true count
     return 1 if tally.faults else 0
 
 

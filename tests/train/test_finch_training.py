@@ -11,7 +11,7 @@ from engine import backends, checkpoints, dataset, manifest, needs, runs
 from engine.adapters import AdapterHost, load_adapter
 from engine.backends.finch import info, speech_model
 from engine.run_folder import RunFolder
-from engine.train import loop, worker
+from engine.train import listening, loop, worker
 from engine.types import AuditReport, GenerationSettings, PrepareSettings, Run, RunConfig, RunState, SpeakRow
 from engine.workspace import Workspace
 from tests import finch_factory
@@ -20,7 +20,7 @@ from tests import finch_factory
 @pytest.fixture(name="weights")
 def tiny_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = finch_factory.write_weights(tmp_path / "weights")
-    monkeypatch.setattr(backends, "info", lambda name: info.info(folder))
+    monkeypatch.setattr(backends, "info", lambda name, base_model="": info.info(folder))
     return folder
 
 
@@ -69,6 +69,46 @@ def test_a_trained_adapter_is_spoken_with(workspace: Workspace, weights: Path) -
         ]
     )
     assert base.samples.any()
+    assert base.samples.tobytes() == silent.samples.tobytes()
+    assert base.samples.tobytes() != spoken.samples.tobytes()
+
+
+def test_all_weights_are_trained_and_spoken(
+    workspace: Workspace, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Full fine-tuning with layers computed twice and bf16: the trainer hears itself at the checkpoint, the host speaks
+    it, and scale 0 is the base to the bit.
+    """
+    monkeypatch.setattr(listening, "SHARE", 1e9)
+    prepared = dataset.listing(workspace.datasets)[0]
+    config = RunConfig(
+        dataset=prepared.id,
+        base_model=str(weights),
+        method="full",
+        epochs=1,
+        batch_tokens=150,
+        gradient_checkpointing=True,
+        precision="bf16",
+        accumulation=2,
+        device="cpu",
+    )
+    run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    assert worker.work(run.path) == 0, runs.get(run.path).error
+    said = next(e.data for e in runs.events(run.path) if e.kind == "checkpoint")
+    assert said["speech"]["lines"] >= 1
+    assert said["speech"]["seconds_per_character"] > 0
+    adapter = load_adapter(checkpoints.listing(run.path)[0].path)
+    assert adapter.kind == "full"
+    host = AdapterHost(speech_model.load(base_model=str(weights)))
+    host.add(adapter)
+    row = {"text": finch_factory.TEXTS[0], "voice": "high", "seed": 2, "settings": GenerationSettings(temperature=2.0)}
+    base, silent, spoken = host.speak(
+        [
+            SpeakRow(**row),  # type: ignore[arg-type]
+            SpeakRow(**row, adapter_sha256=adapter.sha256, lora_scale=0.0),  # type: ignore[arg-type]
+            SpeakRow(**row, adapter_sha256=adapter.sha256, lora_scale=1.0),  # type: ignore[arg-type]
+        ]
+    )
     assert base.samples.tobytes() == silent.samples.tobytes()
     assert base.samples.tobytes() != spoken.samples.tobytes()
 
