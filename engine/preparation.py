@@ -86,7 +86,8 @@ class Preparation:
             if written is None:
                 continue
             if written.fault:
-                steps.append(Step(row=written.row, action=Action.DROP, check="unreadable", why=written.fault))
+                why = repairs.without_folder(written.fault, row.utterance)
+                steps.append(Step(row=written.row, action=Action.DROP, check="unreadable", why=why))
                 continue
             steps += [_logged(done, row, self.settings) for done in written.done]
             self.unresolved += [{"row": f.row, "check": f.check, "explanation": f.explanation} for f in row.unresolved]

@@ -6,6 +6,7 @@ row's text is done; what it says of audio is done by `conditioning`. Knows no fi
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,6 +122,11 @@ def without_tags(text: str, known: Sequence[str] = ()) -> str:
     return _BEFORE_PUNCTUATION.sub(r"\1", " ".join(stripped.split()))
 
 
+def without_folder(sentence: str, row: Utterance) -> str:
+    """A sentence about a row with its file's name alone: where the source lay is nothing about the dataset."""
+    return sentence.replace(f"{row.audio_path.parent}{os.sep}", "")
+
+
 class _Row:
     """One row on its way to a plan."""
 
@@ -161,12 +167,22 @@ class _Row:
             included=True,
             steps=tuple(self.steps),
             trim=trim,
-            unresolved=tuple(errors),
+            unresolved=tuple(replace(f, explanation=without_folder(f.explanation, self.row)) for f in errors),
             findings=self.findings,
         )
 
     def _did(self, action: str, why: str, check: str = "", *, before: str = "", after: str = "", by: str = "") -> None:
-        self.steps.append(Step(row=self.row.id, action=action, why=why, check=check, before=before, after=after, by=by))
+        self.steps.append(
+            Step(
+                row=self.row.id,
+                action=action,
+                why=without_folder(why, self.row),
+                check=check,
+                before=before,
+                after=after,
+                by=by,
+            )
+        )
 
     def _out(self, why: str, *, check: str = "", by: str = "") -> RowPlan:
         self._did(Action.DROP, why, check, by=by)

@@ -227,6 +227,18 @@ def test_another_backend_or_setting_is_another_dataset(tmp_path: Path) -> None:
     assert len(ids) == 3
 
 
+def test_where_the_source_lies_changes_its_description_alone(tmp_path: Path) -> None:
+    """A copy of the source elsewhere gives the same files but for the `source` of dataset.json, and the same id."""
+    made = []
+    for place in ("a", "b"):
+        source = make_manifest(tmp_path / place / "set", 4, extra_rows=[{"audio": "gone.wav", "text": "hello"}])
+        gone = f"{source.parent / 'gone.wav'} does not exist."
+        made.append(prepare(source, tmp_path / place, [error("gone", "missing", explanation=gone)]))
+    one, two = (fingerprints_below(m.path) for m in made)
+    assert {name for name in one if one[name] != two[name]} == {"dataset.json"}
+    assert made[0].id == made[1].id
+
+
 # ------------------------------------------------------------------------------------------------- kept and left out
 def test_errors_that_stay_are_counted_and_named(tmp_path: Path) -> None:
     """A row that somebody keeps is in, its errors are in `unresolved`, and a run needs a name for it."""
