@@ -82,9 +82,10 @@ def _add_home(app: FastAPI, studio: Studio) -> None:
     def demo() -> Response:
         """Make the demo voice and put it on the desk."""
         manifest = studio.make_demo_data()
-        draft = studio.open_source(manifest, backend=studio.targets()[0].name, name="demo")
+        backend = studio.targets()[0].name
+        draft = studio.open_source(manifest, backend=backend, name="demo")
         faulty = manifest.with_name(FAULTY_DEMO)
-        told = view_data_home.faults_to_find(str(faulty)) if faulty.exists() else ""
+        told = view_data_home.faults_to_find(str(faulty), backend) if faulty.exists() else ""
         return JSONResponse({"draft": draft.id, "told": told}, headers=NO_STORE)
 
 

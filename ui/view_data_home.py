@@ -150,10 +150,11 @@ def dataset_ready(made: Dataset, formats: Sequence[str] = ()) -> str:
     )
 
 
-def faults_to_find(manifest: str) -> str:
+def faults_to_find(manifest: str, backend: str) -> str:
     """The demo's second manifest, for trying the audit."""
     return (
         '<p class="em-quiet">The demo has a second manifest with planted faults. '
-        f'<button type="button" class="em-link" data-act="open-path" data-path="{escape(manifest)}">Open it</button> '
+        f'<button type="button" class="em-link" data-act="open-path" data-path="{escape(manifest)}" '
+        f'data-backend="{escape(backend)}">Open it</button> '
         "to see what an audit finds.</p>"
     )

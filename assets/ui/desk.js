@@ -359,9 +359,8 @@ class DeskPage {
       button.disabled = true;
       button.textContent = "Cancelling";
     } else if (act === "open-path") {
-      const backend = "finch";
       this.hint = "";
-      this.opened(await send("/desk/drafts", { path: dataset.path, backend, name: "demo with faults" }));
+      this.opened(await send("/desk/drafts", { path: dataset.path, backend: dataset.backend, name: "demo with faults" }));
     } else if (act === "discard") await this.discard(dataset.draft, button);
     else await this.rows.command(act, button);
   }
@@ -445,6 +444,7 @@ export async function mount(element) {
   root.addEventListener("keydown", (event) => page.key(event));
   document.addEventListener("keydown", (event) => { if (!root.contains(event.target) && page.draft) page.rows.key(event); });
   window.addEventListener("popstate", () => page.show());
+  window.addEventListener("beforeunload", (event) => { if (page.rows.isDirty()) event.preventDefault(); });
   await page.show();
 }
 

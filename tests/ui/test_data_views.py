@@ -114,7 +114,7 @@ def test_what_people_wrote_is_escaped() -> None:
         view_data_row.card(BAD, shown, before=BAD, after=BAD, position=(1, 1)),
         view_data_home.home([replace(TARGETS[0], name=BAD, title=BAD)], [draft], [made], [BAD]),
         view_data_home.dataset_ready(made, [BAD]),
-        view_data_home.faults_to_find(BAD),
+        view_data_home.faults_to_find(BAD, BAD),
     ]
     for piece in html:
         assert "<script" not in piece
