@@ -18,6 +18,7 @@ from engine.types import Busy, RunConfig
 from engine.workspace import Workspace
 
 POLL_SEC = 0.2
+LOOK_SEC = 1.0  # who only looks whether a device is free holds its lock for a moment, and says no name
 FOR_EVER = float("inf")
 WAITS = "Waits for "  # how the sentence of somebody who waits begins
 
@@ -81,7 +82,7 @@ def _wait(
             return
         except Busy:
             who = holder(workspace, name)
-        if time.monotonic() > end:
+        if time.monotonic() > end + (0.0 if who else LOOK_SEC):
             raise Busy(f"{name} is in use: {who or 'another process'}; try again when that is done, or stop it.")
         if who and who != told and on_wait is not None:
             on_wait(f"{WAITS}{name}: {who}")

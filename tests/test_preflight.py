@@ -25,6 +25,7 @@ FACTS = Facts(
     size=sizes.of("finch"),
     memory=DeviceMemory(free_bytes=8 * GB, total_bytes=16 * GB),
     free_disk_bytes=50 * GB,
+    uncached_sec=1000.0,  # with the rows that are held out
 )
 GPU = replace(FACTS, device="cuda:0")
 # A model of which no layer can be computed twice.
@@ -170,14 +171,28 @@ def test_what_nobody_knows_is_not_made_up() -> None:
 # ----------------------------------------------------------------------------------------------------------------- disk
 def test_the_disk_is_counted_checkpoint_by_checkpoint() -> None:
     """Every checkpoint is kept; state to resume from only for the last two; features as far as they are not there."""
-    estimate = preflight.disk_estimate(replace(CONFIG, epochs=12), replace(FACTS, cached_sec=960.0))
+    estimate = preflight.disk_estimate(replace(CONFIG, epochs=12), replace(FACTS, uncached_sec=0.0))
     assert estimate is not None
     trained = memory.trained_tensors(CONFIG, FACTS.size)
     assert estimate.checkpoints == 12
     assert estimate.checkpoint_bytes - preflight.BYTES_OF_JSON == 4 * sum(trained)
     assert estimate.resume_bytes == 2 * memory.optimizer_bytes(trained, "adamw")[0]
     assert estimate.features_bytes == 0
-    assert preflight.disk_estimate(CONFIG, FACTS).features_bytes == 960 * FACTS.size.feature_bytes_a_second
+    assert preflight.disk_estimate(CONFIG, FACTS).features_bytes == 1000 * FACTS.size.feature_bytes_a_second
+
+
+@pytest.mark.parametrize("config", [CONFIG, FULL], ids=["lora", "full"])
+def test_a_checkpoint_is_as_large_as_was_said(config: RunConfig, tmp_path: Path) -> None:
+    """What a trainer writes of its parts is at most the estimate, which leaves a little for JSON."""
+    from engine import backends
+    from engine.train import parts
+
+    for part in parts.attach(backends.load("finch"), config):
+        part.write(tmp_path, part.weights())
+    written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    estimate = preflight.disk_estimate(config, FACTS)
+    assert estimate is not None
+    assert 0.9 * estimate.checkpoint_bytes <= written <= estimate.checkpoint_bytes
 
 
 def test_a_disk_that_fills_is_told_with_how_often_to_save() -> None:

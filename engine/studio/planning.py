@@ -6,7 +6,7 @@ Gathers facts from disk, device and judgements; `preflight`, `memory` and `advis
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from engine import advisor, backends, dataset, device, disk, lease, preflight, presets, run_config, runs, splitting
@@ -23,7 +23,7 @@ class Planning(Watching):
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
         super().__init__(workspace, clock=clock, device=device)
-        self._rows_sec: dict[str, tuple[float, ...]] = {}  # by the dataset's hash
+        self._rows_sec: dict[str, tuple[tuple[float, ...], float]] = {}  # by the dataset's hash
 
     def presets(self, backend: str = "finch") -> tuple[Preset, ...]:
         """Settings for a purpose, the default first, each with its reason and its source."""
@@ -68,24 +68,31 @@ class Planning(Watching):
     # ---------------------------------------------------------------------------------------------------------- facts
     def _facts_of(self, config: RunConfig, data: Dataset) -> Facts:
         wanted = lease.devices(config)
+        to_train, in_all = self._seconds(data)
+        # A run of the same data and model has filled the cache; whose files they are only the backend could tell.
+        is_cached = any(
+            run.config.dataset == data.id and run.config.backend == config.backend and run.step for run in self.runs()
+        )
         return Facts(
             dataset=data,
-            row_sec=self._train_sec(data),
+            row_sec=to_train,
             device=wanted[0],
             size=sizes.of(config.backend, config.base_model),
             memory=device.memory(wanted[0]),
             free_disk_bytes=disk.free_bytes(self.workspace.root),
             is_leased=any(lease.holder(self.workspace, name) for name in wanted),
             full_sft=_can_be_full(config.backend, config.base_model),
+            uncached_sec=0.0 if is_cached else in_all,
             has_bf16=device.has_bf16(wanted[0]),
         )
 
-    def _train_sec(self, data: Dataset) -> Sequence[float]:
-        """Seconds of each row to train on; read once, since a prepared dataset never changes."""
+    def _seconds(self, data: Dataset) -> tuple[tuple[float, ...], float]:
+        """Seconds of each row to train on, and of all rows; read once, since a prepared dataset never changes."""
         known = self._rows_sec.get(data.manifest_sha256)
         if known is None:
-            known = tuple(row.duration_sec for row in dataset.utterances(data) if row.split == splitting.TRAIN)
-            self._rows_sec[data.manifest_sha256] = known
+            rows = dataset.utterances(data)
+            to_train = tuple(row.duration_sec for row in rows if row.split == splitting.TRAIN)
+            known = self._rows_sec[data.manifest_sha256] = to_train, sum(row.duration_sec for row in rows)
         return known
 
     def _advice(self, data: Dataset, backend: str) -> Advice:

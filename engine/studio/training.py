@@ -47,7 +47,7 @@ class Training(Planning):
 
     def queue(self) -> list[Run]:
         """The runs that wait, next first. `error` says for whom a run waits: 'Waits for cpu: training robin-1'."""
-        return [replace(run, error=self._scheduler.reason(run)) for run in super().queue()]
+        return [replace(run, error=self._scheduler.reason(run)) for run in self._queue.waiting()]
 
     def move_run(self, run_id: str, position: int) -> None:
         """Let a waiting run start as number `position`, 1 being next. Raises Refused for one that does not wait."""

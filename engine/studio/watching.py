@@ -35,10 +35,6 @@ class Watching(DataDesk):
             return found
         return next((run for run in self._queue.waiting() if run.id == run_id), found)
 
-    def queue(self) -> list[Run]:
-        """The runs that wait for their device, next first. `error` says what each of them waits for."""
-        return self._queue.waiting()
-
     def wait_run(self, run_id: str, *, timeout_sec: float, poll_sec: float = 0.2) -> Run:
         """Wait until a run is over; raises Busy when it is not within the time."""
         end = time.monotonic() + timeout_sec

@@ -33,7 +33,7 @@ DECODER_TARGETS = (
 )
 FRAMES_PER_TOKEN = 4
 TOKENS_A_SECOND = 42.0  # 25 of speech and up to 17 phonemes
-FEATURE_BYTES_A_SECOND = 100 * 31 * 4  # 100 frames of 30 features in single precision, and the tokens
+FEATURE_BYTES_A_SECOND = 16_000  # 100 frames of 30 features in single precision, phonemes, and a file's header
 _NOT_SPEAKING = ("ears", "sampling")  # parts of the config that no clip depends on
 
 
