@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields, replace
 from html import escape
@@ -30,6 +31,7 @@ ON_DEMAND = ("accepted_by",)
 OWN = ("name", "dataset", "voice", "base_model", "device", "accepted_by")
 # What is chosen from a list that is only known at run time; any other field without choices is typed.
 LISTED = ("dataset", "backend", "voice")
+CODE = re.compile(r"`([^`]+)`")
 MONITOR_WORDS = {
     "validation_rising": "validation rises",
     "gradient_norm": "gradient jumps",
@@ -96,11 +98,11 @@ def _presets(shown: Shown) -> str:
 
 
 def _preset(preset: Preset, *, checked: bool) -> str:
-    name = escape(preset.name)
+    name, reason = escape(preset.name), CODE.sub(r"<code>\1</code>", escape(preset.reason))
     return (
         f'<label class="em-preset"><input type="radio" name="preset" value="{name}"{" checked" if checked else ""}>'
         f"<span><b>{name}</b><span>{escape(preset.purpose)}</span></span>"
-        f'<span class="em-why"><small>{escape(preset.reason)}</small>'
+        f'<span class="em-why"><small>{reason}</small>'
         f"<small>Source: {escape(preset.source)}</small></span></label>"
     )
 

@@ -28,7 +28,7 @@ SPEAK = """element.addEventListener('earmark', (event) => {
 });"""
 SCRIPT = 'import("/look/runs.js");'
 TITLE = (
-    '<div class="em-row em-between"><div class="em-row"><h1 data-title>Runs</h1></div>'
+    '<div class="em-row em-between"><div class="em-row"><h1 data-title>Runs</h1><span class="em-quiet em-opening">Opening …</span></div>'
     '<div class="em-row"><span class="em-narrow em-row"><button data-go="list">All runs</button>'
     '<button class="em-primary" data-go="form">New run</button></span><button data-go="run" hidden>Back to the runs</button></div></div>'
 )

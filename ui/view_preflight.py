@@ -47,7 +47,7 @@ def card(found: Preflight) -> str:
         _memory(found.memory) if found.memory else "",
         _disk(found.disk) if found.disk else "",
         _advice(found.advice) if found.advice else "",
-        _copyable("The same from a terminal", found.command),
+        _copyable("The command that will run", found.command),
         _copyable("run.json", found.record, folded=True),
     ]
     return f'<div class="em-preflight em-stack" data-level="{found.level}">{"".join(filter(None, parts))}</div>'

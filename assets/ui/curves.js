@@ -21,13 +21,14 @@ export function shape(name, x, y, r = 4.5) {
 }
 
 /* Ticks at round numbers. */
-export function ticks(low, high, count) {
+export function ticks(low, high, count, whole = false) {
   const raw = (high - low) / Math.max(1, count);
   const base = 10 ** Math.floor(Math.log10(raw || 1));
-  const step = [1, 2, 2.5, 5, 10].map((m) => m * base).find((s) => s >= raw) || base;
+  const steps = [1, 2, 2.5, 5, 10].map((m) => m * base).filter((s) => !whole || Number.isInteger(s));
+  const step = steps.find((s) => s >= raw) || steps[0] || 1;
   const found = [];
   for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(10)));
-  return found.length < 2 && count < 40 ? ticks(low, high, count * 2) : found;
+  return found.length < 2 && count < 40 && !whole ? ticks(low, high, count * 2) : found;
 }
 
 export function range(lists, share = 0) {
@@ -117,7 +118,7 @@ export function draw(svg, spec) {
   if (to.width < 20) return to; // not laid out yet
   const count = Math.max(2, Math.round((to.bottom - to.top) / 48));
   const rows = ticks(spec.ys[0], spec.ys[1], count).map((v) => `<line x1="${to.left}" x2="${to.right}" y1="${to.y(v)}" y2="${to.y(v)}" class="em-grid-line"/><text x="${to.left - 7}" y="${to.y(v) + 4}" text-anchor="end">${esc(spec.yText(v))}</text>`);
-  const columns = ticks(spec.xs[0], spec.xs[1], Math.max(2, Math.round(to.width / 90))).map((v) => `<text x="${to.x(v)}" y="${to.bottom + 17}" text-anchor="middle">${esc(spec.xText(v))}</text>`);
+  const columns = ticks(spec.xs[0], spec.xs[1], Math.max(2, Math.round(to.width / 90)), true).map((v) => `<text x="${to.x(v)}" y="${to.bottom + 17}" text-anchor="middle">${esc(spec.xText(v))}</text>`);
   const clip = `clip-${svg.parentElement.dataset.plot}`;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.innerHTML =

@@ -140,7 +140,7 @@ function submit(event) {
 }
 
 /* Called whenever the page changed: binds a form that has not been bound yet. */
-export function bindForm({ show }) {
+export function bindForm() {
   const card = $(".em-preflight[data-level]");
   if (card && card !== preflight) {
     preflight = card;

@@ -240,17 +240,23 @@ window.addEventListener("pageshow", (event) => event.persisted && follow());
 
 let told = "";
 function notice() {
+  if (!ours() || !$("[data-run-view]")) return;
+  if (page.run && !page.view && !asked.has("dataset")) {
+    settle();
+    open(page.run); // the address says it: no need to wait for the form
+  }
   const place = $("[data-open-run]");
-  if (!ours() || !place || !$("[data-run-view]") || !$("[data-form]")) return;
-  bindForm({ show });
+  if (!place || !$("[data-form]")) return;
+  bindForm();
   const now = place.dataset.stamp;
   if (now === told) return;
   const first = !told;
   told = now;
-  if (first && page.run) place.dataset.openRun = page.run;
   $$("[data-by]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.by === page.by)));
   settle();
-  if (place.dataset.openRun) open(place.dataset.openRun);
+  const wanted = (first && page.run) || place.dataset.openRun;
+  if (first && page.view) return;
+  if (wanted) open(wanted);
   show(place.dataset.view);
 }
 new MutationObserver(notice).observe(document.documentElement, { childList: true, subtree: true, attributes: true, attributeFilter: ["data-stamp"] });
