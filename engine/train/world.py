@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 # Process 0 waits for room on the disk or for somebody's clips as long as it takes; the others wait for it.
-PATIENCE = timedelta(days=30)
+PATIENCE_DAYS = 30
 
 
 class World(Protocol):
@@ -77,7 +77,7 @@ class Together:
     def __init__(self, *, on_cpu: bool) -> None:
         from accelerate import PartialState
 
-        self._state = PartialState(cpu=on_cpu, timeout=PATIENCE)
+        self._state = PartialState(cpu=on_cpu, timeout=timedelta(days=PATIENCE_DAYS))
         self.rank: int = self._state.process_index
         self.size: int = self._state.num_processes
         self.device: torch.device = self._state.device
