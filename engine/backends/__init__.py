@@ -103,7 +103,10 @@ class SpeechModel(Protocol):
         ...
 
     def loss(self, examples: Sequence[Any], voice: str, parts: Sequence[str], seed: int | None) -> Mapping[str, Tensor]:
-        """Named scalar losses, one a part; `seed` None is the deterministic validation pass."""
+        """Named scalar losses, one a part unless the model names them (`NamesLosses`). Training lowers their sum.
+
+        `seed` None is the deterministic validation pass.
+        """
         ...
 
     def speak(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Speech]:
@@ -137,6 +140,20 @@ class CountsLossTokens(Protocol):
     def loss_tokens(self, example: Any) -> int:
         """Tokens of an example that the loss is taken over."""
         ...
+
+
+@runtime_checkable
+class NamesLosses(Protocol):
+    """Has losses that do not belong to a part each: all of them teach all parts."""
+
+    def loss_names(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """What `loss` returns for these parts, the most telling one first."""
+        ...
+
+
+def loss_names(model: SpeechModel, parts: Sequence[str]) -> tuple[str, ...]:
+    """The names of what `model.loss` returns for these parts."""
+    return model.loss_names(parts) if isinstance(model, NamesLosses) else tuple(parts)
 
 
 class Exporter(Protocol):

@@ -63,6 +63,10 @@ class Session:
     def part_names(self) -> tuple[str, ...]:
         return tuple(part.name for part in self.parts)
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        return backends.loss_names(self.model, self.part_names)
+
     def precision(self) -> AbstractContextManager[Any]:
         """The arithmetic that the config asks for, around what the model does by itself."""
         if self.config.precision != "bf16":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Losses:
-    """A loss and the parts that it is the sum of."""
+    """A loss and what it is the sum of, by name."""
 
     total: float
     parts: Mapping[str, float]
@@ -71,7 +71,7 @@ def _gradients(session: Session, state: TrainState, group: Sequence[batches.Batc
         part.module.train()
         part.optimizer.zero_grad(set_to_none=True)
     weights = [sum(session.weights[i] for i in batch) for batch in group]
-    sums = dict.fromkeys(session.part_names, 0.0)
+    sums = dict.fromkeys(session.loss_names, 0.0)
     for place, batch in session.world.mine(group):
         seed = seeds.of_batch(session.config.seed, state.step, place)
         seeds.set_generators(seed)
@@ -120,7 +120,7 @@ def validate(session: Session, state: TrainState) -> Losses | None:
     for part in session.parts:
         part.module.eval()
     fixed = batches.fixed_batches(session.validation_lengths, batch_tokens=session.config.batch_tokens)
-    sums = dict.fromkeys(session.part_names, 0.0)
+    sums = dict.fromkeys(session.loss_names, 0.0)
     with torch.no_grad():
         for place, batch in session.world.mine(fixed):
             session.where.enter("validation", batches.padded_tokens(batch, session.validation_lengths))

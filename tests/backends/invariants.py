@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.adapters import AdapterHost, write_adapter
-from engine.backends import RecomputesLayers, SpeechModel
+from engine.backends import RecomputesLayers, SpeechModel, loss_names
 from engine.train.recompute import recompute
 from engine.types import Adapter, GenerationSettings, Refused, SpeakRow, Speech, Utterance
 
@@ -428,8 +428,8 @@ class SpeechModelInvariants:
 
         def losses(seed: int | None) -> list[float]:
             found = model.loss(examples, case.voice, parts, seed)
-            assert set(found) == set(parts)
-            return [float(found[part]) for part in parts]
+            assert tuple(found) == loss_names(model, parts)
+            return [float(loss.detach()) for loss in found.values()]
 
         assert losses(None) == losses(None)
         first = losses(3)
