@@ -25,7 +25,7 @@ from engine.types import Manifest
 CLIPS, CLIP_SEC, RATE = 1_000, 6.0, 22_050
 SPOKEN_RATE = 16_000
 SPEEDS = (0.85, 0.92, 1.0, 1.08, 1.17)
-NAIVE_CLIPS = 60  # of the slow ways: their time goes with the number of clips
+NAIVE_CLIPS = 30  # of the slow ways: their time goes with the number of clips
 AIM = 300.0
 CHECKS = "empty texts, tags, levels, noise, silence, voice activity, loudness, fingerprints, voices, pairs of rows"
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.audit_faults FOLDER`: every kind of fault planted into a copy of a sound set.
 
-Five copies have a fifth of the faults each, a sixth has them all. The table says for each whether its check named the row,
-and which other rows were newly marked as an error.
+Five copies have a fifth of the faults each, a sixth has them all. The table says for each whether its check named the
+row, and which other rows were newly marked as an error.
 """
 
 from __future__ import annotations
