@@ -19,6 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SUPPORTED = ((3, 11), (3, 12))
 STAMP = "installed.json"
+# Models whose package names far more than is used of it: what their files list goes in without what it asks for.
+ALONE = (ROOT / "engine" / "backends" / "voxcpm" / "requirements.txt",)
 
 
 class SetupError(Exception):
@@ -41,8 +43,12 @@ def interpreter(venv: Path) -> Path:
 
 
 def fingerprints(files: Sequence[Path]) -> dict[str, str]:
-    """File name to SHA-256 of its bytes."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    """File to SHA-256 of its bytes."""
+    return {_name(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix() if ROOT in path.parents else path.name
 
 
 def installed(venv: Path) -> dict[str, str]:
@@ -58,7 +64,7 @@ def missing(venv: Path, files: Sequence[Path]) -> list[Path]:
     """The requirement files that were never installed into `venv` as they are now."""
     done = installed(venv)
     wanted = fingerprints(files)
-    return [path for path in files if done.get(path.name) != wanted[path.name]]
+    return [path for path in files if done.get(_name(path)) != wanted[_name(path)]]
 
 
 def usable(venv: Path) -> bool:
@@ -90,11 +96,16 @@ def create(venv: Path) -> None:
         )
 
 
-def install(venv: Path, files: Sequence[Path]) -> None:
-    """Install all `files` at once, so that pip finds versions that suit every one of them, and stamp `venv`."""
+def install(venv: Path, files: Sequence[Path], *, alone: bool = False) -> None:
+    """Install all `files` at once, so that pip finds versions that suit every one of them, and stamp `venv`. `alone`:
+    what they list and nothing that it asks for.
+    """
     command = [str(interpreter(venv)), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     command += [word for path in files for word in ("-r", str(path))]
-    print("Installing the requirements (this takes a few minutes the first time) ...", flush=True)
+    if alone:
+        command.append("--no-deps")
+    else:
+        print("Installing the requirements (this takes a few minutes the first time) ...", flush=True)
     # pip repeats every requirement that is already there; only what is new is worth reading
     if subprocess.run([*command, "--quiet"], check=False).returncode:
         raise SetupError("pip could not install the requirements; its message above says why. Mend that and run again.")
@@ -118,6 +129,8 @@ def main(arguments: Sequence[str]) -> int:
             create(venv)
         if missing(venv, files):
             install(venv, files)
+        if options.dev and (left := missing(venv, ALONE)):
+            install(venv, left, alone=True)
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1

@@ -90,3 +90,22 @@ def test_a_failed_installation_leaves_no_stamp(venv: Path, tmp_path: Path, monke
     with pytest.raises(environment.SetupError, match="could not install"):
         environment.install(venv, files)
     assert environment.missing(venv, files) == files
+
+
+def test_a_models_package_goes_in_without_what_it_names(
+    venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it asks for would bring a hub client and a second page; its own file says what is needed."""
+    commands: list[list[str]] = []
+
+    def pip(command: list[str], **_: object) -> object:
+        commands.append(command)
+        return type("Done", (), {"returncode": 0})()
+
+    monkeypatch.setattr(environment.subprocess, "run", pip)
+    environment.install(venv, environment.ALONE, alone=True)
+    environment.install(venv, [requirements(tmp_path, "requirements.txt", "numpy\n")])
+    assert ["--no-deps" in command for command in commands] == [True, False]
+    assert environment.missing(venv, environment.ALONE) == []
+    assert "requirements.txt" in environment.installed(venv)
+    assert "engine/backends/voxcpm/requirements.txt" in environment.installed(venv)
