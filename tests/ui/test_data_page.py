@@ -315,6 +315,8 @@ def test_on_a_phone_nothing_is_cut_off_and_a_thumb_hits_everything(held: FakeStu
         phone.wait_for_selector("[data-card]")
     phone.wait_for_timeout(300)
     assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    wide = "[...document.querySelectorAll('.em-aside, .em-card')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert phone.evaluate(wide) == 0
     small = phone.evaluate(
         """least => [...document.querySelectorAll(
             ".em-desk button, .em-desk select, .em-desk input, .em-desk a.em-button")]
