@@ -153,20 +153,20 @@ class Keeping(Deciding):
         return told
 
     def _agree_log(self) -> list[str]:
-        """Acts that were done when the process died before it could write them down."""
-        noted = {(act.kind, act.data.get("tombstone")) for act in self.store.acts()}
-        told = []
+        """Acts that were done when the process died before it could write them down: the last act of each tombstone
+        must be what the disk shows.
+        """
+        last = {str(a.data["tombstone"]): a for a in self.store.acts() if a.kind in ("trash", "undo", "purge")}
         there = {stone.id: stone for stone in trash.records(self.workspace.trash)}
+        told = []
         for stone in there.values():
-            for kind, happened in (("trash", True), ("purge", stone.purged_at is not None)):
-                if happened and (kind, stone.id) not in noted:
-                    self._note(kind, stone.by, stone, recovered=True)
-                    told.append(f"The log did not have the {kind} of {stone.checkpoint_id}; it does now.")
-        for act in self.store.acts("trash"):
-            stone_id, checkpoint_id = str(act.data.get("tombstone")), str(act.data.get("checkpoint"))
-            if stone_id in there or ("undo", stone_id) in noted or ("purge", stone_id) in noted:
-                continue
-            if self._is_there(checkpoint_id):
+            expected = "trash" if stone.purged_at is None else "purge"
+            if stone.id not in last or last[stone.id].kind != expected:
+                self._note(expected, stone.by, stone, recovered=True)
+                told.append(f"The log did not have the {expected} of {stone.checkpoint_id}; it does now.")
+        for stone_id, act in last.items():
+            checkpoint_id = str(act.data["checkpoint"])
+            if act.kind == "trash" and stone_id not in there and self._is_there(checkpoint_id):
                 data = {"checkpoint": checkpoint_id, "tombstone": stone_id, "recovered": True}
                 self.store.add_act("undo", act.who, data, at=self._clock())
                 told.append(f"The log did not have the undo of {checkpoint_id}; it does now.")
