@@ -193,7 +193,7 @@ UPSTREAM: tuple[Preset, ...] = (
         source=_VOXCPM_SOURCE,
     ),
     _full(
-        _VOXCPM,
+        replace(_VOXCPM, parts=("lm", "dit", "proj")),
         learning_rate=1e-5,
         reason="1e-5 is upstream's. With one clip a batch, 8 batches a step, checkpointing and paged 8-bit AdamW "
         "the 2B model was trained on 24 GB in 5 hours; the best checkpoint by validation was step 2000 of 9000.",
