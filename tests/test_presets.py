@@ -34,7 +34,7 @@ def test_names_are_unique_and_the_default_comes_first() -> None:
 def test_only_models_that_are_there_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presets of a model wait until its backend is registered."""
     monkeypatch.delitem(backends.INFO, "qwen3_tts", raising=False)
-    with pytest.raises(NotFound, match="some for: .*finch"):
+    with pytest.raises(NotFound, match=r"some for: .*finch"):
         presets.of("qwen3_tts")
     assert presets.names("qwen3_tts") == ()
     monkeypatch.setitem(backends.INFO, "qwen3_tts", "somewhere")
@@ -94,5 +94,5 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
     """A typo is told what there is."""
     with pytest.raises(NotFound, match="it has: default, quick"):
         presets.get("finch", "quik")
-    with pytest.raises(NotFound, match="some for: .*finch"):
+    with pytest.raises(NotFound, match=r"some for: .*finch"):
         presets.of("wren")
