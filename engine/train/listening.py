@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LINES = 2
 SHORTEST, LONGEST = 12, 60  # characters of a line: enough for a pace, little to say
-SHARE = 0.03  # of the training's time, at most
+SHARE = 0.015  # of the training's time, at most: with all the rest it stays under 3 %
 SETTINGS = GenerationSettings(max_factor=2.0)
 TRAINED = "in training"  # stands for the adapter that is on the model already
 

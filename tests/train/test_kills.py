@@ -19,8 +19,8 @@ def test_kills_of_trainer_and_app_lose_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(kills, "LIFE_SEC", 1.5)
     monkeypatch.setattr(kills, "LOADING_SHARE", 0.0)
     tally = kills.Tally()
-    yard = kills.make_yard(tmp_path, replace(kills.CONFIG, epochs=100))
-    kills.run_of_kills(yard, 3, random.Random(7), tally)
+    yard = kills.make_yard(tmp_path, replace(kills.CONFIG, epochs=60))
+    kills.run_of_kills(yard, 2, random.Random(7), tally)
     assert tally.faults == []
     assert tally.whole_runs == 1
     assert tally.kills.total() >= 1
