@@ -55,3 +55,6 @@ def _mount(server: FastAPI, blocks: gr.Blocks, path: str, *, with_clips: bool) -
         show_error=True,
         **icon,
     )
+    # It would keep a connection open for every tab. A browser opens six to an app at most, so the seventh tab would
+    # wait for ever. Without it Gradio learns of a closed tab when it runs out of places for sessions.
+    blocks.config["connect_heartbeat"] = False

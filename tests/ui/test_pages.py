@@ -89,6 +89,12 @@ def test_a_reviewers_page_has_no_events_and_no_names(judged: FakeStudio, client:
     assert "href" not in told.replace('rel=\\"icon\\" href', "")
 
 
+@pytest.mark.parametrize("path", ["/config", "/listen/config"])
+def test_a_tab_keeps_no_connection_open(client: TestClient, path: str) -> None:
+    """A browser opens six connections to an app at most: one a tab would lock the seventh tab out."""
+    assert client.get(path).json()["connect_heartbeat"] is False
+
+
 def test_the_app_can_be_installed(client: TestClient) -> None:
     """A browser finds what it needs to offer Earmark as a window of its own."""
     manifest = client.get("/manifest.json").json()
