@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,19 +183,11 @@ def listing(root: Path) -> list[Run]:
         try:
             found.append(get(path.parent))
         except BadInput as error:
-            made = path.stat().st_mtime
-            config = RunConfig(name=path.parent.name)
-            found.append(
-                Run(
-                    id=path.parent.name,
-                    path=path.parent,
-                    config=config,
-                    state=RunState.LOST,
-                    created_at=made,
-                    format_version=0,
-                    error=str(error),
-                )
+            made, config = path.stat().st_mtime, RunConfig(name=path.parent.name)
+            unread = Run(
+                id=config.name, path=path.parent, config=config, state=RunState.LOST, created_at=made, format_version=0
             )
+            found.append(replace(unread, error=str(error)))
     return sorted(found, key=lambda run: run.created_at, reverse=True)
 
 
