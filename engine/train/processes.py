@@ -84,7 +84,7 @@ def _joined(config: RunConfig) -> Iterator[World]:
     import torch
 
     if cores := os.cpu_count():
-        torch.set_num_threads(max(1, cores // config.processes))
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores // config.processes)))
     world = Together(on_cpu=config.device == "cpu" or not torch.cuda.is_available())
     try:
         yield world
