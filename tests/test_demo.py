@@ -105,7 +105,7 @@ class FakeStudio:
     def audit(self, path: Path) -> Any:
         return SimpleNamespace(manifest=SimpleNamespace(utterances=[1, 2, 3]), findings=[])
 
-    def prepare(self, path: Path, *, name: str) -> Any:
+    def prepare(self, path: Path, *, name: str, listen: bool) -> Any:
         return SimpleNamespace(id="demo-1", train_count=2, validation_count=1, train_sec=60.0)
 
     def default_config(self, backend: str) -> RunConfig:
