@@ -20,6 +20,7 @@ from benchmarks.prepared import Place
 from engine import runs
 from engine.train import batches, loop, seeds
 from engine.train.session import Session, epoch_batches
+from engine.train.state_files import TrainState
 from engine.types import EngineError, Event
 
 MINUTES = 5.0
@@ -68,11 +69,12 @@ def _against_plain(place: Place, turns: int, base_model: str) -> Table:
         for turn in range(turns + 1):
             todo = epoch_batches(session, state.epoch)
             begin = _now()
-            loop.train(replace(session, total_steps=state.step + len(todo)), state, clock=time.time)
+            end_step = state.step + len(todo)
+            loop.train(replace(session, total_steps=end_step), state, clock=time.time)
             middle = _now()
             _plain(bare, todo, turn)
             end = _now()
-            state = state.next_epoch()
+            state = TrainState(step=end_step, epoch=state.epoch + 1)
             if turn:  # the first one warms up
                 told.append((middle[0] - begin[0], middle[1] - begin[1]))
                 plain.append((end[0] - middle[0], end[1] - middle[1]))
