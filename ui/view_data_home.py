@@ -56,8 +56,8 @@ def _open_form(targets: Sequence[Needs]) -> str:
 
 
 PATH_HELP = (
-    "A folder (001.wav beside 001.txt, LJSpeech, Kaldi, a Hugging Face audio folder), a JSONL or CSV manifest, or an "
-    "archive. Nothing of it is ever changed."
+    "A folder (001.wav beside 001.txt, LJSpeech, Kaldi, a Hugging Face audio folder), or a JSONL or CSV manifest. "
+    "Nothing of it is ever changed."
 )
 SLICE_HELP = "It becomes rows whose texts are recognised, typed or pasted afterwards."
 

@@ -1,7 +1,7 @@
-"""Takes the pictures of the documentation: `python -m tests.ui.screenshots [HOME]`.
+"""Takes the pictures of the documentation: `python -m tests.ui.screenshots [HOME] [NAME ...]`.
 
 Over a workspace when one is given, else over the tests' studio with its made-up figures. Pictures go to `docs/images`:
-every page wide and light, some dark, Listen on a phone.
+every page wide and light, some dark, Listen on a phone. With names only those pictures are taken.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE, PHONE = (1280, 800), (390, 844)
 SETTLED_MS = 1500
+PAGES = ("data", "runs", "sweep", "gate", "voices")
+Picture = tuple[str, str, tuple[int, int], str]
 
 
 def take(
@@ -48,6 +50,8 @@ def _show(page: Page, path: str) -> None:
         page.wait_for_selector(".em-clip [data-at]")
         page.locator(".em-heat").scroll_into_view_if_needed()
         page.evaluate("window.scrollTo(0, document.querySelector('.em-heat').getBoundingClientRect().top - 140)")
+    if "draft=" in path:
+        page.wait_for_selector("canvas" if "tab=plots" in path else "[data-card]")
     if "session" in path:
         page.wait_for_selector(".em-pad:not([disabled])")
         page.keyboard.press("1")
@@ -64,33 +68,50 @@ def open_sitting(studio: Any) -> str:
     return str(studio.open_preference_session([(candidates[0], candidates[-1])], reviewer="Ana").id)
 
 
+def pictures(studio: Any) -> list[Picture]:
+    """Every picture: its name, its page, the window's size, light or dark."""
+    pages = [(name, f"/{'' if name == 'data' else name}", WIDE, "light") for name in PAGES]
+    found = [*pages, *of_the_desk(studio), ("gate_dark", "/gate", WIDE, "dark"), ("sweep_dark", "/sweep", WIDE, "dark")]
+    if studio.clips():
+        sitting = f"/listen/?session={open_sitting(studio)}"
+        found += [("listen", sitting, WIDE, "light"), ("listen_phone", sitting, PHONE, "dark")]
+    return found
+
+
+def of_the_desk(studio: Any) -> list[Picture]:
+    """The newest audited draft: its first error opened, its plots, and the same on a phone; none without a draft."""
+    draft = next((d for d in studio.drafts() if d.audited), None)
+    if draft is None:
+        return []
+    row = next((f.row for f in studio.report(draft.id).findings if f.check == "tags"), "")
+    at = f"/?draft={draft.id}"
+    return [
+        ("data_row", f"{at}&row={row}", WIDE, "light"),
+        ("data_plots", f"{at}&tab=plots", WIDE, "dark"),
+        ("data_phone", f"{at}&row={row}", PHONE, "light"),
+    ]
+
+
 def main(arguments: list[str]) -> None:
     """Serve, take every picture, end."""
     from ui import pages
 
     IMAGES.mkdir(parents=True, exist_ok=True)
+    home, names = (
+        (Path(arguments[0]), arguments[1:]) if arguments and Path(arguments[0]).is_dir() else (None, arguments)
+    )
     studio: Any
-    if arguments:
+    if home:
         from engine.studio import Studio
 
-        studio = Studio(Workspace(Path(arguments[0]).resolve()))
+        studio = Studio(Workspace(home.resolve()))
     else:
         studio = fake_studio.with_everything(Path(tempfile.mkdtemp()))
-    sitting = f"/listen/?session={open_sitting(studio)}"
+    wanted = [p for p in pictures(studio) if not names or p[0] in names]
     with served(pages.app(studio)) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(browser.find()), args=LAUNCH)
-        for name, path in (
-            ("data", "/"),
-            ("runs", "/runs"),
-            ("sweep", "/sweep"),
-            ("gate", "/gate"),
-            ("voices", "/voices"),
-        ):
-            take(chromium, address, path, name)
-        take(chromium, address, "/gate", "gate_dark", theme="dark")
-        take(chromium, address, "/sweep", "sweep_dark", theme="dark")
-        take(chromium, address, sitting, "listen")
-        take(chromium, address, sitting, "listen_phone", size=PHONE, theme="dark")
+        for name, path, size, theme in wanted:
+            take(chromium, address, path, name, size=size, theme=theme)
         chromium.close()
 
 
