@@ -48,10 +48,14 @@ def _judged(tmp_path_factory: pytest.TempPathFactory) -> FakeStudio:
 
 
 @contextmanager
-def served(app: ASGIApp, access: Access | None = None) -> Iterator[str]:
-    """The app behind its guard on a free port, for the block alone; gives the address."""
+def served(app: ASGIApp, access: Access | None = None, *, port: int = 0) -> Iterator[str]:
+    """The app behind its guard on a free port or a given one, for the block alone; gives the address."""
     config = uvicorn.Config(
-        Guard(app, access or Access(host="127.0.0.1")), port=0, log_level="error", server_header=False
+        Guard(app, access or Access(host="127.0.0.1")),
+        port=port,
+        log_level="error",
+        server_header=False,
+        timeout_graceful_shutdown=1,  # a page that watches a run keeps a question open
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
