@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import adapters, app_start, audit, machine, saving, trainer
+from benchmarks import adapters, app_start, audit, machine, saving, trainer, watching
 from benchmarks.measure import Table
 from engine.types import EngineError
 
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "trainer": trainer.run,
     "saving": saving.run,
     "app_start": app_start.run,
+    "watching": watching.run,
 }
 
 

@@ -39,9 +39,7 @@ def run(turns: int, base_model: str = "") -> list[Table]:
 
 
 def _seconds_to_first_page() -> float:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = os.environ | {"EARMARK_NO_BROWSER": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
     with tempfile.TemporaryDirectory() as home:
         begin = time.perf_counter()
@@ -53,14 +51,22 @@ def _seconds_to_first_page() -> float:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait_for(f"http://127.0.0.1:{port}/", process, begin + GIVE_UP_SEC)
+            wait_for(f"http://127.0.0.1:{port}/", process, begin + GIVE_UP_SEC)
             return time.perf_counter() - begin
         finally:
             process.terminate()
             process.wait(timeout=20)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes], until: float) -> None:
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], until: float) -> None:
+    """Wait until the app answers. Raises EngineError when it ends before, or does not answer in time."""
     while time.perf_counter() < until:
         if process.poll() is not None:
             raise EngineError(

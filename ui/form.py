@@ -182,7 +182,8 @@ def _step(f: Field[Any]) -> str:
     """What one press of an arrow key adds: 1 for whole numbers, else a tenth of the default's first digit."""
     if isinstance(f.default, int):
         return "1"
-    return _plain(10.0 ** (math.floor(math.log10(f.default)) - 1)) if f.default else "0.01"
+    default = float(str(f.default))
+    return _plain(10.0 ** (math.floor(math.log10(default)) - 1)) if default else "0.01"
 
 
 def _plain(value: Any) -> str:

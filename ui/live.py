@@ -27,9 +27,9 @@ from ui.live_curves import Columns
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-TICK_SEC = 0.25  # between two looks at a run's events
+TICK_SEC = 0.35  # between two looks at a run's events
 STATE_SEC = 1.0  # between two looks at what has no event: queue, stop flag, a trainer that is gone
-JUDGED_SEC = 10.0  # between two looks at verdicts
+JUDGED_SEC = 10.0  # between two looks at verdicts, and at checkpoints that came without an event
 HOLD_SEC = 20.0  # how long a question without an answer is kept; then the browser asks again
 FORGET_SEC = 120.0  # how long a run that nobody watches is remembered
 SLOW_KINDS = ("start", "checkpoint", "alert", "end")  # what changes more than the curves and the head of the page
@@ -52,7 +52,9 @@ def add(app: FastAPI, studio: Studio, *, clock: Callable[[], float] = time.monot
         seen = frozenset(has.split("."))
         end = clock() + wait
         while True:
-            channel = watched.fresh(run_id) or await run_in_threadpool(watched.look, run_id)
+            channel = watched.fresh(run_id)
+            if channel is None:
+                channel = await run_in_threadpool(watched.look, run_id)
             if channel.has_news(after, seen) or clock() >= end or await request.is_disconnected():
                 return Response(channel.answer(after, seen), media_type="application/json", headers=HEADERS)
             await asyncio.sleep(min(channel.next_look_sec(), max(0.0, end - clock())))
@@ -135,7 +137,7 @@ class Channel:
         self._guard = threading.Lock()  # protects what an answer is made of; never held while a file is read
         self._columns = Columns()
         self._offset = 0
-        self._looked_at = self._state_at = float("-inf")
+        self._looked_at = self._state_at = self._saved_at = float("-inf")
         self._pieces: dict[str, tuple[str, Any]] = {}  # name -> hash, content
         self._answers: dict[tuple[int, frozenset[str]], bytes] = {}
 
@@ -169,23 +171,26 @@ class Channel:
         if not (is_news or is_due):
             return
         self.run = self._studio.run(self.run.id)
-        found = {"head": view_runs.head(self.run), "alerts": view_runs.alerts(self._columns.alerts)}
-        if is_due or any(event.kind in SLOW_KINDS for event in events):
-            found |= self._slow()
+        found = {"head": view_runs.head(self.run)}
+        is_marked = any(event.kind in SLOW_KINDS for event in events)
+        if is_due or is_marked:
+            self._board.look()
+            found |= {"board": self._board.html, "failure": self._failure()}
+            found["log"] = view_runs.log_lines(self._studio.log_tail(self.run.id))
             self._state_at = self._clock()
+        if is_marked or self._clock() - self._saved_at >= JUDGED_SEC:
+            found |= self._saved()
+            self._saved_at = self._clock()
         with self._guard:
             for name, content in found.items():
                 self._keep(name, content)
             self._answers = {}
 
-    def _slow(self) -> dict[str, Any]:
-        """The pieces that cost more than a look at the events."""
-        self._board.look()
+    def _saved(self) -> dict[str, Any]:
+        """What checkpoints and alerts make: they change seldom, and a long run has many."""
         found = self._studio.checkpoints(self.run.id)
         return {
-            "board": self._board.html,
-            "log": view_runs.log_lines(self._studio.log_tail(self.run.id)),
-            "failure": self._failure(),
+            "alerts": view_runs.alerts(self._columns.alerts),
             "checkpoints": view_runs.run_checkpoints(self.run, found, self._board.kept, self._board.verdicts),
             "marks": self._marks({c.step: c.id for c in found}),
         }

@@ -51,7 +51,7 @@ export function smooth(values, weight) {
   });
 }
 
-/* At most two points a pixel: the lowest and the highest, so that no spike is lost. */
+/* At most two points for two pixels: the lowest and the highest, so that no spike is lost. */
 function thin(xs, ys, pixels) {
   if (xs.length <= pixels * 2) return [xs, ys];
   const size = xs.length / pixels, keep = [];
@@ -80,7 +80,7 @@ export function scales({ width, height, xs, ys }) {
 }
 
 function path(line, to) {
-  const [xs, ys] = thin(line.x, line.y, Math.max(60, Math.round(to.width)));
+  const [xs, ys] = thin(line.x, line.y, Math.max(60, Math.round(to.width / 2)));
   let drawn = "", pen = false;
   for (let i = 0; i < xs.length; i += 1) {
     if (!isNumber(ys[i])) { pen = false; continue; }

@@ -31,6 +31,7 @@ export class Plots {
     frame.addEventListener("focusin", (event) => this.told(event));
     frame.addEventListener("click", (event) => this.told(event));
     new ResizeObserver(() => this.render()).observe(at("[data-plots]"));
+    addEventListener("scroll", () => this.scrolled(), { passive: true });
   }
 
   show(runs, by) {
@@ -48,10 +49,31 @@ export class Plots {
     for (const run of this.runs) run.smoothed = smooth(run.known.loss, weight);
     const xs = [0, Math.max(1e-9, ...this.runs.map((r) => r.end))];
     this.xs = xs;
-    this.drawLoss(xs, several, weight);
-    for (const name of Object.keys(SMALL)) this.drawSmall(name, xs, several);
+    this.late = new Set(["loss", ...Object.keys(SMALL)]);
+    this.drawSeen();
     this.legend(several, weight);
     this.moveTo(this.cursor);
+  }
+
+  /* What is out of sight is drawn when it comes into sight. */
+  drawSeen() {
+    const [xs, several, weight] = [this.xs, this.runs.length > 1, Number(this.slider.value)];
+    for (const name of [...this.late]) {
+      const place = this.svg(name).getBoundingClientRect();
+      if (place.height && (place.top > innerHeight + 100 || place.bottom < -100)) continue;
+      this.late.delete(name);
+      if (name === "loss") this.drawLoss(xs, several, weight);
+      else this.drawSmall(name, xs, several);
+    }
+  }
+
+  scrolled() {
+    if (!this.late || !this.late.size || this.waking || !this.frame.isConnected) return;
+    this.waking = requestAnimationFrame(() => {
+      this.waking = 0;
+      this.drawSeen();
+      this.moveTo(this.cursor);
+    });
   }
 
   drawLoss(xs, several, weight) {
@@ -136,6 +158,7 @@ export class Plots {
   moveTo(x) {
     this.cursor = x;
     for (const [name, place] of Object.entries(this.places)) {
+      if (this.late && this.late.has(name)) continue;
       const line = this.svg(name).querySelector("[data-cursor]");
       const px = x === null ? -9 : place.x(x);
       if (!line) continue;
