@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from playwright.sync_api import sync_playwright
 
 from engine.workspace import Workspace
-from tests.ui import fake_studio
+from tests.ui import fake_studio, fake_training
 from tests.ui.conftest import LAUNCH, PAGE_WITHIN_MS, served
 from tools import browser
 
@@ -70,12 +70,38 @@ def open_sitting(studio: Any) -> str:
 
 def pictures(studio: Any) -> list[Picture]:
     """Every picture: its name, its page, the window's size, light or dark."""
-    pages = [(name, f"/{'' if name == 'data' else name}", WIDE, "light") for name in PAGES]
-    found = [*pages, *of_the_desk(studio), ("gate_dark", "/gate", WIDE, "dark"), ("sweep_dark", "/sweep", WIDE, "dark")]
+    spoken = [str(c.candidate.checkpoint_id) for c in studio.clips() if not c.candidate.is_base]
+    swept = spoken[0].partition("@")[0] if spoken else ""
+    at = {"data": "/", "sweep": f"/sweep?run={swept}"}
+    pages = [(name, at.get(name, f"/{name}"), WIDE, "light") for name in PAGES if name != "runs"]
+    pages += of_runs(studio)
+    found = [
+        *pages,
+        *of_the_desk(studio),
+        ("gate_dark", "/gate", WIDE, "dark"),
+        ("sweep_dark", at["sweep"], WIDE, "dark"),
+    ]
     if studio.clips():
         sitting = f"/listen/?session={open_sitting(studio)}"
         found += [("listen", sitting, WIDE, "light"), ("listen_phone", sitting, PHONE, "dark")]
     return found
+
+
+def of_runs(studio: Any) -> list[Picture]:
+    """The form; the newest complete run, alone and with the others laid over it; the newest that failed."""
+    found = studio.runs()
+    complete = [r.id for r in found if r.state == "completed"]
+    failed = next((r.id for r in found if r.state == "failed"), "")
+    dataset = next((d.id for d in studio.datasets()), "")
+    pictures = [("runs_form", f"/runs?dataset={dataset}", WIDE, "light")]
+    if complete:
+        own = f"/runs?run={complete[0]}"
+        pictures += [("runs", own, WIDE, "light"), ("runs_phone", own, PHONE, "dark")]
+    if len(complete) > 1:
+        pictures += [("runs_compared", f"/runs?run={complete[0]}&compare={','.join(complete[1:6])}", WIDE, "dark")]
+    if failed:
+        pictures += [("runs_failed", f"/runs?run={failed}", WIDE, "light")]
+    return pictures
 
 
 def of_the_desk(studio: Any) -> list[Picture]:
@@ -107,6 +133,7 @@ def main(arguments: list[str]) -> None:
         studio = Studio(Workspace(home.resolve()))
     else:
         studio = fake_studio.with_everything(Path(tempfile.mkdtemp()))
+        fake_training.add_runs(studio, studio.datasets()[0])
     wanted = [p for p in pictures(studio) if not names or p[0] in names]
     with served(pages.app(studio)) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(browser.find()), args=LAUNCH)

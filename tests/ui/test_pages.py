@@ -23,6 +23,7 @@ sweep_tick
 voices_back voices_base voices_bring voices_export voices_lines voices_open voices_reveal voices_speak voices_verify
 """.split()
 
+RUNS = ("runs.js", "run_form.js", "run_plots.js", "curves.js", "live.js", "live_worker.js")
 DESK = ("desk.js", "desk_api.js", "desk_plots.js", "desk_rows.js", "desk_upload.js")
 
 
@@ -104,7 +105,7 @@ def test_the_app_can_be_installed(client: TestClient) -> None:
 
 def test_nothing_is_fetched_from_elsewhere(client: TestClient) -> None:
     """Style sheets and scripts of ours name no other machine: the app works without a network."""
-    for name in ("earmark.css", "gradio.css", "theme.js", "player.js", "listen.js", "clips.js", *DESK):
+    for name in ("earmark.css", "gradio.css", "theme.js", "player.js", "listen.js", "clips.js", *DESK, *RUNS):
         text = client.get(f"/look/{name}").text
         assert text
         assert "://" not in text, name
