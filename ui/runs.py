@@ -28,9 +28,11 @@ SPEAK = """element.addEventListener('earmark', (event) => {
 });"""
 SCRIPT = 'import("/look/runs.js");'
 TITLE = (
-    '<div class="em-row em-between"><div class="em-row"><h1 data-title>Runs</h1><span class="em-quiet em-opening">Opening …</span></div>'
+    '<div class="em-row em-between"><div class="em-row"><h1 data-title>Runs</h1>'
+    '<span class="em-quiet em-opening">Opening …</span></div>'
     '<div class="em-row"><span class="em-narrow em-row"><button data-go="list">All runs</button>'
-    '<button class="em-primary" data-go="form">New run</button></span><button data-go="run" hidden>Back to the runs</button></div></div>'
+    '<button class="em-primary" data-go="form">New run</button></span>'
+    '<button data-go="run" hidden>Back to the runs</button></div></div>'
 )
 NO_DATASET = view.empty(
     "A run needs a prepared dataset",
@@ -56,7 +58,8 @@ def build(studio: Studio) -> None:
 
     def _open(request: gr.Request) -> tuple[str, str]:
         asked = request.query_params
-        shown = form.html(_shown(studio, RunConfig(dataset=asked.get("dataset", "")), fresh=True))
+        shown = form.html(_shown(studio, RunConfig(dataset=asked.get("dataset", "")), preset=""))
+        shown = shown if studio.datasets() else NO_DATASET + shown
         newest = next((r.id for r in studio.runs()), "")
         view_of = "form" if "dataset" in asked or not newest else "run"
         return shown, _go(asked.get("run") or newest, view_of)
@@ -83,19 +86,22 @@ def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTM
     on(settings.input, _preset, outputs=[settings], latest=True, name="runs_preset")
 
 
-def _shown(studio: Studio, config: RunConfig, *, preset: str | None = None, fresh: bool = False) -> form.Shown:
+def _shown(studio: Studio, config: RunConfig, *, preset: str | None = None) -> form.Shown:
     """The form with settings in it. With a preset's name (the default's: "") these settings are taken from it."""
     presets = studio.presets(config.backend)
     chosen = next((p for p in presets if p.name == preset), presets[0])
-    if fresh or preset is not None:
+    if preset is not None:
         config = form.with_preset(config, chosen)
     ready = studio.datasets()
     if not config.dataset and ready:
         config = replace(config, dataset=ready[0].id)
+    voices = choices.base_voices(studio, config.backend)
+    if config.voice not in voices:  # of another model
+        config = replace(config, voice="")
     offered: form.Choices = {
         "dataset": [(f"{d.id} ({d.train_sec / 60:.1f} min)", d.id) for d in ready],
         "backend": studio.backends(),
-        "voice": [CLOSEST, *((v, v) for v in choices.base_voices(studio, config.backend))],
+        "voice": [CLOSEST, *((v, v) for v in voices)],
         "parts": presets[0].config.parts,
     }
     return form.Shown(config=config, presets=presets, preset=_nearest(config, presets, chosen), choices=offered)
