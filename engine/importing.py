@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import adapters, checkpoints, code_version, durable, manifest, run_config, runs
+from engine import adapters, backends, checkpoints, code_version, durable, manifest, run_config, runs
 from engine.adapters import ADAPTER_FILE, CONFIG_FILE, WEIGHTS_FILE
 from engine.bundle import checking, record
 from engine.events import EventLog
@@ -49,7 +49,7 @@ def bring_in(
     BadInput for files that are missing, damaged or pickles, Refused for an adapter of another base or of a kind that
     is not plain LoRA, NotFound where there is nothing to bring in. Nothing is left behind then.
     """
-    with _unpacked(source) as folder:
+    with _unpacked(source) as unpacked, _as_peft(unpacked, model) as folder:
         parts = _parts(folder, model, part)
         known = _described(folder, model)
         adapter = known or _foreign(folder, parts, model, voice)
@@ -65,6 +65,18 @@ def _unpacked(source: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="earmark-import-") as temporary:
         yield archive.unpack(source, Path(temporary) / "in", max_bytes=MAX_BYTES, max_files=MAX_FILES)
+
+
+@contextmanager
+def _as_peft(folder: Path, model: SpeechModel) -> Iterator[Path]:
+    """What upstream's own tools wrote, as PEFT has it; anything else as it is."""
+    exporter = backends.exporter(model.name)
+    if not (isinstance(exporter, backends.ReadsNative) and exporter.is_native(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="earmark-import-") as temporary:
+        exporter.read_native(folder, Path(temporary))
+        yield Path(temporary)
 
 
 # ----------------------------------------------------------------------------------------------------------- what it is

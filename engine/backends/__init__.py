@@ -172,17 +172,42 @@ class Exporter(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsNative(Protocol):
+    """An exporter that also reads what upstream's tools write."""
+
+    def is_native(self, folder: Path) -> bool:
+        """Whether a folder holds upstream's layout."""
+        ...
+
+    def read_native(self, source: Path, into: Path) -> tuple[str, ...]:
+        """Write it to `into` as PEFT has it, a folder a part; returns the parts. Raises BadInput or Refused."""
+        ...
+
+
 # Backends whose weights people bring -> the environment variable that names their folder. One module may serve several:
 # their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told which and where.
-FOLDERS: dict[str, str] = {}
+FOLDERS: dict[str, str] = {"voxcpm": "EARMARK_VOXCPM", "voxcpm2": "EARMARK_VOXCPM2"}
 
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
-BACKENDS: dict[str, str] = {"finch": "engine.backends.finch.speech_model"}
+BACKENDS: dict[str, str] = {
+    "finch": "engine.backends.finch.speech_model",
+    "voxcpm": "engine.backends.voxcpm.speech_model",
+    "voxcpm2": "engine.backends.voxcpm.speech_model",
+}
 # name -> module that has `info() -> BackendInfo` and imports no torch
-INFO: dict[str, str] = {"finch": "engine.backends.finch.info"}
+INFO: dict[str, str] = {
+    "finch": "engine.backends.finch.info",
+    "voxcpm": "engine.backends.voxcpm.info",
+    "voxcpm2": "engine.backends.voxcpm.info",
+}
 
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
-EXPORTERS: dict[str, str] = {"finch": "engine.backends.finch.exporting"}
+EXPORTERS: dict[str, str] = {
+    "finch": "engine.backends.finch.exporting",
+    "voxcpm": "engine.backends.voxcpm.exporting",
+    "voxcpm2": "engine.backends.voxcpm.exporting",
+}
 
 
 def exporter(name: str) -> Exporter | None:
