@@ -121,7 +121,7 @@ def _acts(run: Run) -> str:
         found.append(_act("kill", "Stop now", run, confirm=STOP_NOW))
         found += [_act("stop", "Stop and save", run)] if run.state is not RunState.STOPPING else []
     elif run.state is not RunState.COMPLETED:
-        found.append(_act("resume", "Resume", run, primary=True))
+        found.append(_act("resume", "Resume", run, primary=run.state is not RunState.FAILED))  # it failed for a reason
     return "".join(found)
 
 

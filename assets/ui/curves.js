@@ -101,7 +101,7 @@ function mark(one, to) {
   const x = to.x(one.x);
   if (one.kind === "resume")
     return `<g class="em-resume"><line x1="${x}" x2="${x}" y1="${to.top}" y2="${to.bottom}"/><title>${esc(one.text)}</title><rect x="${x - 6}" y="${to.top}" width="12" height="${to.bottom - to.top}" class="em-hit"/></g>`;
-  const y = one.kind === "alert" ? to.top + 2 : to.y(one.y);
+  const y = one.kind === "alert" ? to.top + 2 : one.y === null ? to.bottom : to.y(one.y);
   const inside = one.kind === "alert"
     ? `<line x1="${x}" x2="${x}" y1="${to.top + 8}" y2="${to.bottom}"/>${shape("triangle", x, y + 4, 7)}<text x="${x}" y="${y + 9}" text-anchor="middle">!</text>`
     : shape(one.shape, x, y, 6);

@@ -87,7 +87,7 @@ export class Plots {
     const ys = range([...this.runs.map((r) => r.smoothed), ...this.runs.map((r) => r.known.val.map(([, v]) => v))]);
     const [low, high] = several ? ys : widen(ys, range([this.runs[0].known.loss], 0.02));
     const span = [low - 0.06 * (high - low), high + 0.08 * (high - low)];
-    if (this.runs.length) marks.push(...marksOf(this.runs[0]));
+    if (this.runs.length) marks.push(...marksOf(this.runs[0], several));
     const svg = this.svg("loss");
     const spec = { lines, marks, xs, ys: span, yText: (v) => short(v), xText: whole };
     this.places.loss = draw(svg, spec);
@@ -244,7 +244,8 @@ function nearest(xs, x) {
   return Math.abs(xs[low] - x) <= Math.abs(xs[high] - x) ? low : high;
 }
 
-function marksOf(run) {
+/* Beside other runs the shapes on the lines say which run it is: checkpoints are on the axis then. */
+function marksOf(run, several) {
   const { checkpoints, alerts, resumes } = run.known.pieces.marks || { checkpoints: [], alerts: [], resumes: [] };
   const { x, known } = run;
   const place = (step) => (x.length ? x[nearest(known.x, step)] : 0);
@@ -255,7 +256,7 @@ function marksOf(run) {
   if (!x.length) return [];
   return [
     ...resumes.map((step) => ({ kind: "resume", step, x: place(step), text: `resumed after step ${step}` })),
-    ...checkpoints.map((c) => ({ ...c, kind: "checkpoint", x: place(c.step), y: height(c.step) })),
+    ...checkpoints.map((c) => ({ ...c, kind: "checkpoint", x: place(c.step), y: several ? null : height(c.step) })),
     ...alerts.map((a) => ({ ...a, kind: "alert", x: place(a.step) })),
   ];
 }

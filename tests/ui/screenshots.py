@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE, PHONE = (1280, 800), (390, 844)
-SETTLED_MS = 1500
+SETTLED_MS = 2500
 PAGES = ("data", "runs", "sweep", "gate", "voices")
 Picture = tuple[str, str, tuple[int, int], str]
 
