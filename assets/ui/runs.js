@@ -8,6 +8,7 @@ import { Plots } from "/look/run_plots.js";
 import { bindForm } from "/look/run_form.js";
 
 const MOST_RUNS = 6;
+const LONGEST_REST_MS = 500; // between two drawings
 const ours = () => location.pathname.replace(/\/$/, "").endsWith("/runs");
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -138,17 +139,25 @@ function markBoard() {
   });
 }
 
-let drawing = 0;
+/* Where drawing takes long (many windows, a busy machine) it is done less often, so that it never queues up. */
+let drawing = false, restUntil = 0;
 function draw() {
   if (drawing) return;
-  drawing = requestAnimationFrame(() => {
-    drawing = 0;
-    const frame = $("[data-run-view]");
-    if (!frame || page.view !== "run") return;
-    if (!page.plots || page.plots.frame !== frame) page.plots = new Plots(frame, { by: page.by });
-    const runs = [page.run, ...page.compare].map((run) => [run, page.known.get(run)]).filter(([, known]) => known);
-    page.plots.show(runs, page.by);
-  });
+  drawing = true;
+  const rest = restUntil - performance.now();
+  if (rest > 0) setTimeout(() => requestAnimationFrame(paint), rest);
+  else requestAnimationFrame(paint);
+}
+
+function paint() {
+  const begin = performance.now();
+  requestAnimationFrame(() => (restUntil = performance.now() + Math.min(LONGEST_REST_MS, 2 * (performance.now() - begin))));
+  drawing = false;
+  const frame = $("[data-run-view]");
+  if (!frame || page.view !== "run") return;
+  if (!page.plots || page.plots.frame !== frame) page.plots = new Plots(frame, { by: page.by });
+  const runs = [page.run, ...page.compare].map((run) => [run, page.known.get(run)]).filter(([, known]) => known);
+  page.plots.show(runs, page.by);
 }
 
 /* ---- acts */
