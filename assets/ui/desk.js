@@ -49,6 +49,7 @@ class DeskPage {
   async show() {
     const draft = this.params.get("draft");
     try {
+      if (this.draft) await this.rows.keepTyped();
       if (this.params.has("demo") && !draft) await this.demo();
       else if (draft) await this.openDraft(draft);
       else await this.openHome();
@@ -275,7 +276,9 @@ class DeskPage {
       }
       if (found.kind === "prepare") this.made = found.html;
       this.plots.forget();
+      const place = this.rows.typingAt();
       await this.show();
+      this.rows.typeAt(place);
       if (found.kind === "prepare") {
         this.stage.querySelector("[data-made]")?.scrollIntoView({ block: "nearest" });
         this.say("The dataset is ready.");

@@ -146,6 +146,7 @@ export class Rows {
   }
 
   async afterDeciding(told) {
+    await this.keepTyped();
     this.page.toast(told);
     await Promise.all([
       this.page.tab === "rows" ? this.draw() : null,
@@ -174,6 +175,7 @@ export class Rows {
 
   /* Draw the row that the address names, as after a reload. */
   async showOpened() {
+    await this.keepTyped();
     if (this.opened) await this.show({ row: this.opened });
     else this.hideAside();
   }
@@ -257,9 +259,22 @@ export class Rows {
   }
 
   /* --------------------------------------------------------------------------------------------------------------- texts */
-  /* What was typed is never lost by going to another row. */
+  /* What was typed is never lost by going to another row, or by a piece of the page that is drawn anew. */
   async keepTyped() {
     if (this.isDirty()) await this.saveText({ quiet: true });
+  }
+
+  /* The place in the text field, to be taken again after the whole page was drawn. */
+  typingAt() {
+    const field = this.textField();
+    return field && field === document.activeElement ? [this.opened, field.selectionStart] : null;
+  }
+
+  typeAt(place) {
+    const field = this.textField();
+    if (!place || !field || this.opened !== place[0]) return;
+    field.focus();
+    field.setSelectionRange(place[1], place[1]);
   }
 
   async saveText({ quiet = false } = {}) {

@@ -144,6 +144,42 @@ def test_texts_are_typed_one_row_after_the_other(page: Page, held: FakeStudio, a
     assert {r: d[0].text for r, d in held.decisions(draft).items()} == {"r030": "First.", "r031": "Second."}
 
 
+def test_what_is_being_typed_outlives_everything_around_it(
+    page: Page, held: FakeStudio, at: str, faults: list[str]
+) -> None:
+    """An audit that ends, another view, a bulk decision: none of them takes the text or the cursor away."""
+    go_on: list[bool] = []
+
+    def hold(report: Report) -> None:
+        while not go_on:
+            time.sleep(0.01)
+
+    held.hold = hold
+    try:
+        draft = held.open_rows(90, name="robin").id
+        opened(page, at, draft, "&row=r030")
+        page.get_by_role("button", name="Audit").click()
+        page.wait_for_selector(".em-jobline")
+        page.get_by_label("Text", exact=True).fill("While it runs.")
+        go_on.append(True)
+        page.wait_for_selector("[data-p]")
+        page.wait_for_selector("[data-card=r030]")
+    finally:
+        go_on.append(True)
+        held.hold = lambda report: None
+    assert page.get_by_label("Text", exact=True).input_value() == "While it runs."
+    page.wait_for_function("document.activeElement.matches('[data-text]')")
+    page.get_by_label("Text", exact=True).fill("Before a decision.")
+    page.locator("[data-select=r055]").check()
+    page.locator("[data-bulk-act=drop]").click()
+    page.wait_for_selector("text=1 row dropped")
+    page.get_by_label("Text", exact=True).fill("Before another view.")
+    page.get_by_role("tab", name="Plots").click()
+    page.wait_for_selector("canvas")
+    page.wait_for_function("document.querySelector('[data-text]').value === 'Before another view.'")
+    assert held.decisions(draft)["r030"][0].text == "Before another view."
+
+
 def test_many_texts_are_pasted(page: Page, held: FakeStudio, at: str, faults: list[str]) -> None:
     """Lines fill the rows from the open one on."""
     draft = audited(held)
