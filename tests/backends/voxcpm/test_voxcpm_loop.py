@@ -1,0 +1,162 @@
+"""The whole way with a tiny VoxCPM 2: data, run, sweep, export, and upstream's own class says what the app says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import runpy
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from engine import checkpoints, dataset, harness, manifest, needs, runs
+from engine.adapters import AdapterHost
+from engine.backends.voxcpm import generation, speech_model
+from engine.bundle import record, writing
+from engine.bundle.record import Evidence
+from engine.run_folder import RunFolder
+from engine.studio import Studio
+from engine.sweep import Request
+from engine.train import listening, worker
+from engine.types import (
+    AuditReport,
+    Candidate,
+    Checkpoint,
+    GenerationSettings,
+    Line,
+    Outcome,
+    PrepareSettings,
+    RunConfig,
+    Script,
+    SpeakRow,
+    Speech,
+    Tier,
+)
+from engine.workspace import Workspace
+from tests import voxcpm_factory
+from tests.judgement_factory import make_promotion, make_verdict
+from tests.voxcpm_factory import SECOND
+
+pytest.importorskip("voxcpm")
+SHORT = GenerationSettings(max_factor=0.5)
+SCALE = 0.6
+
+
+@pytest.fixture(scope="module", name="base")
+def _base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A model folder, named as a person would name it."""
+    folder = voxcpm_factory.make(tmp_path_factory.mktemp("model") / "VoxCPM2")
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stderr(io.StringIO()):
+        patched.setenv("EARMARK_VOXCPM2", str(folder))
+        patched.setattr(generation, "DIFFUSION_STEPS", 2)
+        patched.setattr(generation, "SPARE_PATCHES", 4)
+        patched.setattr(listening, "SETTINGS", SHORT)
+        yield folder
+
+
+@pytest.fixture(scope="module", name="workspace")
+def _workspace(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    root = tmp_path_factory.mktemp("loop")
+    workspace = Workspace(root / "home")
+    workspace.create()
+    rows = voxcpm_factory.make_utterances(root / "source", count=6)
+    manifest.write(root / "source" / "manifest.jsonl", rows)
+    read = manifest.read(root / "source" / "manifest.jsonl")
+    report = AuditReport(manifest=read, backend=SECOND, findings=())  # tones: no speech for an audit to look at
+    wanted = replace(needs.of(SECOND), min_sec=0.1)
+    assert (wanted.sample_rate, wanted.trainable_here) == (16_000, True)
+    settings = PrepareSettings(backend=SECOND, validation_share=0.3)
+    dataset.prepare(report, settings, wanted, root=workspace.datasets, now=1.0)
+    return workspace
+
+
+@pytest.fixture(scope="module", name="checkpoint")
+def _checkpoint(workspace: Workspace) -> Checkpoint:
+    """The last one of a run of two epochs, trained in this process."""
+    prepared = dataset.listing(workspace.datasets)[0]
+    config = RunConfig(
+        name="tiny", dataset=prepared.id, backend=SECOND, parts=("lm", "dit"), target_modules=("q_proj", "v_proj"),
+        rank=4, alpha=8.0, learning_rate=2e-2, epochs=2, batch_tokens=100, device="cpu",
+    )  # fmt: skip
+    run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    assert worker.work(run.path) == 0, runs.get(run.path).error
+    assert runs.get(run.path).error == ""
+    return checkpoints.listing(run.path)[-1]
+
+
+def test_a_run_tells_both_losses(workspace: Workspace, checkpoint: Checkpoint) -> None:
+    """The curves have upstream's two losses by name, in training and in validation, and two checkpoints."""
+    events = [json.loads(line) for line in RunFolder(workspace.runs / checkpoint.run_id).events.open(encoding="utf-8")]
+    assert "failed" not in [event["data"].get("reason") for event in events]
+    for kind in ("step", "validation"):
+        told = [event["data"]["parts"] for event in events if event["kind"] == kind]
+        assert told
+        assert all(list(parts) == ["diff", "stop"] for parts in told)
+    assert checkpoint.epoch == 2
+    assert checkpoint.adapter.parts == ("lm", "dit")
+    assert len(checkpoints.listing(workspace.runs / checkpoint.run_id)) == 2
+
+
+def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
+    """Two clips at 48 kHz, measured and kept, over one loaded base."""
+    lines = (Line(id="s1", tier=Tier.SHORT, text="no"),)
+    script = Script(name="tiny", language="en", lines=lines, sha256="f" * 64)
+    tuned = Candidate(backend=SECOND, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
+    candidates = (Candidate(backend=SECOND, voice="default"), tuned)
+    with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
+        assert SECOND in studio.backends()
+        clips = studio.render(Request(candidates=candidates, script=script, settings=SHORT))
+        assert len(clips) == 2
+        assert {clip.sample_rate for clip in clips} == {48_000}
+        assert all(studio.scores([clip.id])[clip.id] for clip in clips)
+        assert clips[0].path != clips[1].path
+
+
+def test_an_export_speaks_in_upstreams_class(
+    checkpoint: Checkpoint, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle's own script, which knows upstream's package and its native files alone, gives the app's samples."""
+    candidate = Candidate(backend=SECOND, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
+    adapter = checkpoint.adapter
+    promoted = replace(
+        make_promotion(candidate),
+        adapter_sha256=adapter.sha256,
+        base_sha256=adapter.base_sha256,
+        settings=SHORT,
+        harness_version=harness.HARNESS_VERSION,
+    )
+    host = AdapterHost(speech_model.load(SECOND, base, "cpu"))
+    host.add(adapter)
+
+    def say(text: str, seed: int) -> Speech:
+        return harness.speak(text, host=host, candidate=candidate, adapter=adapter, seed=seed, settings=SHORT)
+
+    bundle = writing.export(
+        promoted,
+        adapter=adapter,
+        evidence=Evidence(verdicts=(replace(make_verdict(candidate, Outcome.PASS), id=promoted.verdict_id),)),
+        target=tmp_path / "robin",
+        now=1.0,
+        speak=say,
+    )
+    assert not bundle.notes  # it was spoken through plain PEFT before it was written
+    assert {f"{record.NATIVE}/lora_weights.safetensors", f"{record.NATIVE}/lora_config.json"} <= bundle.files.keys()
+    monkeypatch.setattr(sys, "argv", ["speak.py", str(base), "no", str(tmp_path / "no.wav")])
+    runpy.run_path(str(bundle.path / record.SCRIPT_FILE), run_name="__main__")
+    found, rate = soundfile.read(tmp_path / "no.wav", dtype="float32")
+    # upstream's own settings, and a row by itself: the harness gives each chunk a seed of its own and fades its edges
+    monkeypatch.setattr(generation, "DIFFUSION_STEPS", 10)
+    monkeypatch.setattr(generation, "SPARE_PATCHES", 10)
+    told = {"voice": "default", "seed": 42, "settings": GenerationSettings(max_factor=3.0)}
+    row = SpeakRow(text="no", **told, adapter_sha256=adapter.sha256, lora_scale=SCALE)  # type: ignore[arg-type]
+    expected, plain = host.speak([row, replace(row, lora_scale=0.0)])
+    assert not np.array_equal(expected.samples, plain.samples)
+    assert rate == expected.sample_rate
+    assert len(found) == len(expected.samples)
+    assert np.max(np.abs(found - expected.samples)) < writing.LARGEST_DIFFERENCE
