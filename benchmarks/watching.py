@@ -109,9 +109,9 @@ def _watched(chromium: Browser, url: str, pid: int, written: dict[int, float], l
         for page in pages:
             page.wait_for_function("window.painted.length > 0", timeout=OPENED_WITHIN_SEC * 1000)
         if not look.all_seen:  # a headless browser believes all its tabs to be in front
-            for page in pages[1:]:
+            for page in pages[:-1]:
                 page.evaluate(HIDE)
-            pages = pages[:1]
+            pages = pages[-1:]  # the one that was opened last
         time.sleep(SETTLE_SEC)
         begin, load = max(written), os.getloadavg()[0]
         share = _share(pid, WATCHED_SEC)

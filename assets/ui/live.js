@@ -88,17 +88,21 @@ export class Watcher {
 export function connect(tell) {
   if (typeof SharedWorker === "undefined") {
     const own = new Watcher();
-    return { watch: (run, main) => own.watch("page", run, main, tell), leave: () => own.leave("page"), close: () => {} };
+    return { watch: (run, main) => own.watch("page", run, main, tell), leave: () => own.leave("page") };
   }
   const worker = new SharedWorker("/look/live_worker.js", { type: "module", name: "earmark-live" });
   worker.port.onmessage = (event) => tell(event.data);
   worker.port.start();
-  const beat = setInterval(() => worker.port.postMessage({ ask: "here" }), 5000);
+  const wanted = new Map();
+  // A tab that slept is taken for gone; it says what it watches, so that it is taken in again.
+  setInterval(() => worker.port.postMessage({ ask: "here", wanted: [...wanted] }), 5000);
   return {
-    watch: (run, main) => worker.port.postMessage({ ask: "watch", run, main }),
-    leave: () => worker.port.postMessage({ ask: "leave" }),
-    close: () => {
-      clearInterval(beat);
+    watch: (run, main) => {
+      wanted.set(run, main);
+      worker.port.postMessage({ ask: "watch", run, main });
+    },
+    leave: () => {
+      wanted.clear();
       worker.port.postMessage({ ask: "leave" });
     },
   };
