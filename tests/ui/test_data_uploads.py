@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,13 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 def receive(uploads: Uploads, upload: str, name: str, *parts: bytes) -> int:
-    return asyncio.run(uploads.receive(upload, name, chunks(*parts)))
+    return run(uploads.receive(upload, name, chunks(*parts)))
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """In a thread of its own: while a browser is driven, this one has a loop already."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, work).result()
 
 
 def test_a_folder_arrives_with_its_structure(tmp_path: Path) -> None:
@@ -101,7 +109,7 @@ def test_an_upload_that_breaks_off_leaves_no_half_file(tmp_path: Path) -> None:
     uploads = Uploads(tmp_path / "uploads")
     upload = uploads.begin()
     with pytest.raises(BadInput, match="upload again"):
-        asyncio.run(uploads.receive(upload, "a.wav", broken()))
+        run(uploads.receive(upload, "a.wav", broken()))
     with pytest.raises(BadInput, match="Nothing was uploaded"):
         uploads.files(upload)
 
