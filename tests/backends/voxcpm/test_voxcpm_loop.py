@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import runpy
@@ -17,13 +18,14 @@ import soundfile
 
 from engine import checkpoints, dataset, harness, manifest, needs, runs
 from engine.adapters import AdapterHost
-from engine.backends.voxcpm import generation, speech_model
+from engine.backends import sizes
+from engine.backends.voxcpm import generation, native, speech_model
 from engine.bundle import record, writing
 from engine.bundle.record import Evidence
 from engine.run_folder import RunFolder
 from engine.studio import Studio
 from engine.sweep import Request
-from engine.train import listening, worker
+from engine.train import listening, loop, worker
 from engine.types import (
     AuditReport,
     Candidate,
@@ -32,7 +34,9 @@ from engine.types import (
     Line,
     Outcome,
     PrepareSettings,
+    Run,
     RunConfig,
+    RunState,
     Script,
     SpeakRow,
     Speech,
@@ -76,18 +80,76 @@ def _workspace(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspac
     return workspace
 
 
-@pytest.fixture(scope="module", name="checkpoint")
-def _checkpoint(workspace: Workspace) -> Checkpoint:
-    """The last one of a run of two epochs, trained in this process."""
+def make_run(workspace: Workspace, **changes: object) -> Run:
     prepared = dataset.listing(workspace.datasets)[0]
     config = RunConfig(
         name="tiny", dataset=prepared.id, backend=SECOND, parts=("lm", "dit"), target_modules=("q_proj", "v_proj"),
         rank=4, alpha=8.0, learning_rate=2e-2, epochs=2, batch_tokens=100, device="cpu",
     )  # fmt: skip
-    run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    config = replace(config, **changes)  # type: ignore[arg-type]
+    return runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+
+
+@pytest.fixture(scope="module", name="checkpoint")
+def _checkpoint(workspace: Workspace) -> Checkpoint:
+    """The last one of a run of two epochs, trained in this process."""
+    run = make_run(workspace)
     assert worker.work(run.path) == 0, runs.get(run.path).error
-    assert runs.get(run.path).error == ""
     return checkpoints.listing(run.path)[-1]
+
+
+def weights(run: Run) -> dict[str, str]:
+    return {
+        f"{c.path.name}/{path.relative_to(c.path)}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for c in checkpoints.listing(run.path)
+        for path in sorted(c.path.rglob("*.safetensors"))
+    }
+
+
+def test_a_stopped_and_resumed_run_is_the_same_run(
+    workspace: Workspace, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after its first step and resumed, it writes the checkpoints of the run that was not, bit for bit."""
+    whole, halved = runs.get(workspace.runs / checkpoint.run_id), make_run(workspace)
+    original = loop.step
+
+    def step(*arguments: object) -> None:
+        original(*arguments)  # type: ignore[arg-type]
+        if runs.get(halved.path).step == 1:
+            RunFolder(halved.path).stop_flag.write_text("stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "step", step)
+        assert worker.work(halved.path) == 0
+    assert (runs.get(halved.path).state, runs.get(halved.path).step) == (RunState.STOPPED, 1)
+    RunFolder(halved.path).stop_flag.unlink()
+    assert worker.work(halved.path) == 0
+    assert weights(whole).items() <= weights(halved).items()
+    assert runs.series(halved.path).val_loss == runs.series(whole.path).val_loss
+
+
+def test_every_weight_but_the_codecs_is_trained(workspace: Workspace, base: Path) -> None:
+    """Full fine-tuning with layers computed twice, in bf16: all weights of upstream's `model.safetensors` are in the
+    checkpoint; the host speaks it, and scale 0 is the base to the bit.
+    """
+    run = make_run(
+        workspace,
+        method="full", parts=("lm", "dit", "proj"), target_modules=(), epochs=1, learning_rate=1e-3,
+        gradient_checkpointing=True, precision="bf16", accumulation=2,
+    )  # fmt: skip
+    assert worker.work(run.path) == 0, runs.get(run.path).error
+    adapter = checkpoints.listing(run.path)[-1].adapter
+    assert adapter.kind == "full"
+    shapes = {part: sizes.shapes(adapter.path / part / "full.safetensors") for part in adapter.parts}
+    trained = set(shapes["lm"]) | {native.DIT + name for name in shapes["dit"]} | set(shapes["proj"])
+    assert trained == set(sizes.shapes(base / "model.safetensors"))
+    host = AdapterHost(speech_model.load(SECOND, base, "cpu"))
+    host.add(adapter)
+    plain = SpeakRow(text="no", voice="default", seed=1, settings=SHORT)
+    tuned = replace(plain, adapter_sha256=adapter.sha256, lora_scale=1.0)
+    first, silent, spoken = host.speak([plain, replace(tuned, lora_scale=0.0), tuned])
+    assert first.samples.tobytes() == silent.samples.tobytes()
+    assert first.samples.tobytes() != spoken.samples.tobytes()
 
 
 def test_a_run_tells_both_losses(workspace: Workspace, checkpoint: Checkpoint) -> None:
