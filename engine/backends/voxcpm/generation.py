@@ -41,8 +41,8 @@ def clean(text: str) -> str:
 
 
 def speak(net: Any, text: str, prompt: Mapping[str, Any] | None, *, seed: int, max_factor: float) -> Spoken:
-    """Say `text`, after or like `prompt` (upstream's prompt cache). Its noise follows `seed` alone, as after
-    `torch.manual_seed(seed)`; the global generators are left as they were.
+    """Say `text`, after or like `prompt` (upstream's prompt cache), in single precision. Its noise follows `seed`
+    alone, as after `torch.manual_seed(seed)`; the global generators are left as they were.
 
     Raises BadInput for a text that is empty or longer than the model's positions.
     """
@@ -55,7 +55,7 @@ def speak(net: Any, text: str, prompt: Mapping[str, Any] | None, *, seed: int, m
     ends = _Ends(net.stop_head)
     devices = [net.device] if str(net.device).startswith("cuda") else []
     try:
-        with torch.random.fork_rng(devices), torch.autocast(_kind(net), torch.bfloat16, enabled=bool(devices)):
+        with torch.random.fork_rng(devices), torch.autocast(_kind(net), enabled=False):
             torch.manual_seed(seed)
             decoded, _, patches = net.generate_with_prompt_cache(
                 target_text=text,

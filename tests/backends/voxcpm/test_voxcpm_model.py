@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from engine import needs
 from engine.backends import NamesLosses, SpeechModel
 from engine.backends.voxcpm import generation, info, sequences, speech_model
 from engine.backends.voxcpm.sequences import Example
@@ -301,3 +303,56 @@ def test_a_folder_that_is_not_whole_is_named(folders: dict[str, Path], tmp_path:
         (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
     with pytest.raises(error, match=words), contextlib.redirect_stderr(io.StringIO()):
         speech_model.load(SECOND, folder, "cpu")
+
+
+def test_a_folder_as_upstream_ships_it(folders: dict[str, Path], tmp_path: Path) -> None:
+    """With bfloat16 in its config and the codec as a pickle of weights it says the same, in single precision: its own
+    class fails with such a config on a CPU.
+    """
+    folder = shutil.copytree(folders[SECOND], tmp_path / "model")
+    told = json.loads((folder / "config.json").read_text()) | {"dtype": "bfloat16", "device": "cuda"}
+    (folder / "config.json").write_text(json.dumps(told))
+    codec = load_file(folder / "audiovae.safetensors")
+    (folder / "audiovae.safetensors").unlink()
+    torch.save({"state_dict": codec}, folder / "audiovae.pth")
+    with contextlib.redirect_stderr(io.StringIO()):
+        found = speech_model.load(SECOND, folder, "cpu")
+    assert np.array_equal(found.speak([row()])[0].samples, load(folders, SECOND).speak([row()])[0].samples)
+    torch.save({"state_dict": dict(list(codec.items())[1:])}, folder / "audiovae.pth")
+    with pytest.raises(BadInput, match=r"audiovae\.pth lacks 1 weights"), contextlib.redirect_stderr(io.StringIO()):
+        speech_model.load(SECOND, folder, "cpu")
+
+
+def test_sizes_are_those_of_the_loaded_model(model: speech_model.VoxcpmModel) -> None:
+    """What a memory estimate counts in the header is what is there once loaded, part by part, adapters as well."""
+    told = info.size(model.name, _home(model))
+    for part, lora in zip(told.parts, model.lora_parts(), strict=True):
+        module = model.part(part.name)
+        assert part.parameters == sum(p.numel() for p in module.parameters())
+        shapes = [
+            (m.in_features, m.out_features)
+            for name, m in module.named_modules()
+            if isinstance(m, torch.nn.Linear) and name.rpartition(".")[2] in lora.target_modules
+        ]
+        assert sorted(shapes) == sorted(shape for name in part.targets for shape in part.linears[name])
+    everything = sum(tensor.numel() for tensor in model._net.state_dict().values())
+    assert told.parameters == everything
+    seconds = 4.0
+    assert told.feature_bytes_a_second * seconds == pytest.approx(
+        seconds
+        * info.read(model.name, _home(model)).patches_a_second
+        * voxcpm_factory.PATCH
+        * 4
+        * voxcpm_factory.FEAT_DIM,
+        rel=0.01,
+    )
+
+
+def test_limits_are_those_that_data_is_cleaned_for(folders: dict[str, Path]) -> None:
+    """A dataset that was cleaned before anybody named a model folder suits the model that is named then."""
+    for need in needs.ELSEWHERE:
+        if need.name in folders:
+            told = info.info(need.name, folders[need.name])
+            assert (need.min_sec, need.max_sec) == (info.MIN_SEC, info.MAX_SEC)
+            assert (told.title, told.sample_rate) == (need.title, need.sample_rate)
+            assert told.min_sec < told.max_sec <= need.max_sec
