@@ -60,6 +60,11 @@ def adapter_sha256(path: Path, parts: Sequence[str], kind: str = LORA) -> str:
     return digest.hexdigest()
 
 
+def part_files(kind: str) -> tuple[str, ...]:
+    """The names of the files in a part's folder."""
+    return (CONFIG_FILE, WEIGHTS_FILE) if kind == LORA else (FULL_FILE,)
+
+
 def write_adapter(
     path: Path,
     *,

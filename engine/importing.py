@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import adapters, backends, checkpoints, code_version, durable, manifest, run_config, runs
-from engine.adapters import ADAPTER_FILE, CONFIG_FILE, WEIGHTS_FILE
+from engine.adapters import ADAPTER_FILE, CONFIG_FILE, FULL_FILE, WEIGHTS_FILE
 from engine.bundle import checking, record
 from engine.events import EventLog
 from engine.readers import archive
@@ -85,7 +85,7 @@ def _parts(folder: Path, model: SpeechModel, part: str) -> dict[str, Path]:
     offered = model.capabilities.parts
     if part and part not in offered:
         raise BadInput(f"{model.name} has no part {part!r}; it has: {', '.join(offered)}.")
-    found = {name: folder / name for name in offered if (folder / name / CONFIG_FILE).is_file()}
+    found = {n: folder / n for n in offered if any((folder / n / f).is_file() for f in (CONFIG_FILE, FULL_FILE))}
     if found:
         return found
     if (folder / CONFIG_FILE).is_file():
@@ -189,8 +189,9 @@ def _publish(
             backend=adapter.backend,
             voice=adapter.voice,
             parts=tuple(parts),
-            rank=min(adapter.rank, 256),
-            alpha=min(adapter.alpha, 512.0),
+            method=adapter.kind,
+            rank=min(max(adapter.rank, 1), 256),
+            alpha=min(max(adapter.alpha, 0.1), 512.0),
         )
         told = {
             "format_version": runs.FORMAT_VERSION,
@@ -217,7 +218,7 @@ def _writer(adapter: Adapter, parts: Mapping[str, Path]) -> Callable[[Path], Non
     def write(folder: Path) -> None:
         for name, path in parts.items():
             (folder / name).mkdir()
-            for file in (CONFIG_FILE, WEIGHTS_FILE):
+            for file in adapters.part_files(adapter.kind):
                 shutil.copyfile(path / file, folder / name / file)
         written = adapters.write_adapter(
             folder,
@@ -228,6 +229,7 @@ def _writer(adapter: Adapter, parts: Mapping[str, Path]) -> Callable[[Path], Non
             rank=adapter.rank,
             alpha=adapter.alpha,
             voice_settings=adapter.voice_settings,
+            kind=adapter.kind,
         )
         if adapter.sha256 and written.sha256 != adapter.sha256:
             raise BadInput(f"{adapter.path} changed while it was read; bring it in again.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import backends, harness
+from engine.adapters import FULL
 from engine.bundle.record import BAKED, MERGED
 from engine.bundle.variants import MERGED_FILE
 from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech
@@ -65,8 +66,14 @@ def speak(
 
 
 def _load(model: SpeechModel, part: str, folder: Path, variant: str, voice: Mapping[str, Any]) -> None:
+    from engine import full_weights
+
     if variant == MERGED:
         _load_merged(model, part, folder / MERGED / part / MERGED_FILE)
+        return
+    if voice["kind"] == FULL:
+        weights = full_weights.difference(folder / part, model.part(part))
+        full_weights.Overlay(model.part(part)).lay(weights, voice["lora_scale"])
         return
     from peft import PeftModel
     from safetensors import SafetensorError

@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.adapters import CONFIG_FILE, WEIGHTS_FILE
+from engine.adapters import CONFIG_FILE, FULL, LORA, WEIGHTS_FILE
 from engine.types import Adapter, Refused
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 MERGED_FILE = "model.safetensors"
 
@@ -26,7 +26,7 @@ def bake(adapter: Adapter, scale: float, into: Path) -> None:
     alpha / r, or alpha / sqrt(r)). Raises Refused for full weights, which have no alpha, and for alpha patterns, which
     would have to be scaled one by one.
     """
-    if adapter.kind != "lora":
+    if adapter.kind != LORA:
         raise Refused("Full weights have no alpha that could carry a scale; export merged weights instead.")
     for part in adapter.parts:
         target = into / part
@@ -41,21 +41,42 @@ def bake(adapter: Adapter, scale: float, into: Path) -> None:
 
 def merge(adapter: Adapter, part: str, module: nn.Module, scale: float, into: Path) -> None:
     """Write `into/<part>/model.safetensors`: every weight of the part, W + scale * scaling * B A where it is adapted
-    (Hu et al. 2021, arXiv:2106.09685, section 4.1).
+    (Hu et al. 2021, arXiv:2106.09685, section 4.1); of full weights W + scale * (full - W).
 
     `module` is the part of an untouched base model and stays as it is. Products are taken in double precision and
     rounded once to the weight's own type.
     """
+    state = module.state_dict()
+    weights = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    for name, moved in _moved(adapter, part, module, scale).items():
+        same = [other for other, value in state.items() if value.data_ptr() == state[name].data_ptr()]
+        for other in same:  # a tensor with two names (tied embeddings) moves under both
+            weights[other] = moved
+    _write(weights, into / part)
+
+
+def _moved(adapter: Adapter, part: str, module: nn.Module, scale: float) -> dict[str, Tensor]:
+    """The tensors that differ from the base's, at the scale."""
     import torch
+
+    from engine import full_weights, peft_files
+
+    own = {name: parameter.detach().cpu() for name, parameter in module.named_parameters()}
+    if adapter.kind == FULL:
+        changed = full_weights.difference(adapter.path / part, module).changed
+        full = {name: tensor.to(own[name].dtype) for name, tensor in changed.items()}
+        return {n: t if scale == 1.0 else torch.lerp(own[n], t, scale) for n, t in full.items()}
+    found = {}
+    for name, pair in peft_files.read_part(adapter.path / part, module).items():
+        base = own[f"{name}.weight"]
+        update = (pair.a.double().cpu() @ pair.b.double().cpu()).t() * (pair.scaling * scale)
+        found[f"{name}.weight"] = (base.double() + update).to(base.dtype).contiguous()
+    return found
+
+
+def _write(weights: dict[str, Tensor], folder: Path) -> None:
+    """Tied tensors are written once each: safetensors refuses two names for one storage."""
     from safetensors.torch import save_file
 
-    from engine import peft_files
-
-    weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    for name, pair in peft_files.read_part(adapter.path / part, module).items():
-        key = f"{name}.weight"
-        update = (pair.a.double().cpu() @ pair.b.double().cpu()).t() * (pair.scaling * scale)
-        weights[key] = (weights[key].to(torch.float64) + update).to(weights[key].dtype).contiguous()
-    (into / part).mkdir(parents=True)
-    # Tied tensors are written once each: safetensors refuses two names for one storage.
-    save_file({name: value.clone() for name, value in weights.items()}, str(into / part / MERGED_FILE))
+    folder.mkdir(parents=True)
+    save_file({name: value.clone() for name, value in weights.items()}, str(folder / MERGED_FILE))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import backends, disk, durable
-from engine.adapters import ADAPTER_FILE, CONFIG_FILE, WEIGHTS_FILE, load_adapter
+from engine.adapters import ADAPTER_FILE, LORA, load_adapter, part_files
 from engine.bundle import card, checking, plots, record, speaking, variants
 from engine.bundle.record import Evidence, Variants
 from engine.types import Adapter, BadInput, Bundle, Promotion, Refused, Speech
@@ -79,7 +79,7 @@ def check_adapter(promotion: Promotion, adapter: Adapter) -> None:
 # ---------------------------------------------------------------------------------------------------------------- files
 def _build(folder: Path, promotion: Promotion, adapter: Adapter, evidence: Evidence, now: float) -> None:
     folder.mkdir()
-    for file in (ADAPTER_FILE, *(f"{part}/{n}" for part in adapter.parts for n in (CONFIG_FILE, WEIGHTS_FILE))):
+    for file in (ADAPTER_FILE, *(f"{part}/{n}" for part in adapter.parts for n in part_files(adapter.kind))):
         _copy(adapter.path / file, folder / file)
     for number, sample in enumerate(evidence.samples, start=1):
         _copy(sample.clip.path, folder / record.sample_name(number, sample.clip))
@@ -88,7 +88,8 @@ def _build(folder: Path, promotion: Promotion, adapter: Adapter, evidence: Evide
     _write(folder / record.FACTS_FILE, _json(facts))
     for name, figure in plots.figures(facts).items():
         _write(folder / name, figure)
-    exporter = backends.exporter(promotion.candidate.backend)
+    # The scripts load LoRA through PEFT; full weights are for Earmark, or merged for everybody.
+    exporter = backends.exporter(promotion.candidate.backend) if adapter.kind == LORA else None
     if exporter is not None:
         _write(folder / record.SCRIPT_FILE, exporter.script())
         for name, source in exporter.code_files().items():

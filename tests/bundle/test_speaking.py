@@ -16,8 +16,9 @@ import peft
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 
-from engine import backends, harness
+from engine import backends, harness, importing
 from engine.adapters import AdapterHost, load_adapter, write_adapter
 from engine.bundle import checking, record, speaking, variants, writing
 from engine.bundle.record import Evidence, Variants
@@ -183,6 +184,45 @@ def test_full_weights_have_no_alpha_to_bake(adapter: Adapter, tmp_path: Path) ->
     """Asking for it says what to do instead."""
     with pytest.raises(Refused, match="merged"):
         variants.bake(replace(adapter, kind="full"), 0.5, tmp_path)
+
+
+def test_full_weights_are_exported_spoken_and_brought_in(
+    host: AdapterHost, promoted: Promotion, tmp_path: Path
+) -> None:
+    """A fully tuned voice goes the same way: its file byte for byte, merged at its scale, spoken, and back again."""
+    model = host.model
+    folder = tmp_path / "full"
+    for part in ("lm", "decoder"):
+        (folder / part).mkdir(parents=True)
+        torch.manual_seed(2)
+        moved = {n: p + 0.02 * p.std() * torch.randn_like(p) for n, p in model.part(part).named_parameters()}
+        save_file({n: t.detach().clone() for n, t in moved.items()}, str(folder / part / "full.safetensors"))
+    made = write_adapter(
+        folder,
+        backend="finch",
+        base_sha256=model.base_sha256,
+        voice=promoted.candidate.voice,
+        parts=("lm", "decoder"),
+        rank=0,
+        alpha=0.0,
+        voice_settings={},
+        kind="full",
+    )
+    host.add(made)
+    there = replace(promoted, adapter_sha256=made.sha256)
+    verdict = replace(make_verdict(there.candidate, Outcome.PASS), id=there.verdict_id)
+    written = writing.export(
+        there,
+        adapter=made,
+        evidence=Evidence(verdicts=(verdict,)),
+        target=tmp_path / "out",
+        now=1.0,
+        wanted=Variants(merged=True),
+        speak=lambda text, seed: say(host, made, there, text, seed),
+    )
+    assert "adapter, merged" in checking.listen(written.path).notes[0]
+    back = importing.bring_in(written.path, model=model, runs_root=tmp_path / "runs", name="back", now=2.0)
+    assert (back.adapter.sha256, back.adapter.kind) == (made.sha256, "full")
 
 
 def test_the_bundle_is_an_adapter_too(bundle: Bundle, adapter: Adapter) -> None:
