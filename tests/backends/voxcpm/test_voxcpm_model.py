@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import needs
+from engine import backends, needs, presets
 from engine.backends import NamesLosses, SpeechModel
 from engine.backends.voxcpm import generation, info, sequences, speech_model
 from engine.backends.voxcpm.sequences import Example
@@ -356,3 +356,24 @@ def test_limits_are_those_that_data_is_cleaned_for(folders: dict[str, Path]) -> 
             assert (need.min_sec, need.max_sec) == (info.MIN_SEC, info.MAX_SEC)
             assert (told.title, told.sample_rate) == (need.title, need.sample_rate)
             assert told.min_sec < told.max_sec <= need.max_sec
+
+
+def test_the_page_says_what_is_so(repository: Path) -> None:
+    """The model's page names the package that is pinned, the variables, the parts, the rates and the presets as they
+    are, and what was not run.
+    """
+    page = (repository / "docs/models/voxcpm.md").read_text(encoding="utf-8")
+    pinned = (repository / "engine/backends/voxcpm/requirements.txt").read_text(encoding="utf-8")
+    assert "voxcpm==2.0.3" in pinned
+    assert info.INSTALL.removeprefix("pip") in page
+    for said in ("voxcpm 2.0.3", *(backends.FOLDERS[name] for name in (FIRST, SECOND)), "What has not been run", *info.CODEC_FILES):
+        assert said in page, said
+    for part in info.PARTS:
+        assert f"| `{part}` |" in page
+    for name in (FIRST, SECOND):
+        config = presets.default(name)
+        assert f"rank {config.rank}, alpha {config.alpha:g}" in page
+        assert f"{needs.of(name).sample_rate / 1000:g} kHz" in page
+        for preset in presets.of(name):
+            assert f"| {preset.name} |" in page or f"`{name}` {preset.name}" in page, preset.name
+            assert set(preset.config.parts) <= set(info.PARTS)
