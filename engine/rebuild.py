@@ -38,10 +38,10 @@ def rebuild(workspace: Workspace, *, clock: Callable[[], float] = time.time) -> 
     with locks.hold(workspace.lock, what="a rebuild"):
         aside = _set_aside(workspace.database, clock())
         with Store(workspace.database, clock=clock) as store:
-            before = {(clip.id, clip.candidate) for clip in store.clips()}
+            before = {clip.path.stem for clip in store.clips()}
             facts = list(clip_cache.listing(workspace.clips))
-            found = list(_clips(workspace, facts))
-            new = [clip for clip in found if (clip.id, clip.candidate) not in before]
+            # A clip that is known belongs to who asked for it: another run with equal weights did not.
+            new = list(_clips(workspace, [each for each in facts if each["key"] not in before]))
             store.add_clips(new)
             known = {clip.path.stem for clip in store.clips()}
             return Rebuilt(
