@@ -137,7 +137,7 @@ def _catch_up(pages: Sequence[Page], step: int) -> None:
     """Wait until every page has painted the step, or long enough."""
     until = time.monotonic() + CATCH_UP_SEC
     for page in pages:
-        while time.monotonic() < until and int(page.evaluate("window.lastStep")) < step:
+        while time.monotonic() < until and page.evaluate("window.painted.at(-1)[0]") < step:
             time.sleep(0.2)
 
 
