@@ -173,6 +173,15 @@ class Exporter(Protocol):
 
 
 @runtime_checkable
+class ExportsFull(Protocol):
+    """An exporter whose script also speaks with full weights, in upstream's layout."""
+
+    def write_full(self, adapter: Adapter, lora_scale: float, folder: Path) -> bool:
+        """Write them, at the scale, as upstream's tools load a model; False where that cannot be done here."""
+        ...
+
+
+@runtime_checkable
 class ReadsNative(Protocol):
     """An exporter that also reads what upstream's tools write."""
 
@@ -187,16 +196,25 @@ class ReadsNative(Protocol):
 
 # Backends whose weights people bring -> the environment variable that names their folder. One module may serve several:
 # their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told which and where.
-FOLDERS: dict[str, str] = {"voxcpm": "EARMARK_VOXCPM", "voxcpm2": "EARMARK_VOXCPM2"}
+FOLDERS: dict[str, str] = {
+    "csm": "EARMARK_CSM",
+    "pocket_tts": "EARMARK_POCKET_TTS",
+    "voxcpm": "EARMARK_VOXCPM",
+    "voxcpm2": "EARMARK_VOXCPM2",
+}
 
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {
+    "csm": "engine.backends.transformers_tts.speech_model",
+    "pocket_tts": "engine.backends.transformers_tts.speech_model",
     "finch": "engine.backends.finch.speech_model",
     "voxcpm": "engine.backends.voxcpm.speech_model",
     "voxcpm2": "engine.backends.voxcpm.speech_model",
 }
 # name -> module that has `info() -> BackendInfo` and imports no torch
 INFO: dict[str, str] = {
+    "csm": "engine.backends.transformers_tts.info",
+    "pocket_tts": "engine.backends.transformers_tts.info",
     "finch": "engine.backends.finch.info",
     "voxcpm": "engine.backends.voxcpm.info",
     "voxcpm2": "engine.backends.voxcpm.info",
@@ -204,6 +222,8 @@ INFO: dict[str, str] = {
 
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
 EXPORTERS: dict[str, str] = {
+    "csm": "engine.backends.transformers_tts.csm_export",
+    "pocket_tts": "engine.backends.transformers_tts.pocket_tts_export",
     "finch": "engine.backends.finch.exporting",
     "voxcpm": "engine.backends.voxcpm.exporting",
     "voxcpm2": "engine.backends.voxcpm.exporting",

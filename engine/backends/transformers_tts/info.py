@@ -1,0 +1,355 @@
+"""What is known of transformers' own speech models before one is loaded: from a folder's files, without torch.
+
+Knows which files a folder must have, what its config says, and how large its parts are. Imports neither torch nor
+transformers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from engine.backends import BackendInfo, folders, sizes
+from engine.types import BadInput, NotFound
+
+POCKET_TTS, CSM = "pocket_tts", "csm"
+VOICE = "default"  # no audio prompt: the voice is in the weights
+MIN_SEC, MAX_SEC = 0.5, 30.0  # ours; neither library nor papers state limits of a training clip
+SPEAKING_VERSION = "1"  # changes when the same row would sound different
+CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
+TOKENIZER_FILE, PROCESSOR_FILE = "tokenizer.json", "processor_config.json"
+PREPROCESSOR_FILE, TEMPLATE_FILE = "preprocessor_config.json", "chat_template.jinja"
+OPTIONAL_FILES = ("generation_config.json", "tokenizer_config.json", PREPROCESSOR_FILE)
+CODEC_FOLDER, VOICES_FOLDER = "audio_tokenizer", "voices"
+VOICE_SUFFIXES = (".wav", ".flac")
+ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+DEPTH_SHARE = 16  # CSM's depth decoder is trained on one frame in so many, as its authors do it
+DEPTH_LEAST = 8  # and on so many frames a clip at least
+CHARACTERS_A_SECOND = 17.0  # of fast speech; a token is at least a character
+INSTALL = "pip install -r requirements.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One class of transformers: what Earmark calls its parts and which Linears get an adapter."""
+
+    name: str
+    title: str
+    targets: Mapping[str, tuple[str, ...]]  # by part, in the order they run
+    languages: tuple[str, ...]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(self.targets)
+
+
+FAMILIES: Mapping[str, Family] = {
+    POCKET_TTS: Family(
+        name=POCKET_TTS,
+        title="Pocket TTS",
+        # never all Linears: `loss_weighting` is one of training alone
+        targets={"lm": (*ATTENTION, "fc1", "fc2"), "flow": ("fc1", "fc2")},
+        languages=(),
+    ),
+    CSM: Family(name=CSM, title="CSM", targets={"lm": ATTENTION, "depth": ATTENTION}, languages=("en",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder:
+    """A folder of one model's files. `codec` is where the codec lies when it is not among the model's own weights."""
+
+    family: Family
+    path: Path
+    config: Mapping[str, Any]
+    weights: tuple[Path, ...]
+    codec: Path | None
+    codec_config: Mapping[str, Any]
+    sample_rate: int
+    frame_rate: float  # audio frames a second; one is a position of the sequence
+    max_positions: int
+    voices: Mapping[str, Path]  # audio prompts by name
+
+    @property
+    def name(self) -> str:
+        return self.family.name
+
+    @property
+    def frame_samples(self) -> int:
+        return round(self.sample_rate / self.frame_rate)
+
+
+def read(name: str, path: Path) -> ModelFolder:
+    """The folder's description, checked. Raises NotFound for files that are missing, BadInput for a config of another
+    model, of a version that is not known here, or whose rates contradict one another.
+    """
+    family, config = FAMILIES[name], folders.config(path)
+    kind = config.get("model_type")
+    if kind != name:
+        other = f"choose {kind}, or name another folder" if kind in FAMILIES else f"name the folder of a {name} model"
+        raise BadInput(f"{path / CONFIG_FILE} is of model type {kind!r} and was named for {name}: {other}.")
+    for file in (TOKENIZER_FILE, PROCESSOR_FILE if name == POCKET_TTS else ""):
+        if file and not (path / file).is_file():
+            raise NotFound(f"{path / file} is missing; download the model again, with all of its files.")
+    if not any((path / file).is_file() for file in (PROCESSOR_FILE, PREPROCESSOR_FILE)):
+        raise NotFound(f"{path} has no {PROCESSOR_FILE}; download the model again, with all of its files.")
+    if not (path / TEMPLATE_FILE).is_file():
+        raise NotFound(
+            f"{path / TEMPLATE_FILE} is missing: it says how a text is put to the model; download it from where the "
+            "weights came from."
+        )
+    try:
+        return _described(family, path, config)
+    except (TypeError, ValueError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise BadInput(f"{path / CONFIG_FILE} is damaged ({error!r}); download the model again.") from error
+
+
+def _described(family: Family, path: Path, config: Mapping[str, Any]) -> ModelFolder:
+    codec: Path | None = None
+    if family.name == POCKET_TTS:
+        _must_train(path, config)
+        codec = _codec_folder(path)
+        codec_config: Mapping[str, Any] = folders.config(codec)
+        ratios, stride = codec_config.get("upsampling_ratios") or (6, 5, 4), int(codec_config.get("latent_stride", 16))
+        frame_rate = float(config.get("frame_rate", 12.5))
+        _must_agree(path, codec, config, codec_config)
+    else:
+        codec_config = config.get("codec_config") or {}
+        ratios, stride = codec_config.get("upsampling_ratios") or (8, 6, 5, 4), 2
+        frame_rate = 0.0
+    rate, hop = int(codec_config.get("sampling_rate", 24_000)), stride
+    for ratio in ratios:
+        hop *= int(ratio)
+    if frame_rate and round(frame_rate * hop) != rate:
+        raise BadInput(
+            f"{path / CONFIG_FILE} says {frame_rate:g} frames a second and the codec in {codec} makes {rate / hop:g}: "
+            "this is another model's codec; download the one that the model names."
+        )
+    _must_hear(path, rate)
+    return ModelFolder(
+        family=family,
+        path=path,
+        config=config,
+        weights=_weights(path),
+        codec=codec,
+        codec_config=codec_config,
+        sample_rate=rate,
+        frame_rate=rate / hop,
+        max_positions=int(config.get("max_position_embeddings", 8192 if codec else 2048)),
+        voices=_voices(path) if codec else {},
+    )
+
+
+def _must_train(path: Path, config: Mapping[str, Any]) -> None:
+    flow = str((config.get("flow_head_config") or {}).get("flow_type", "lsd"))
+    if flow != "lsd":
+        raise BadInput(
+            f"{path / CONFIG_FILE} has a flow head of type {flow!r}, which transformers cannot train; use a checkpoint "
+            "whose flow_type is lsd."
+        )
+
+
+def _codec_folder(path: Path) -> Path:
+    """Beside the model, or where the processor's config says if that is on this machine. Nothing is downloaded."""
+    told = _json(path / PROCESSOR_FILE).get("audio_tokenizer") or {}
+    named = str(told.get("audio_tokenizer_name_or_path") or "")
+    for found in (path / CODEC_FOLDER, path / named if named else None):
+        if found and (found / CONFIG_FILE).is_file():
+            if not (found / WEIGHTS_FILE).is_file():
+                raise NotFound(f"{found / WEIGHTS_FILE} is missing; download the codec again, with all of its files.")
+            return found
+    raise NotFound(
+        f"{path} has no codec: without it there is no sound. Download {named or 'the codec that the model names'} "
+        f"into {path / CODEC_FOLDER}."
+    )
+
+
+def _must_agree(path: Path, codec: Path, config: Mapping[str, Any], codec_config: Mapping[str, Any]) -> None:
+    kind = codec_config.get("model_type")
+    if kind != "pocket_tts_audio_tokenizer":
+        raise BadInput(
+            f"{codec / CONFIG_FILE} is of model type {kind!r}, and Pocket TTS needs its own audio tokenizer."
+        )
+    ours, theirs = int(config.get("latent_dim", 32)), int(codec_config.get("latent_dim", 32))
+    if ours != theirs:
+        raise BadInput(
+            f"The model in {path} speaks in latents of {ours} numbers and the codec in {codec} in {theirs}: this is "
+            "another model's codec; download the one that the model names."
+        )
+
+
+def _must_hear(path: Path, rate: int) -> None:
+    told = _json(path / PROCESSOR_FILE)
+    heard = (told.get("feature_extractor") or told or _json(path / PREPROCESSOR_FILE)).get("sampling_rate", rate)
+    if int(heard) != rate:
+        raise BadInput(
+            f"The processor in {path} takes audio at {heard} Hz and its codec at {rate} Hz: one of the two is another "
+            "model's; download both again."
+        )
+
+
+def _weights(path: Path) -> tuple[Path, ...]:
+    if (path / WEIGHTS_FILE).is_file():
+        return (path / WEIGHTS_FILE,)
+    shards = sorted(set((_json(path / INDEX_FILE).get("weight_map") or {}).values()))
+    if not shards:
+        raise NotFound(
+            f"{path} has no {WEIGHTS_FILE}: weights are read from safetensors only; download the model again."
+        )
+    for shard in shards:
+        if not (path / shard).is_file():
+            raise NotFound(f"{path / shard} is missing; download the model again, with all of its files.")
+    return tuple(path / shard for shard in shards)
+
+
+def _voices(path: Path) -> dict[str, Path]:
+    """Audio prompts that somebody put beside the model: `voices/anna.wav` is the voice anna."""
+    found = sorted(p for p in path.glob(f"{VOICES_FOLDER}/*") if p.suffix.lower() in VOICE_SUFFIXES and p.is_file())
+    return {p.stem: p for p in found if p.stem != VOICE}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); download the model again.") from error
+    return found if isinstance(found, dict) else {}
+
+
+# ----------------------------------------------------------------------------------------------------------------- info
+def info(name: str, folder: Path) -> BackendInfo:
+    """A model as its folder describes it. Raises as `read` does, and NotFound without transformers."""
+    found = read(name, folder)
+    return BackendInfo(
+        name=name,
+        title=found.family.title,
+        sample_rate=found.sample_rate,
+        voices=(VOICE, *found.voices),
+        parts=found.family.parts,
+        min_sec=MIN_SEC,
+        max_sec=min(MAX_SEC, found.max_positions / found.frame_rate / 2),
+        unpronounceable=unpronounceable,
+        base_sha256=base_sha256(found),
+        version=f"{library_version()}-{SPEAKING_VERSION}",
+        full_sft=True,
+        unloaded_loss=_unloaded(found),
+    )
+
+
+def _unloaded(folder: ModelFolder) -> dict[str, float]:
+    """Nats a code when every code is as likely; the losses of Pocket TTS have no such value."""
+    if folder.name == POCKET_TTS:
+        return {}
+    return dict.fromkeys(folder.family.parts, math.log(int(folder.config.get("vocab_size", 2051))))
+
+
+def library_version() -> str:
+    """Of the installed transformers: another one may draw or decode otherwise."""
+    try:
+        return metadata.version("transformers")
+    except metadata.PackageNotFoundError as error:
+        raise NotFound(f"transformers is not installed; in Earmark's environment run: {INSTALL}") from error
+
+
+def base_sha256(folder: ModelFolder) -> str:
+    """One hash of everything that a clip depends on: config, tokenizer, template, processor, weights, codec, voices."""
+    files = [folder.path / name for name in (CONFIG_FILE, TOKENIZER_FILE, TEMPLATE_FILE)]
+    files += [path for name in OPTIONAL_FILES if (path := folder.path / name).is_file()]
+    files += [*folder.weights, *folder.voices.values()]
+    codec = [folder.codec / name for name in (CONFIG_FILE, WEIGHTS_FILE)] if folder.codec else []
+    # where the codec lies on this machine is no part of what it is
+    processor = {key: told for key, told in _json(folder.path / PROCESSOR_FILE).items() if key != "audio_tokenizer"}
+    whole = (folders.sha256(files), folders.sha256(codec), json.dumps(processor, sort_keys=True))
+    return hashlib.sha256("\0".join(whole).encode()).hexdigest()
+
+
+def unpronounceable(text: str) -> str | None:
+    """What the tokenizers do with rare characters only the loaded model knows; a text without letters says nothing."""
+    return None if any(symbol.isalnum() for symbol in text) else "there is no letter or digit in it"
+
+
+# ----------------------------------------------------------------------------------------------------------------- size
+def size(name: str, folder: Path) -> sizes.ModelSize:
+    """A model's sizes, counted in the headers of its weights. The codec is loaded beside them and never trained."""
+    found = read(name, folder)
+    shapes = {key: shape for path in found.weights for key, shape in sizes.shapes(path).items()}
+    by_part: dict[str, dict[str, tuple[int, ...]]] = {part: {} for part in (*found.family.parts, "")}
+    for key, shape in shapes.items():
+        by_part[part_of(name, key)][key] = shape
+    try:
+        saved = _pocket_saves(found.config) if name == POCKET_TTS else _csm_saves(found.config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{folder / CONFIG_FILE} is damaged ({error!r}); download the model again.") from error
+    frozen = sum(sizes.numbers(by_part[""]))
+    if found.codec:
+        frozen += sum(sizes.numbers(sizes.shapes(found.codec / WEIGHTS_FILE)))
+    return sizes.ModelSize(
+        parts=tuple(
+            sizes.PartSize(
+                name=part,
+                tensors=sizes.numbers(by_part[part]),
+                linears=sizes.linears(by_part[part]),
+                targets=targets,
+                saved=saved[part][1],
+                positions_a_token=saved[part][0],
+            )
+            for part, targets in found.family.targets.items()
+        ),
+        frozen_parameters=frozen,
+        bytes_a_weight=4,
+        tokens_a_second=found.frame_rate + CHARACTERS_A_SECOND,
+        feature_bytes_a_second=round(found.frame_rate * 4 * 32 + 1000),
+    )
+
+
+def part_of(name: str, key: str) -> str:
+    """The part that a weight belongs to; "" for what is never trained. CSM's codebook embedding is one tensor under two
+    names, and the backbone's.
+    """
+    if key.endswith(".freqs"):  # of the flow's times: no weights
+        return ""
+    if name == POCKET_TTS:
+        return "lm" if key.startswith(("model.", "eos_head.")) else "flow" if key.startswith("flow_head.") else ""
+    if key.startswith(("backbone_model.", "lm_head.", "embed_text_tokens.", "depth_decoder.model.embed_tokens.")):
+        return "lm"
+    return "depth" if key.startswith("depth_decoder.") else ""
+
+
+def _pocket_saves(config: Mapping[str, Any]) -> dict[str, tuple[float, sizes.Saved]]:
+    """Of each part, positions a token and what one of them keeps. The feed-forward has no gate: half of a gated one's.
+    The flow head, a frame and noise draw: a block keeps about 16 widths, and the self-distillation runs it four times.
+    """
+    head = config["flow_head_config"]
+    once = int(head.get("num_hidden_layers", 6)) * int(head.get("hidden_size", 512))
+    lm = sizes.transformer(
+        layers=int(config.get("num_hidden_layers", 6)),
+        width=int(config.get("hidden_size", 1024)),
+        feed_forward=int(config.get("intermediate_size", 4096)) // 2,
+        outputs=0,
+    )
+    flow = sizes.Saved(trained=4 * 16 * once, frozen=4 * 10 * once)
+    return {"lm": (1.0, lm), "flow": (float(config.get("flow_loss_num_samples", 4)), flow)}
+
+
+def _csm_saves(config: Mapping[str, Any]) -> dict[str, tuple[float, sizes.Saved]]:
+    """The depth decoder sees a sequence of all codebooks for one frame in `DEPTH_SHARE`."""
+    depth = config["depth_decoder_config"]
+    found = {}
+    for part, told, defaults in (("lm", config, (16, 2048, 8192)), ("depth", depth, (4, 1024, 8192))):
+        layers, width, feed_forward = defaults
+        found[part] = sizes.transformer(
+            layers=int(told.get("num_hidden_layers", layers)),
+            width=int(told.get("hidden_size", width)),
+            feed_forward=int(told.get("intermediate_size", feed_forward)),
+            outputs=int(told.get("vocab_size", 2051)),
+        )
+    codebooks = int(config.get("num_codebooks") or 32)
+    return {"lm": (1.0, found["lm"]), "depth": ((codebooks + 1) / DEPTH_SHARE, found["depth"])}
