@@ -38,9 +38,7 @@ def vanished(run_dir: Path, trashed: Collection[str]) -> list[str]:
         checkpoint_id = f"{run_dir.name}@{step:06d}"
         if (RunFolder(run_dir).checkpoints / name).is_dir() or checkpoint_id in trashed:
             continue
-        told.append(
-            f"{checkpoint_id} was published and is gone: it was removed by hand; restore it from a copy."
-        )
+        told.append(f"{checkpoint_id} was published and is gone: it was removed by hand; restore it from a copy.")
     return told
 
 

@@ -179,7 +179,8 @@ class FakeTraining:
         epoch = -(-step // STEPS_AN_EPOCH)
         self.tell(
             run_id, "step", step=step, epoch=epoch, loss=_loss(step) + _shift(run_id), parts={}, seconds=0.6,
-            learning_rate=self.run(run_id).config.learning_rate * min(1.0, step / 10), tokens=1300 + 7 * (step % 11), padding_share=0.06,
+            learning_rate=self.run(run_id).config.learning_rate * min(1.0, step / 10),
+            tokens=1300 + 7 * (step % 11), padding_share=0.06,
             grad_norm={"lm": 0.8 + 0.2 * math.sin(step / 3), "decoder": 0.4 + 0.1 * math.sin(step / 2)},
             memory_bytes=int(1.1 * GB + 2 * MB * min(step, 60)),
         )  # fmt: skip
