@@ -14,6 +14,7 @@ from typing import Any
 
 from engine import backends, disk, durable
 from engine.adapters import ADAPTER_FILE, LORA, load_adapter, part_files
+from engine.backends import ExportsFull
 from engine.bundle import card, checking, plots, record, speaking, variants
 from engine.bundle.record import Evidence, Variants
 from engine.types import Adapter, BadInput, Bundle, Promotion, Refused, Speech
@@ -51,7 +52,8 @@ def export(
     if target.exists():
         return checking.verify(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    needed = (1 + len(wanted.names)) * sum(p.stat().st_size for p in adapter.path.rglob("*") if p.is_file())
+    forms = 1 + len(wanted.names) + (adapter.kind != LORA)  # full weights perhaps as upstream has them, too
+    needed = forms * sum(p.stat().st_size for p in adapter.path.rglob("*") if p.is_file())
     disk.must_fit(target.parent, needed, free=disk.free_bytes(target.parent), what="the export")
     building = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(building, ignore_errors=True)
@@ -88,14 +90,24 @@ def _build(folder: Path, promotion: Promotion, adapter: Adapter, evidence: Evide
     _write(folder / record.FACTS_FILE, _json(facts))
     for name, figure in plots.figures(facts).items():
         _write(folder / name, figure)
-    # The scripts load LoRA through PEFT; full weights are for Earmark, or merged for everybody.
-    exporter = backends.exporter(promotion.candidate.backend) if adapter.kind == LORA else None
-    if exporter is not None:
-        _write(folder / record.SCRIPT_FILE, exporter.script())
-        for name, source in exporter.code_files().items():
-            _copy(source, folder / record.CODE / name)
-        exporter.write_native(adapter, promotion.candidate.lora_scale, folder / record.NATIVE)
-    _write(folder / record.CARD_FILE, card.text(facts, has_script=exporter is not None))
+    _write(folder / record.CARD_FILE, card.text(facts, has_script=_write_script(folder, promotion, adapter)))
+
+
+def _write_script(folder: Path, promotion: Promotion, adapter: Adapter) -> bool:
+    """The script and what it needs; False where there is none. Most load LoRA through PEFT alone: full weights are for
+    Earmark then, or merged for everybody.
+    """
+    exporter, scale = backends.exporter(promotion.candidate.backend), promotion.candidate.lora_scale
+    if exporter is None:
+        return False
+    if adapter.kind == LORA:
+        exporter.write_native(adapter, scale, folder / record.NATIVE)
+    elif not isinstance(exporter, ExportsFull) or not exporter.write_full(adapter, scale, folder / record.NATIVE):
+        return False
+    _write(folder / record.SCRIPT_FILE, exporter.script())
+    for name, source in exporter.code_files().items():
+        _copy(source, folder / record.CODE / name)
+    return True
 
 
 def _write_variants(folder: Path, promotion: Promotion, adapter: Adapter, wanted: Variants, base_model: str) -> None:

@@ -1,4 +1,5 @@
-"""Upstream's own LoRA layout, `lora_weights.safetensors` and `lora_config.json`, from PEFT's format and to it.
+"""Upstream's own layouts: `lora_weights.safetensors` with `lora_config.json`, from PEFT's format and to it, and whole
+model folders from full weights.
 
 Knows both namings and what strength a file has: upstream multiplies by alpha / r with a whole alpha, and takes whatever
 fits by name, so that a wrong rank or a missing tensor is refused here. Reads no pickles.
@@ -8,14 +9,18 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.backends.voxcpm.info import PARTS, PROJECTIONS
+from engine.backends.voxcpm import info
+from engine.backends.voxcpm.info import PARTS, PROJECTIONS, ModelFolder
 from engine.types import Adapter, BadInput, Refused
 
 CONFIG_FILE, WEIGHTS_FILE, PICKLE_FILE = "lora_config.json", "lora_weights.safetensors", "lora_weights.ckpt"
+FULL_FILE = "full.safetensors"  # Earmark's own, a part
+TOKENIZER_FILES = (info.TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
 PEFT_CONFIG, PEFT_WEIGHTS, PEFT_PREFIX = "adapter_config.json", "adapter_model.safetensors", "base_model.model."
 # How the names of a part's Linears begin in upstream's model; the other parts are its own attributes.
 DIT = "feat_decoder.estimator."
@@ -57,6 +62,26 @@ def write(adapter: Adapter, lora_scale: float, folder: Path) -> bool:
     written = {"base_model": adapter.backend, "lora_config": told}
     (folder / CONFIG_FILE).write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     return True
+
+
+def write_full(adapter: Adapter, lora_scale: float, folder: Path, base: ModelFolder) -> None:
+    """Write a model folder as upstream's class loads it, with full weights at a scale between `base` and themselves.
+
+    What was not trained is the base's; the trained weights are in single precision, as upstream saves them.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(str(base.path / info.WEIGHTS_FILE))
+    for part in adapter.parts:
+        for name, full in load_file(str(adapter.path / part / FULL_FILE)).items():
+            key = f"{DIT if part == 'dit' else ''}{name}"
+            tensors[key] = full if lora_scale == 1.0 else torch.lerp(tensors[key].to(full.dtype), full, lora_scale)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / info.WEIGHTS_FILE, metadata={"format": "pt"})
+    for name in (info.CONFIG_FILE, base.codec.name, *TOKENIZER_FILES):
+        if (base.path / name).is_file():
+            shutil.copyfile(base.path / name, folder / name)
 
 
 def read(source: Path, into: Path) -> tuple[str, ...]:

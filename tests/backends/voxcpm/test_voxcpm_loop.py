@@ -128,17 +128,23 @@ def test_a_stopped_and_resumed_run_is_the_same_run(
     assert runs.series(halved.path).val_loss == runs.series(whole.path).val_loss
 
 
-def test_every_weight_but_the_codecs_is_trained(workspace: Workspace, base: Path) -> None:
-    """Full fine-tuning with layers computed twice, in bf16: all weights of upstream's `model.safetensors` are in the
-    checkpoint; the host speaks it, and scale 0 is the base to the bit.
-    """
+@pytest.fixture(scope="module", name="whole")
+def _whole(workspace: Workspace) -> Checkpoint:
+    """A full checkpoint, trained with layers computed twice, in bf16."""
     run = make_run(
         workspace,
         method="full", parts=("lm", "dit", "proj"), target_modules=(), epochs=1, learning_rate=1e-3,
         gradient_checkpointing=True, precision="bf16", accumulation=2,
     )  # fmt: skip
     assert worker.work(run.path) == 0, runs.get(run.path).error
-    adapter = checkpoints.listing(run.path)[-1].adapter
+    return checkpoints.listing(run.path)[-1]
+
+
+def test_every_weight_but_the_codecs_is_trained(whole: Checkpoint, base: Path) -> None:
+    """All weights of upstream's `model.safetensors` are in the checkpoint; the host speaks it, and scale 0 is the base
+    to the bit.
+    """
+    adapter = whole.adapter
     assert adapter.kind == "full"
     shapes = {part: sizes.shapes(adapter.path / part / "full.safetensors") for part in adapter.parts}
     trained = set(shapes["lm"]) | {native.DIT + name for name in shapes["dit"]} | set(shapes["proj"])
@@ -180,10 +186,22 @@ def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: C
         assert clips[0].path != clips[1].path
 
 
+@pytest.mark.parametrize(
+    ("trained", "files"),
+    [("checkpoint", ("lora_weights.safetensors", "lora_config.json")), ("whole", ("model.safetensors", "config.json"))],
+)
 def test_an_export_speaks_in_upstreams_class(
-    checkpoint: Checkpoint, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trained: str,
+    files: tuple[str, ...],
 ) -> None:
-    """The bundle's own script, which knows upstream's package and its native files alone, gives the app's samples."""
+    """The bundle's own script, which knows upstream's package and its native files alone, gives the app's samples: with
+    an adapter, and with full weights between base and trained.
+    """
+    checkpoint: Checkpoint = request.getfixturevalue(trained)
     candidate = Candidate(backend=SECOND, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
     adapter = checkpoint.adapter
     promoted = replace(
@@ -208,8 +226,8 @@ def test_an_export_speaks_in_upstreams_class(
         speak=say,
     )
     assert not bundle.notes  # it was spoken through plain PEFT before it was written
-    assert {f"{record.NATIVE}/lora_weights.safetensors", f"{record.NATIVE}/lora_config.json"} <= bundle.files.keys()
-    monkeypatch.setattr(sys, "argv", ["speak.py", str(base), "no", str(tmp_path / "no.wav")])
+    assert {f"{record.NATIVE}/{file}" for file in files} <= bundle.files.keys()
+    monkeypatch.setattr(sys, "argv", ["speak.py", "no", str(tmp_path / "no.wav")])
     runpy.run_path(str(bundle.path / record.SCRIPT_FILE), run_name="__main__")
     found, rate = soundfile.read(tmp_path / "no.wav", dtype="float32")
     # upstream's own settings, and a row by itself: the harness gives each chunk a seed of its own and fades its edges

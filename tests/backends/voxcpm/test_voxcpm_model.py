@@ -366,7 +366,12 @@ def test_the_page_says_what_is_so(repository: Path) -> None:
     pinned = (repository / "engine/backends/voxcpm/requirements.txt").read_text(encoding="utf-8")
     assert "voxcpm==2.0.3" in pinned
     assert info.INSTALL.removeprefix("pip") in page
-    for said in ("voxcpm 2.0.3", *(backends.FOLDERS[name] for name in (FIRST, SECOND)), "What has not been run", *info.CODEC_FILES):
+    for said in (
+        "voxcpm 2.0.3",
+        *(backends.FOLDERS[name] for name in (FIRST, SECOND)),
+        "What has not been run",
+        *info.CODEC_FILES,
+    ):
         assert said in page, said
     for part in info.PARTS:
         assert f"| `{part}` |" in page
