@@ -43,7 +43,7 @@ CSM_TEMPLATE = (
 )
 
 
-def write_pocket_tts(folder: Path, *, seed: int = 0, flow_type: str = "lsd") -> Path:
+def write_pocket_tts(folder: Path, *, seed: int = 0) -> Path:
     """A Pocket TTS of about 50 thousand weights; its codec is in `audio_tokenizer/`, as people download it."""
     from transformers import (
         GenerationConfig,
@@ -81,7 +81,6 @@ def write_pocket_tts(folder: Path, *, seed: int = 0, flow_type: str = "lsd") -> 
             latent_dim=16,
             condition_dim=24,
             frequency_embedding_size=16,
-            flow_type=flow_type,
         ),
         **ids,
     )

@@ -228,6 +228,24 @@ def test_missing_files_and_other_rates_are_named(folder: Path, tmp_path: Path) -
         info.info("csm", own)
 
 
+def test_the_weights_that_the_config_names_are_read(folder: Path, tmp_path: Path) -> None:
+    """CSM's repository has a model.safetensors in its authors' own format beside those of transformers."""
+    own = shutil.copytree(folder, tmp_path / "model")
+    (own / "model.safetensors").rename(own / "transformers-00001-of-00001.safetensors")
+    (own / "model.safetensors").write_bytes(b"another format")
+    told = json.loads((own / "config.json").read_text()) | {
+        "transformers_weights": "transformers.safetensors.index.json"
+    }
+    (own / "config.json").write_text(json.dumps(told))
+    with pytest.raises(NotFound, match=r"no transformers\.safetensors\.index\.json"):
+        info.info("csm", own)
+    names = info.sizes.shapes(own / "transformers-00001-of-00001.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, "transformers-00001-of-00001.safetensors")}
+    (own / "transformers.safetensors.index.json").write_text(json.dumps(index))
+    assert load(own).speak([row()])[0].tokens == load(folder).speak([row()])[0].tokens
+    assert info.size("csm", own) == info.size("csm", folder)
+
+
 def test_sizes_are_those_of_the_loaded_parts(folder: Path, model: CsmModel) -> None:
     """The memory estimate counts the same weights that are trained, without loading them."""
     size = info.size("csm", folder)

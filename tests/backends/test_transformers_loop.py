@@ -1,4 +1,4 @@
-"""The whole way with a tiny Pocket TTS: data, run, sweep, export, and transformers' own class says what the app says."""
+"""The whole way with a tiny Pocket TTS: data, run, sweep, export, and upstream's own class says what the app says."""
 
 from __future__ import annotations
 

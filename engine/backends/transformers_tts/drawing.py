@@ -41,26 +41,27 @@ class Chooser:
     """
 
     def __init__(self, rows: Sequence[SpeakRow], codes: int) -> None:
-        self._settings = [row.settings for row in rows]
+        settings = [row.settings for row in rows]
         self._generators = [torch.Generator().manual_seed(row.seed) for row in rows]
         self._codes = codes
+        heat = torch.tensor([one.temperature for one in settings])[:, None]
+        self._is_greedy = heat <= 0
+        self._heat = heat.masked_fill(self._is_greedy, 1.0)
+        self._top_k = torch.tensor([one.top_k if 0 < one.top_k < codes else codes for one in settings])[:, None]
+        self._top_p = torch.tensor([one.top_p for one in settings])[:, None]
 
     def choose(self, logits: Tensor) -> Tensor:
         """Codes (rows,) for logits (rows, vocabulary)."""
-        rows = [self._row(one, index) for index, one in enumerate(logits[:, : self._codes].float())]
-        return torch.stack(rows)
-
-    def _row(self, logits: Tensor, index: int) -> Tensor:
-        settings = self._settings[index]
-        if settings.temperature <= 0:
-            return logits.argmax()
-        logits = logits / settings.temperature
-        if 0 < settings.top_k < self._codes:
-            logits = logits.masked_fill(logits < logits.topk(settings.top_k).values[-1], -torch.inf)
-        if settings.top_p < 1.0:
-            ordered, places = logits.sort(descending=True)
-            before = ordered.softmax(0).cumsum(0) - ordered.softmax(0)
-            logits = logits.index_fill(0, places[before >= settings.top_p], -torch.inf)
-        uniform = torch.rand(self._codes, generator=self._generators[index], dtype=torch.float64)
-        gumbel = -torch.log(-torch.log(uniform.clamp(1e-300, 1 - 1e-16)))
-        return (logits + gumbel.to(logits.device, logits.dtype)).argmax()
+        device = logits.device
+        scores = logits[:, : self._codes].float() / self._heat.to(device)
+        if bool((self._top_k < self._codes).any()):
+            least = scores.sort(descending=True).values.gather(1, self._top_k.to(device) - 1)
+            scores = scores.masked_fill(scores < least, -torch.inf)
+        if bool((self._top_p < 1.0).any()):
+            ordered, places = scores.sort(descending=True, stable=True)
+            probabilities = ordered.softmax(1)
+            dropped = probabilities.cumsum(1) - probabilities >= self._top_p.to(device)
+            scores = scores.masked_fill(torch.zeros_like(dropped).scatter(1, places, dropped), -torch.inf)
+        drawn = [torch.rand(self._codes, generator=one, dtype=torch.float64) for one in self._generators]
+        gumbel = -torch.log(-torch.log(torch.stack(drawn).clamp(1e-300, 1 - 1e-16)))
+        return (scores + gumbel.masked_fill(self._is_greedy, 0.0).to(device, scores.dtype)).argmax(1)

@@ -136,7 +136,7 @@ def _described(family: Family, path: Path, config: Mapping[str, Any]) -> ModelFo
         family=family,
         path=path,
         config=config,
-        weights=_weights(path),
+        weights=_weights(path, config),
         codec=codec,
         codec_config=codec_config,
         sample_rate=rate,
@@ -194,14 +194,17 @@ def _must_hear(path: Path, rate: int) -> None:
         )
 
 
-def _weights(path: Path) -> tuple[Path, ...]:
-    if (path / WEIGHTS_FILE).is_file():
-        return (path / WEIGHTS_FILE,)
-    shards = sorted(set((_json(path / INDEX_FILE).get("weight_map") or {}).values()))
+def _weights(path: Path, config: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The files that transformers will read: those that the config names (CSM's repository also has weights in its
+    authors' own format), else one file, else the shards of an index.
+    """
+    named = str(config.get("transformers_weights") or "")
+    single, index = (named, named) if named else (WEIGHTS_FILE, INDEX_FILE)
+    if single.endswith(".safetensors") and (path / single).is_file():
+        return (path / single,)
+    shards = sorted(set((_json(path / index).get("weight_map") or {}).values()))
     if not shards:
-        raise NotFound(
-            f"{path} has no {WEIGHTS_FILE}: weights are read from safetensors only; download the model again."
-        )
+        raise NotFound(f"{path} has no {single}: weights are read from safetensors only; download the model again.")
     for shard in shards:
         if not (path / shard).is_file():
             raise NotFound(f"{path / shard} is missing; download the model again, with all of its files.")
