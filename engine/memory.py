@@ -48,7 +48,7 @@ def estimate(
     trained = [n for part in parts for n in _trained(part, config)]
     state, paged = optimizer_bytes(trained, config.optimizer, can_page=kind == "cuda")
     activations = sum(_activations(part, config, kind) * batch_tokens for part in parts)
-    casts = sum(_casts(part) for part in parts) if config.precision == "bf16" else 0
+    casts = sum(_casts(part, config) for part in parts) if config.precision == "bf16" else 0
     copies = config.processes if kind == "cpu" else 1
     found = MemoryEstimate(
         device=device,
@@ -168,6 +168,11 @@ def _adapter_saves(part: PartSize, config: RunConfig, kind: str) -> float:
     return sum(inputs * (1 + mask) + config.rank for inputs, _ in shapes)
 
 
-def _casts(part: PartSize) -> int:
-    """Autocast keeps a 16-bit copy of every matrix that its backward pass will need."""
-    return 2 * sum(inputs * outputs for shapes in part.linears.values() for inputs, outputs in shapes)
+def _casts(part: PartSize, config: RunConfig) -> int:
+    """Autocast keeps a 16-bit copy of every matrix that its backward pass will need: of one layer's at a time where
+    layers are computed twice.
+    """
+    copies = 2 * sum(inputs * outputs for shapes in part.linears.values() for inputs, outputs in shapes)
+    if config.gradient_checkpointing and part.saved.boundary:
+        return math.ceil(copies * part.saved.layer / max(1, part.saved.trained))
+    return copies

@@ -73,7 +73,10 @@ class Session:
             return nullcontext()
         import torch
 
-        return torch.autocast(torch.device(self.model.device).type, torch.bfloat16)
+        # Its cache keeps a 16-bit copy of every trained matrix until the forward pass is over, half of the weights
+        # again: of no use where a layer's activations are not kept either. Losses and gradients stay the same.
+        keeps = not self.config.gradient_checkpointing
+        return torch.autocast(torch.device(self.model.device).type, torch.bfloat16, cache_enabled=keeps)
 
 
 def prepare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import torch
 
@@ -10,6 +11,7 @@ from engine import backends
 from engine.backends.finch.tuning import Example
 from engine.train import parts
 from engine.train.recompute import recompute
+from engine.train.session import Session
 from engine.types import RunConfig
 
 CONFIG = RunConfig(dataset="d", dropout=0.2)
@@ -39,3 +41,12 @@ def test_dropout_is_drawn_the_same_both_times() -> None:
     assert plain
     assert any(bool(gradient.abs().sum() > 0) for gradient in plain)
     assert all(torch.equal(a, b) for a, b in zip(plain, twice, strict=True))
+
+
+def test_nothing_of_16_bits_is_kept_where_layers_are_computed_twice() -> None:
+    """Autocast's copies of all trained matrices would be half of the weights again."""
+    for config in (CONFIG, replace(CONFIG, gradient_checkpointing=True)):
+        told = SimpleNamespace(config=replace(config, precision="bf16"), model=SimpleNamespace(device="cpu"))
+        with Session.precision(told):  # type: ignore[arg-type]
+            assert torch.is_autocast_enabled("cpu")
+            assert torch.is_autocast_cache_enabled() is not config.gradient_checkpointing
