@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import adapters, app_start, audit, machine, saving, trainer, watching
+from benchmarks import adapters, app_start, audit, machine, saving, trainer, voxcpm, watching
 from benchmarks.measure import Table
 from engine.types import EngineError
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "saving": saving.run,
     "app_start": app_start.run,
     "watching": watching.run,
+    "voxcpm": voxcpm.run,
 }
 
 

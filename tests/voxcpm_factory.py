@@ -77,10 +77,12 @@ def config(name: str) -> dict[str, Any]:
     return made
 
 
-def make(folder: Path, name: str = SECOND, *, seed: int | None = None) -> Path:
-    """Write config, tokenizer, weights and codec. By itself it takes a seed whose voice ends some texts and not all."""
+def make(folder: Path, name: str = SECOND, *, seed: int | None = None, told: dict[str, Any] | None = None) -> Path:
+    """Write config, tokenizer, weights and codec. By itself it takes a seed whose voice ends some texts and not all,
+    and the smallest config.
+    """
     folder.mkdir(parents=True)
-    told = config(name)
+    told = told or config(name)
     (folder / "config.json").write_text(json.dumps(told), encoding="utf-8")
     _write_tokenizer(folder)
     with torch.random.fork_rng(), contextlib.redirect_stderr(io.StringIO()):
