@@ -30,6 +30,7 @@ ONE_PLACE: Mapping[str, tuple[str, ...]] = {
     "matplotlib": ("ui.figures", "ui.theme"),
     "uvicorn": ("ui", "app"),
     "espeakng_loader": ("engine.backends.finch",),
+    "voxcpm": ("engine.backends.voxcpm",),
 }
 PAGES = ("ui.data", "ui.runs", "ui.sweep", "ui.listen", "ui.gate", "ui.voices")
 UI_MAY_IMPORT = ("engine.studio", "engine.types")
