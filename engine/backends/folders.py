@@ -31,8 +31,8 @@ def of(name: str, variable: str, base_model: str, environment: Mapping[str, str]
         )
     folder = Path(named).expanduser()
     if not folder.is_dir():
-        source = "the run's base weights" if base_model else variable
-        raise NotFound(f"{source} names {folder} for {name}, and there is no such folder; correct the path.")
+        source = "The run" if base_model else variable
+        raise NotFound(f"{source} names {folder} for {name}'s weights, and there is no such folder; correct the path.")
     return folder
 
 

@@ -251,6 +251,17 @@ def test_features_are_read_once_and_rows_that_do_not_fit_are_named(
 
 
 # ---------------------------------------------------------------------------------------------------------- bad folders
+def test_without_the_package_the_command_is_told(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is named and nothing is installed: preflight says what to run, not the trainer after minutes."""
+
+    def version(_name: str) -> str:
+        raise info.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(info.metadata, "version", version)
+    with pytest.raises(NotFound, match="--no-deps -r engine/backends/voxcpm"):
+        info.info(SECOND, folders[SECOND])
+
+
 def test_rates_come_from_the_folder(folders: dict[str, Path]) -> None:
     """Version 2 hears 16 kHz and says 48, version 1.5 has 44.1 both ways: nobody types them."""
     told = {name: info.info(name, folder) for name, folder in folders.items()}
