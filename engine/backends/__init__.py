@@ -238,8 +238,9 @@ def exporter(name: str) -> Exporter | None:
 
 
 def names() -> tuple[str, ...]:
-    """The backends that can be used here: built-in ones, and those that somebody named a folder of weights for."""
-    return tuple(sorted(name for name in INFO if name not in FOLDERS or os.environ.get(FOLDERS[name])))
+    """The backends that can be used here: built-in ones, then those that somebody named a folder of weights for."""
+    here = [name for name in INFO if name not in FOLDERS or os.environ.get(FOLDERS[name])]
+    return tuple(sorted(here, key=lambda name: (name in FOLDERS, name)))
 
 
 def folder(name: str, base_model: str = "") -> Path:
