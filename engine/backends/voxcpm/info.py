@@ -19,6 +19,7 @@ VOICE = "default"  # VoxCPM has no named voices: without a reference it makes on
 MIN_SEC, MAX_SEC = 1.0, 30.0  # the longest clips that upstream's fine-tuning guide advises; the least is ours
 SPEAKING_VERSION = "1"  # changes when the same row would sound different
 CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE = "config.json", "tokenizer.json", "model.safetensors"
+PICKLE_FILE = "pytorch_model.bin"  # the weights of version 1.0
 CODEC_FILES = ("audiovae.safetensors", "audiovae.pth")  # in the order in which upstream looks for them
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 # config.json's `architecture` -> the name here. Upstream takes a config without it for the first.
@@ -70,6 +71,11 @@ def read(name: str, path: Path) -> ModelFolder:
         raise BadInput(
             f"{path} holds {NAMES[architecture]} and was named for {name}: choose {NAMES[architecture]}, or name "
             "another folder."
+        )
+    if (path / PICKLE_FILE).is_file() and not (path / WEIGHTS_FILE).is_file():
+        raise BadInput(
+            f"{path / PICKLE_FILE} is a pickle, and weights are read from {WEIGHTS_FILE} alone: load it once with "
+            "torch.load(..., weights_only=True) and save it with safetensors.torch.save_file."
         )
     for file in (TOKENIZER_FILE, WEIGHTS_FILE):
         if not (path / file).is_file():

@@ -292,6 +292,7 @@ BROKEN = {
     "the other version": ("config.json", {"architecture": "voxcpm"}, BadInput, "choose voxcpm"),
     "no codec": ("audiovae.safetensors", None, NotFound, "no codec"),
     "no weights": ("model.safetensors", None, NotFound, r"model\.safetensors is missing"),
+    "a pickle of weights": ("model.safetensors", "pytorch_model.bin", BadInput, "is a pickle"),
     "no tokenizer": ("tokenizer.json", None, NotFound, r"tokenizer\.json is missing"),
     "a damaged codec config": ("config.json", {"audio_vae_config": {"sample_rate": "fast"}}, BadInput, "damaged"),
     "weights of another config": (
@@ -310,6 +311,8 @@ def test_a_folder_that_is_not_whole_is_named(folders: dict[str, Path], tmp_path:
     folder = shutil.copytree(folders[SECOND], tmp_path / "model")
     if change is None:
         (folder / file).unlink()
+    elif isinstance(change, str):
+        (folder / file).rename(folder / change)
     else:
         (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
     with pytest.raises(error, match=words), contextlib.redirect_stderr(io.StringIO()):
