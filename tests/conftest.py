@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from engine.backends import FOLDERS
+
 ENVIRONMENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_OFFLINE": "1",
@@ -25,6 +27,8 @@ def pytest_configure() -> None:
     """Set the environment before any test module is imported; what the caller set stays."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    for variable in FOLDERS.values():  # whoever has a real model here tests the same as everybody
+        os.environ.pop(variable, None)
     # Waiting threads of a small model spin: two processes on two cores starve one another to a crawl.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # A property is wrong or right, not late: on a busy machine the first example may wait for an import or the disk.
