@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import adapters, app_start, audit, machine, saving, trainer, voxcpm, watching
+from benchmarks import adapters, app_start, audit, machine, pocket_tts, saving, trainer, voxcpm, watching
 from benchmarks.measure import Table
 from engine.types import EngineError
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "app_start": app_start.run,
     "watching": watching.run,
     "voxcpm": voxcpm.run,
+    "pocket_tts": pocket_tts.run,
 }
 
 

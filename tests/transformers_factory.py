@@ -42,9 +42,39 @@ CSM_TEMPLATE = (
     "{%- endfor -%}{%- endfor -%}"
 )
 
+TINY_BACKBONE = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "latent_dim": 16,
+    "max_position_embeddings": 400,
+    "initializer_range": 0.2,
+}
+TINY_HEAD = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "latent_dim": 16,
+    "condition_dim": 24,
+    "frequency_embedding_size": 16,
+}
+TINY_CODEC = {
+    "hidden_size": 16,
+    "num_filters": 4,
+    "num_hidden_layers": 1,
+    "intermediate_size": 32,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "upsample_groups": 16,
+    "latent_dim": 16,
+    "initializer_range": 0.1,
+}
 
-def write_pocket_tts(folder: Path, *, seed: int = 0) -> Path:
-    """A Pocket TTS of about 50 thousand weights; its codec is in `audio_tokenizer/`, as people download it."""
+
+def write_pocket_tts(folder: Path, *, seed: int = 0, real_size: bool = False) -> Path:
+    """A Pocket TTS of about 50 thousand weights, or as large as the real one (for measurements); its codec is in
+    `audio_tokenizer/`, as people download it.
+    """
     from transformers import (
         GenerationConfig,
         PocketTTSAudioTokenizerConfig,
@@ -66,22 +96,10 @@ def write_pocket_tts(folder: Path, *, seed: int = 0) -> Path:
     tokenizer = _tokenizer(("<pad>", *special.values()), extra=special, pad="<pad>")
     ids = {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
     config = PocketTTSConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=48,
-        latent_dim=16,
-        max_position_embeddings=400,
+        vocab_size=max(len(tokenizer), 4004 if real_size else 0),
         pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.2,
-        flow_head_config=PocketTTSFlowHeadConfig(
-            hidden_size=24,
-            num_hidden_layers=2,
-            latent_dim=16,
-            condition_dim=24,
-            frequency_embedding_size=16,
-        ),
+        flow_head_config=PocketTTSFlowHeadConfig(**({} if real_size else TINY_HEAD)),
+        **({} if real_size else TINY_BACKBONE),
         **ids,
     )
     net = PocketTTSForConditionalGeneration(config)
@@ -96,19 +114,7 @@ def write_pocket_tts(folder: Path, *, seed: int = 0) -> Path:
         return_dict_in_generate=True, min_frames_before_eos=2, pad_token_id=tokenizer.pad_token_id
     )
     net.save_pretrained(folder, state_dict=state)
-    codec = PocketTTSAudioTokenizerModel(
-        PocketTTSAudioTokenizerConfig(
-            hidden_size=16,
-            num_filters=4,
-            num_hidden_layers=1,
-            intermediate_size=32,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            upsample_groups=16,
-            latent_dim=16,
-            initializer_range=0.1,
-        )
-    )
+    codec = PocketTTSAudioTokenizerModel(PocketTTSAudioTokenizerConfig(**({} if real_size else TINY_CODEC)))
     _quieten(codec.decoder)
     codec.save_pretrained(folder / "audio_tokenizer")
     processor = PocketTTSProcessor(

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ VOICE_SUFFIXES = (".wav", ".flac")
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 DEPTH_SHARE = 16  # CSM's depth decoder is trained on one frame in so many, as its authors do it
 DEPTH_LEAST = 8  # and on so many frames a clip at least
+FRAMES_A_TOKEN = 0.5  # of a sequence, what is audio: the rest is text
 CHARACTERS_A_SECOND = 17.0  # of fast speech; a token is at least a character
 INSTALL = "pip install -r requirements.txt"
 
@@ -327,32 +328,43 @@ def part_of(name: str, key: str) -> str:
 
 
 def _pocket_saves(config: Mapping[str, Any]) -> dict[str, tuple[float, sizes.Saved]]:
-    """Of each part, positions a token and what one of them keeps. The feed-forward has no gate: half of a gated one's.
-    The flow head, a frame and noise draw: a block keeps about 16 widths, and the self-distillation runs it four times.
+    """Of each part, positions a token and what one of them keeps. The backbone's feed-forward has no gate: half of a
+    gated one's. The flow head runs for every frame and noise draw, differentiated forward as well, and the backbone's
+    gradients come through it: about 60 widths a block for that, and 50 to 60 more where it is trained itself (by the
+    peak of real training steps at the real size, with random weights).
     """
     head = config["flow_head_config"]
     once = int(head.get("num_hidden_layers", 6)) * int(head.get("hidden_size", 512))
+    draws = FRAMES_A_TOKEN * float(config.get("flow_loss_num_samples", 4))
     lm = sizes.transformer(
         layers=int(config.get("num_hidden_layers", 6)),
         width=int(config.get("hidden_size", 1024)),
         feed_forward=int(config.get("intermediate_size", 4096)) // 2,
         outputs=0,
     )
-    flow = sizes.Saved(trained=4 * 16 * once, frozen=4 * 10 * once)
-    return {"lm": (1.0, lm), "flow": (float(config.get("flow_loss_num_samples", 4)), flow)}
+    return {
+        "lm": (1.0, replace(lm, outputs=round(draws * 60 * once))),
+        "flow": (draws, sizes.Saved(trained=60 * once, frozen=50 * once)),
+    }
 
 
 def _csm_saves(config: Mapping[str, Any]) -> dict[str, tuple[float, sizes.Saved]]:
-    """The depth decoder sees a sequence of all codebooks for one frame in `DEPTH_SHARE`."""
-    depth = config["depth_decoder_config"]
-    found = {}
-    for part, told, defaults in (("lm", config, (16, 2048, 8192)), ("depth", depth, (4, 1024, 8192))):
-        layers, width, feed_forward = defaults
-        found[part] = sizes.transformer(
-            layers=int(told.get("num_hidden_layers", layers)),
-            width=int(told.get("hidden_size", width)),
-            feed_forward=int(told.get("intermediate_size", feed_forward)),
-            outputs=int(told.get("vocab_size", 2051)),
-        )
+    """The depth decoder sees a sequence of all codebooks for one frame in `DEPTH_SHARE`; the backbone's gradients come
+    through it, too.
+    """
     codebooks = int(config.get("num_codebooks") or 32)
-    return {"lm": (1.0, found["lm"]), "depth": ((codebooks + 1) / DEPTH_SHARE, found["depth"])}
+    positions = FRAMES_A_TOKEN * (codebooks + 1) / DEPTH_SHARE
+    depth = _stack(config["depth_decoder_config"], (4, 1024, 8192))
+    lm = _stack(config, (16, 2048, 8192))
+    through = round(positions * (depth.frozen + depth.outputs))
+    return {"lm": (1.0, replace(lm, outputs=lm.outputs + through)), "depth": (positions, depth)}
+
+
+def _stack(config: Mapping[str, Any], defaults: tuple[int, int, int]) -> sizes.Saved:
+    layers, width, feed_forward = defaults
+    return sizes.transformer(
+        layers=int(config.get("num_hidden_layers", layers)),
+        width=int(config.get("hidden_size", width)),
+        feed_forward=int(config.get("intermediate_size", feed_forward)),
+        outputs=int(config.get("vocab_size", 2051)),
+    )
