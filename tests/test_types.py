@@ -85,15 +85,27 @@ def test_a_report_counts_rows_with_errors_once() -> None:
     )
     report = AuditReport(
         manifest=manifest,
+        backend="finch",
         findings=tuple(
-            AuditFinding(check="c", severity=severity, row=row, utterance_id="", explanation="", repair="")
+            AuditFinding(check="c", severity=severity, row=row, explanation="", repair="")
             for severity, row in [
-                (Severity.ERROR, 2),
-                (Severity.ERROR, 2),
-                (Severity.WARNING, 1),
-                (Severity.ERROR, 0),
+                (Severity.ERROR, "b"),
+                (Severity.ERROR, "b"),
+                (Severity.WARNING, "a"),
+                (Severity.ERROR, ""),
             ]
         ),
     )
-    assert report.rows_with_errors == {2}
+    assert report.rows_with_errors == {"b"}
+    assert report.bad_row_share == 0.5
+    assert report.tainted_share(2) == 0.75
     assert manifest.total_sec == 3.5
+
+
+def test_a_row_that_could_not_be_read_counts() -> None:
+    """A broken line of the source is a bad row too, though it is no utterance."""
+    fault = AuditFinding(check="unreadable", severity=Severity.ERROR, row="line 2", explanation="", repair="")
+    rows = (Utterance(id="a", audio_path=Path("a.wav"), text="One."),)
+    manifest = Manifest(path=Path("m.jsonl"), sha256="", utterances=rows, faults=(fault,))
+    report = AuditReport(manifest=manifest, backend="finch", findings=(fault,))
+    assert (report.row_count, report.bad_row_share) == (2, 0.5)

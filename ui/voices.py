@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from engine.types import BadInput
-from ui import theme, view, view_voices, voices_try
+from ui import choices, theme, view, view_voices, voices_try
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _shown(studio: Studio) -> tuple[object, ...]:
     histories = {p.alias: studio.promotion_history(p.alias) for p in found}
     speakers = list(voices_try.speakers(studio))
     backends = studio.backends()
-    base = list(studio.base_voices(backends[0])) if backends else []
+    base = list(choices.base_voices(studio, backends[0])) if backends else []
     return (
         gr.update(visible=not found),
         view_voices.voices(found, labels, histories),
@@ -97,12 +97,13 @@ def _export() -> dict[str, Any]:
 
 
 def _bind_export(studio: Studio, parts: dict[str, Any]) -> None:
-    def _act(alias: str | None, forms: list[str], consent: str, licence: str) -> tuple[str, str]:
-        bundle = studio.export(_chosen(alias), forms=tuple(forms), consent=consent, licence=licence)
+    # A field in a section that was never opened is None.
+    def _act(alias: str | None, forms: list[str] | None, consent: str | None, licence: str | None) -> tuple[str, str]:
+        bundle = studio.export(_chosen(alias), forms=tuple(forms or ()), consent=consent or "", licence=licence or "")
         return str(bundle.path), view_voices.exported(_chosen(alias), bundle)
 
-    def _verify(folder: str) -> str:
-        if not folder.strip():
+    def _verify(folder: str | None) -> str:
+        if not folder or not folder.strip():
             raise BadInput("Give the path of an exported folder.")
         return view_voices.verified(studio.verify(Path(folder.strip()).expanduser()))
 
@@ -132,8 +133,8 @@ def _move() -> dict[str, Any]:
 
 
 def _bind_move(studio: Studio, parts: dict[str, Any], outputs: list[Any]) -> None:
-    def _back(alias: str | None, by: str, reason: str) -> tuple[object, ...]:
-        made = studio.roll_back(_chosen(alias), by=by, reason=reason)
+    def _back(alias: str | None, by: str | None, reason: str | None) -> tuple[object, ...]:
+        made = studio.roll_back(_chosen(alias), by=by or "", reason=reason or "")
         return view_voices.moved(made, studio.label(made.candidate)), *_shown(studio)
 
     inputs = [parts["alias"], parts["by"], parts["reason"]]
@@ -164,13 +165,13 @@ def _bring() -> dict[str, Any]:
 
 def _bind_bring(studio: Studio, parts: dict[str, Any]) -> None:
     def _voices_of(backend: str) -> object:
-        return gr.update(choices=["", *studio.base_voices(backend)], value="")
+        return gr.update(choices=["", *choices.base_voices(studio, backend)], value="")
 
-    def _act(path: str, file: str | None, backend: str, voice: str, name: str) -> str:
-        source = path.strip() or file
+    def _act(path: str | None, file: str | None, backend: str, voice: str | None, name: str | None) -> str:
+        source = (path or "").strip() or file
         if not source:
             raise BadInput("Give the path of an adapter, or choose an archive.")
-        made = studio.import_adapter(Path(source).expanduser(), backend=backend, voice=voice, name=name.strip())
+        made = studio.import_adapter(Path(source).expanduser(), backend=backend, voice=voice or "", name=name or "")
         return view_voices.brought_in(made)
 
     inputs = [parts[k] for k in ("path", "file", "backend", "voice", "name")]

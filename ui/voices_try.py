@@ -73,10 +73,10 @@ def bind(studio: Studio, parts: dict[str, Any]) -> None:
         gr.Info(view_voices.revealed(names))
         return (gr.update(visible=False),)
 
-    def _lines(alias: str | None, lines: str, seed: int) -> object:
+    def _lines(alias: str | None, lines: str | None, seed: int) -> object:
         if not alias:
             raise BadInput("Promote a candidate on the Gate page first; then it can speak a list of lines.")
-        packed = studio.speak_lines(alias, lines.splitlines(), seed=int(seed))
+        packed = studio.speak_lines(alias, (lines or "").splitlines(), seed=int(seed))
         file = Path(tempfile.mkdtemp()) / f"{alias.replace('/', '-')}-lines.zip"
         file.write_bytes(packed)
         return gr.update(value=str(file), visible=True)
