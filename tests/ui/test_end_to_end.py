@@ -170,7 +170,8 @@ def promote_and_export(page: Page, studio: Any, best: str) -> None:
     page.click("#export")
     page.wait_for_selector(".em-state:text-is('verified')")
     page.click("#verify")
-    page.wait_for_selector("code:text-is('README.md')")
+    page.wait_for_selector("text=Spoken through plain PEFT")
+    page.wait_for_selector("code:text-is('README.md')", state="attached")
     with page.expect_download() as download:
         page.locator("a[download]").first.click()
     assert download.value.path().read_bytes().startswith(b"PK")
