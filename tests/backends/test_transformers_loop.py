@@ -44,6 +44,7 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests import transformers_factory
+from tests.backends.blind_loop import judged_and_exported
 from tests.judgement_factory import make_promotion, make_verdict
 
 POCKET = "pocket_tts"
@@ -184,6 +185,14 @@ def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: C
         clips = studio.render(Request(candidates=candidates, script=script, settings=SETTINGS))
         assert {clip.sample_rate for clip in clips} == {24_000}
         assert len({clip.path for clip in clips}) == 2
+
+
+def test_a_blind_verdict_promotes_and_exports(workspace: Workspace, checkpoint: Checkpoint) -> None:
+    """Sweep, blind sitting, verdict, promotion and export, all through the studio; the export is heard again."""
+    tuned = Candidate(backend=POCKET, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
+    with Studio(workspace, clock=lambda: 6.0, device="cpu") as studio:
+        bundle = judged_and_exported(studio, tuned, LINE, SETTINGS)
+    assert "Spoken through plain PEFT" in bundle.notes[0]
 
 
 @pytest.fixture(scope="module", name="candidate")

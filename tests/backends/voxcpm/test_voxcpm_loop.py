@@ -44,6 +44,7 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests import voxcpm_factory
+from tests.backends.blind_loop import judged_and_exported
 from tests.judgement_factory import make_promotion, make_verdict
 from tests.voxcpm_factory import SECOND
 
@@ -184,6 +185,14 @@ def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: C
         assert {clip.sample_rate for clip in clips} == {48_000}
         assert all(studio.scores([clip.id])[clip.id] for clip in clips)
         assert clips[0].path != clips[1].path
+
+
+def test_a_blind_verdict_promotes_and_exports(workspace: Workspace, checkpoint: Checkpoint) -> None:
+    """Sweep, blind sitting, verdict, promotion and export, all through the studio; the export is heard again."""
+    tuned = Candidate(backend=SECOND, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
+    with Studio(workspace, clock=lambda: 6.0, device="cpu") as studio:
+        bundle = judged_and_exported(studio, tuned, "no", SHORT)
+    assert "Spoken through plain PEFT" in bundle.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""From a checkpoint to a verified export through the studio, as every backend must be able to go."""
+
+from __future__ import annotations
+
+from engine.studio import Request, Studio
+from engine.types import BadInput, Bundle, Candidate, Choice, GenerationSettings, Line, Outcome, Script, Tier
+
+ALIAS = "candidate/tiny"
+
+
+def script(text: str) -> Script:
+    """One text in each tier: a tiny random voice says nothing that could be longer."""
+    lines = tuple(Line(id=tier.value, tier=tier, text=text) for tier in Tier)
+    return Script(name="tiny", language="en", lines=lines, sha256="e" * 64)
+
+
+def judged_and_exported(studio: Studio, candidate: Candidate, text: str, settings: GenerationSettings) -> Bundle:
+    """Sweep, a blind sitting in which everything passes, verdicts, promotion, export, and the export heard again."""
+    base = Candidate(backend=candidate.backend, voice=candidate.voice)
+    studio.render(Request(candidates=(base, candidate), script=script(text), settings=settings))
+    sitting = studio.open_gate_session([base, candidate], reviewer="Ana")
+    heard = 0
+    while (view := studio.next_trial(sitting.id)) is not None:
+        told = repr(view)
+        assert candidate.checkpoint_id is None or candidate.checkpoint_id not in told
+        for _, token in view.slots:
+            assert studio.stimulus(token)
+        studio.answer(view.trial_id, Choice.PASS, plays={label: 1 for label, _ in view.slots})
+        heard += 1
+    assert heard == 2 * len(Tier)
+    verdicts = {verdict.candidate: verdict.outcome for verdict in studio.judge(by="Ana")}
+    assert verdicts[candidate] is Outcome.PASS
+    studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings)
+    written = studio.export(ALIAS)
+    if written.notes:
+        raise BadInput(f"{written.path} was not spoken: {written.notes[0]}")
+    return studio.verify(written.path)
