@@ -17,20 +17,17 @@ PACKAGES = ("engine/types", "engine/backends", "engine/backends/finch")
 NETS = ("language_model", "encoder", "decoder", "vocoder")
 NOT_NEEDED = ("exporting.py",)
 
-SCRIPT = '''"""Speak one line: `python speak.py "Hello." hello.wav`. The voice's own code and base weights are in code/;
-it needs torch, torchaudio, transformers, peft, safetensors, numpy, librosa, soundfile and espeakng-loader."""
+SCRIPT = '''"""Speak one line: `python speak.py "Hello." hello.wav`. Its own code and base weights are in code/."""
 import contextlib, json, pathlib, sys
+import peft, soundfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "code"))
-import peft, soundfile
 from engine import harness, types
 from engine.backends.finch import speech_model
-voice = json.loads((HERE / "voice.json").read_text(encoding="utf-8"))
-model = speech_model.load()
+voice, model = json.loads((HERE / "voice.json").read_text(encoding="utf-8")), speech_model.load()
 for part in voice["parts"]:
     for layer in peft.PeftModel.from_pretrained(model.part(part), str(HERE / part)).eval().modules():
-        if hasattr(layer, "set_scale"):
-            layer.set_scale("default", voice["lora_scale"])
+        getattr(layer, "set_scale", lambda name, scale: None)("default", voice["lora_scale"])
 told = {key: voice[key] for key in ("voice", "adapter_sha256", "lora_scale", "voice_settings")}
 rows = harness.rows(sys.argv[1], seed=42, settings=types.GenerationSettings(**voice["settings"]), **told)
 served = type("Served", (), {"using": lambda self, rows: contextlib.nullcontext()})()
