@@ -221,7 +221,7 @@ class Drafting(Core):
 
         return self._start("transcribe", work)
 
-    # --------------------------------------------------------------------------------------------------------- -inside
+    # ----------------------------------------------------------------------------------------------------------- inside
     def _start(self, kind: str, work: Callable[[Report], str]) -> str:
         made: dict[str, str] = {}
 
