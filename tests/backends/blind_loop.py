@@ -27,7 +27,7 @@ def judged_and_exported(studio: Studio, candidate: Candidate, text: str, setting
             assert studio.stimulus(token)
         studio.answer(view.trial_id, Choice.PASS, plays={label: 1 for label, _ in view.slots})
         heard += 1
-    assert heard == 2 * len(Tier)
+    assert heard >= 2 * len(Tier)  # and what other sweeps of this workspace have rendered
     verdicts = {verdict.candidate: verdict.outcome for verdict in studio.judge(by="Ana")}
     assert verdicts[candidate] is Outcome.PASS
     studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings)
