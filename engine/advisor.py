@@ -7,11 +7,13 @@ reviewers heard comes in as verdicts.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.types import (
+    EARLIER_REASON_CODES,
     REASON_CODES,
     Advice,
     Dataset,
@@ -19,6 +21,7 @@ from engine.types import (
     Reason,
     RunConfig,
     Verdict,
+    reason_code,
 )
 
 CLEAN, MORE_DATA, PREFLIGHT, LORA, LISTEN, GENTLER, STRONGER, FULL, KEEP, MEND = (
@@ -36,8 +39,9 @@ CLEAN, MORE_DATA, PREFLIGHT, LORA, LISTEN, GENTLER, STRONGER, FULL, KEEP, MEND =
 ACTIONS = (CLEAN, MORE_DATA, PREFLIGHT, LORA, LISTEN, GENTLER, STRONGER, FULL, KEEP, MEND)
 
 # What reviewers name when an adapter has learned too much of its clips, and when too little of the voice.
-OVER = frozenset({"dropped word", "merged words", "repeated or invented words", "too fast", "noise", "monotone"})
-UNDER = frozenset({"wrong voice", "accent"})
+OVER = frozenset({"dropped word", "merged word", "inserted speech", "too fast", "noise", "monotone"})
+UNDER = frozenset({"wrong timbre", "accent drift"})
+_CODES = re.compile(rf"\b({'|'.join((*EARLIER_REASON_CODES, *REASON_CODES))})\b")  # as explanations name them
 TOO_LITTLE_MIN, LITTLE_MIN, ENOUGH_MIN = 1.0, 3.0, 10.0
 PREFLIGHT_STEPS = 500  # a run of at most so many steps is a LoRA preflight
 ROWS_A_STEP = 8  # with which the share of tainted steps is told
@@ -106,7 +110,7 @@ def heard(verdicts: Iterable[Verdict]) -> Counter[str]:
     for verdict in verdicts:
         if verdict.outcome is Outcome.FAIL:
             told = " ".join(f.explanation for f in verdict.findings if f.outcome is Outcome.FAIL)
-            counts.update(code for code in REASON_CODES if code in told)
+            counts.update({reason_code(said) for said in _CODES.findall(told)})
     return counts
 
 

@@ -139,7 +139,7 @@ def judge(heard: Screening) -> Judgement:
     too_many = not sum(counts.values()) <= asked * MAX_LOST_PERCENT / 100
     reasons: list[str] = []
     if too_many:
-        named = (("dropped", "dropped word"), ("merged", "merged words"), ("inserted", "repeated or invented words"))
+        named = (("dropped", "dropped word"), ("merged", "merged word"), ("inserted", "inserted speech"))
         reasons += [code for state, code in named if counts[state]]
     garbled = not errors.value <= MAX_ERRORS_PERCENT
     if garbled and not reasons:

@@ -42,7 +42,7 @@ DEFAULT_GATE = Gate(
     rules=(
         Rule(tier=Tier.SHORT),
         Rule(tier=Tier.MEDIUM),
-        Rule(tier=Tier.LONG, fatal_reasons=("dropped word", "merged words")),
+        Rule(tier=Tier.LONG, fatal_reasons=("dropped word", "merged word")),
     ),
 )
 

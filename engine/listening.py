@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from engine.types import REASON_CODES, BadInput, Choice, Clip, Response, Slot, Trial, TrialKind
+from engine.types import OTHER, REASON_CODES, BadInput, Choice, Clip, Response, Slot, Trial, TrialKind
 
 LABELS = ("A", "B")
 
@@ -140,6 +140,8 @@ def check_answer(trial: Trial, response: Response) -> None:
     for reason in response.reasons:
         if reason not in REASON_CODES:
             raise BadInput(f"{reason!r} is not one of the reasons; choose among {', '.join(REASON_CODES)}.")
+    if OTHER in response.reasons and not response.note.strip():
+        raise BadInput(f"The reason {OTHER!r} says nothing by itself; write a note that says what you heard.")
 
 
 # --------------------------------------------------------------------------------------------------------------- inside

@@ -46,9 +46,9 @@ def verdict(outcome: Outcome, told: str = "") -> Verdict:
 
 
 PASSED, UNDECIDED = verdict(Outcome.PASS), verdict(Outcome.UNDECIDED)
-OVER = verdict(Outcome.FAIL, "dropped word 2 times, merged words")
-UNDER = verdict(Outcome.FAIL, "wrong voice, accent")
-BOTH = verdict(Outcome.FAIL, "wrong voice, too fast")
+OVER = verdict(Outcome.FAIL, "dropped word 2 times, merged word")
+UNDER = verdict(Outcome.FAIL, "wrong timbre, accent drift")
+BOTH = verdict(Outcome.FAIL, "wrong timbre, too fast")
 SLOW = verdict(Outcome.FAIL, "too slow")
 
 
@@ -141,4 +141,10 @@ def test_only_presets_that_are_there_are_named() -> None:
 def test_reasons_are_counted_a_candidate() -> None:
     """A code counts once a failed candidate, however often it was named; what passed counts nothing."""
     counts = advisor.heard([OVER, OVER, PASSED, verdict(Outcome.UNDECIDED, "noise")])
-    assert counts == {"dropped word": 2, "merged words": 2}
+    assert counts == {"dropped word": 2, "merged word": 2}
+
+
+def test_reasons_of_earlier_versions_are_counted_as_those_of_today() -> None:
+    """An old verdict says "wrong voice"; that is today's "wrong timbre", and "another" is no reason at all."""
+    told = [verdict(Outcome.FAIL, "wrong voice, accent 2 times, merged words; another one"), UNDER]
+    assert advisor.heard(told) == {"wrong timbre": 2, "accent drift": 2, "merged word": 1}

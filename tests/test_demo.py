@@ -61,8 +61,8 @@ def screening(errors: float = 5.0, states: Sequence[str] = ("ok",) * 20) -> Scre
         (screening(errors=math.nan), Choice.FAIL, "noise"),
         (screening(states=["ok"] * 18 + ["dropped"] * 2), Choice.PASS, None),
         (screening(states=["ok"] * 17 + ["dropped"] * 3), Choice.FAIL, "dropped word"),
-        (screening(states=["ok"] * 17 + ["merged"] * 3), Choice.FAIL, "merged words"),
-        (screening(states=["ok"] * 20 + ["inserted"] * 3), Choice.FAIL, "repeated or invented words"),
+        (screening(states=["ok"] * 17 + ["merged"] * 3), Choice.FAIL, "merged word"),
+        (screening(states=["ok"] * 20 + ["inserted"] * 3), Choice.FAIL, "inserted speech"),
     ],
     ids=["good", "at the limit", "garbled", "unheard", "few lost", "dropped", "merged", "invented"],
 )

@@ -18,7 +18,7 @@ CANDIDATE = make_candidate()
 TWO_OF_THREE = Gate(
     name="two of three",
     version=1,
-    rules=tuple(Rule(tier=tier, min_pass=2, max_fail=1, fatal_reasons=("merged words",)) for tier in Tier),
+    rules=tuple(Rule(tier=tier, min_pass=2, max_fail=1, fatal_reasons=("merged word",)) for tier in Tier),
 )
 
 
@@ -62,12 +62,12 @@ def outcome_of_long(told: str, others: Sequence[Judged] = (), gate: Gate = DEFAU
         ("+a; -a; -b", FAIL),  # the dispute about a does not save b
         ("+a; -a; +b", UNDECIDED),
         ("-a:dropped word", FAIL),
-        ("-a:merged words", FAIL),
+        ("-a:merged word", FAIL),
         ("+a; -a:dropped word", FAIL),  # fatal: at once, dispute or not
-        ("+a; +b; +c; -d:merged words", FAIL),
+        ("+a; +b; +c; -d:merged word", FAIL),
         ("+a:dropped word", UNDECIDED),  # contradicts itself
         ("+a:noise", PASS),  # a remark, not a contradiction
-        ("+a:merged words; -b", FAIL),
+        ("+a:merged word; -b", FAIL),
     ],
 )
 def test_the_long_tier_by_default(told: str, expected: Outcome) -> None:
@@ -95,7 +95,7 @@ def test_dropped_words_are_fatal_in_the_long_tier_only(tier: Tier) -> None:
         ("+a; +b; -a", PASS),
         ("+a; +b; -a; -b", UNDECIDED),  # two disputed
         ("+a; +b; -a; -c", UNDECIDED),  # one disputed, one failed: it hangs on the dispute
-        ("+a; +b; -c:merged words", FAIL),
+        ("+a; +b; -c:merged word", FAIL),
     ],
 )
 def test_a_tier_that_wants_two_passes_and_allows_one_fail(told: str, expected: Outcome) -> None:
@@ -116,7 +116,7 @@ def test_a_tier_that_wants_two_passes_and_allows_one_fail(told: str, expected: O
         ("+a", "+a", "-a", FAIL),
         ("-a", "+a", "+a", FAIL),
         ("-a", "", "", FAIL),  # one failed tier is enough, the others need not be heard
-        ("", "", "-a:merged words", FAIL),
+        ("", "", "-a:merged word", FAIL),
         ("+a", "+a; -a", "+a", UNDECIDED),
         ("-a", "+a; -a", "+a", FAIL),
     ],
@@ -210,8 +210,8 @@ def test_simulated_answers_are_not_mixed_with_a_persons(
             "Long: 2 of 3 clips failed (noise 2 times, accent); none may fail.",
         ),
         (
-            heard(Tier.LONG, "-a:dropped word") + heard(Tier.LONG, "-a:merged words", reviewer="Bo"),
-            "Long: Ada and Bo heard dropped word and merged words, which fails this tier at once.",
+            heard(Tier.LONG, "-a:dropped word") + heard(Tier.LONG, "-a:merged word", reviewer="Bo"),
+            "Long: Ada and Bo heard dropped word and merged word, which fails this tier at once.",
         ),
         (
             heard(Tier.LONG, "+a") + heard(Tier.LONG, "-a:too fast", reviewer="Bo"),
@@ -266,7 +266,7 @@ def test_the_default_gate_is_pinned() -> None:
             rules=(
                 Rule(tier=Tier.SHORT, min_pass=1, max_fail=0),
                 Rule(tier=Tier.MEDIUM, min_pass=1, max_fail=0),
-                Rule(tier=Tier.LONG, min_pass=1, max_fail=0, fatal_reasons=("dropped word", "merged words")),
+                Rule(tier=Tier.LONG, min_pass=1, max_fail=0, fatal_reasons=("dropped word", "merged word")),
             ),
         )
         == DEFAULT_GATE

@@ -247,6 +247,7 @@ def test_an_answer_must_fit_its_trial() -> None:
         (gate, answer(gate, Choice.A)),
         (pair, answer(pair, Choice.PASS)),
         (gate, answer(gate, Choice.FAIL, ("ugly",))),
+        (gate, answer(gate, Choice.FAIL, ("other",))),  # without a note it says nothing
         (gate, answer(gate, Choice.FAIL, session_id="another")),
     ):
         with pytest.raises(BadInput):

@@ -232,7 +232,7 @@ def test_trials_and_answers_come_back_as_they_were(
         ),
         is_catch=True,
     )
-    response = answer(trial, Choice.TIE, note=note, plays=plays, reasons=("noise", "accent"))
+    response = answer(trial, Choice.TIE, note=note, plays=plays, reasons=("noise", "accent drift"))
     shared.add_session(make_session(sitting, kind=TrialKind.PREFERENCE))
     shared.add_trials([trial])
     shared.add_response(response)

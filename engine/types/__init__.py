@@ -42,6 +42,8 @@ from engine.types.errors import (
     Refused,
 )
 from engine.types.listening import (
+    EARLIER_REASON_CODES,
+    OTHER,
     REASON_CODES,
     Choice,
     Response,
@@ -49,6 +51,7 @@ from engine.types.listening import (
     Slot,
     Trial,
     TrialKind,
+    reason_code,
 )
 from engine.types.planning import (
     MEMORY_CLASSES,
@@ -88,8 +91,10 @@ from engine.types.speaking import (
 )
 
 __all__ = [
+    "EARLIER_REASON_CODES",
     "MEMORY_CLASSES",
     "MONITORS",
+    "OTHER",
     "REASON_CODES",
     "Action",
     "Adapter",
@@ -153,4 +158,5 @@ __all__ = [
     "Utterance",
     "Verdict",
     "WordScore",
+    "reason_code",
 ]

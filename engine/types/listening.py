@@ -22,18 +22,33 @@ class Choice(StrEnum):
     TIE = "tie"
 
 
+OTHER = "other"  # says nothing by itself: it needs a note
 REASON_CODES = (
     "dropped word",
-    "merged words",
-    "repeated or invented words",
+    "merged word",
+    "inserted speech",
+    "wrong timbre",
+    "accent drift",
     "too fast",
     "too slow",
     "noise",
-    "wrong voice",
-    "accent",
+    "onset",
     "monotone",
-    "bad start or end",
+    OTHER,
 )
+# What earlier versions called them. Answers keep the word that was said; where they are counted, it is this one's.
+EARLIER_REASON_CODES: Mapping[str, str] = {
+    "merged words": "merged word",
+    "repeated or invented words": "inserted speech",
+    "wrong voice": "wrong timbre",
+    "accent": "accent drift",
+    "bad start or end": "onset",
+}
+
+
+def reason_code(said: str) -> str:
+    """The code of today for what an answer says; a code that no version had stays as it is."""
+    return EARLIER_REASON_CODES.get(said, said)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ def test_a_gate_sitting_by_keyboard_alone(judged: FakeStudio, address: str, page
             page.keyboard.press("Shift+Digit2")
         page.keyboard.press(key)
     page.wait_for_selector("text=That was all 3")
-    assert answers(judged, session) == [("fail", ("merged words",)), ("pass", ()), ("pass", ())]
+    assert answers(judged, session) == [("fail", ("merged word",)), ("pass", ()), ("pass", ())]
 
 
 def test_an_ab_sitting_by_keyboard_and_a_reload(judged: FakeStudio, address: str, page: Page) -> None:
