@@ -64,9 +64,20 @@ def m0002_where_a_promoted_voice_came_from(connection: Connection) -> None:
     connection.execute("ALTER TABLE promotions ADD COLUMN trainer_version VARCHAR DEFAULT ''")
 
 
+def m0003_what_a_clip_was_spoken_with(connection: Connection) -> None:
+    """A clip also names its language, its audio prompt, and how many times it was drawn."""
+    connection.execute("ALTER TABLE clips ADD COLUMN language VARCHAR DEFAULT 'en'")
+    connection.execute("ALTER TABLE clips ADD COLUMN reference JSON DEFAULT NULL")
+    connection.execute("ALTER TABLE clips ADD COLUMN attempts BIGINT DEFAULT 1")
+
+
 TABLES = tuple(_FIRST_TABLES)
 Migration = Callable[[Connection], None]
-MIGRATIONS: tuple[Migration, ...] = (m0001_judgements, m0002_where_a_promoted_voice_came_from)
+MIGRATIONS: tuple[Migration, ...] = (
+    m0001_judgements,
+    m0002_where_a_promoted_voice_came_from,
+    m0003_what_a_clip_was_spoken_with,
+)
 
 
 def apply(connection: Connection, *, now: float, where: str, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

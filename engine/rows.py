@@ -21,6 +21,7 @@ from engine.types import (
     GenerationSettings,
     Outcome,
     Promotion,
+    Reference,
     Response,
     Score,
     Session,
@@ -65,8 +66,6 @@ def to_candidate(row: Mapping[str, Any]) -> Candidate:
 
 # ----------------------------------------------------------------------------------------------------- clips and scores
 def from_clip(clip: Clip, home: Path | None) -> Row:
-    path = clip.path.absolute()
-    kept = path.relative_to(home) if home is not None and path.is_relative_to(home) else path
     return {
         "id": clip.id,
         **from_candidate(clip.candidate),
@@ -76,7 +75,7 @@ def from_clip(clip: Clip, home: Path | None) -> Row:
         "tier": clip.tier.value,
         "text": clip.text,
         "seed": clip.seed,
-        "path": kept.as_posix(),
+        "path": _kept_path(clip.path, home),
         "sample_rate": clip.sample_rate,
         "duration_sec": clip.duration_sec,
         "stop": clip.stop.value,
@@ -84,6 +83,9 @@ def from_clip(clip: Clip, home: Path | None) -> Row:
         "settings": dump(asdict(clip.settings)),
         "harness_version": clip.harness_version,
         "render_sec": clip.render_sec,
+        "language": clip.language,
+        "reference": _from_reference(clip.reference, home),
+        "attempts": clip.attempts,
     }
 
 
@@ -105,7 +107,29 @@ def to_clip(row: Mapping[str, Any], home: Path | None) -> Clip:
         settings=GenerationSettings(**json.loads(row["settings"])),
         harness_version=row["harness_version"],
         render_sec=row["render_sec"],
+        language=row["language"],
+        reference=_to_reference(row["reference"], home),
+        attempts=row["attempts"],
     )
+
+
+def _from_reference(reference: Reference | None, home: Path | None) -> str | None:
+    if reference is None:
+        return None
+    path = _kept_path(reference.audio_path, home)
+    return dump({"audio_path": path, "text": reference.text, "sha256": reference.sha256})
+
+
+def _to_reference(kept: str | None, home: Path | None) -> Reference | None:
+    if kept is None:
+        return None
+    told = json.loads(kept)
+    return Reference(audio_path=(home or Path()) / told["audio_path"], text=told["text"], sha256=told["sha256"])
+
+
+def _kept_path(path: Path, home: Path | None) -> str:
+    path = path.absolute()
+    return (path.relative_to(home) if home is not None and path.is_relative_to(home) else path).as_posix()
 
 
 def from_score(score: Score) -> Row:

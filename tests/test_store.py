@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import listening, migrations
+from engine import listening, migrations, rows
 from engine.database import Transaction
 from engine.store import MEMORY, Store
 from engine.types import (
@@ -31,6 +31,7 @@ from engine.types import (
     NotFound,
     Outcome,
     Promotion,
+    Reference,
     Refused,
     Response,
     Score,
@@ -62,6 +63,7 @@ settings = st.builds(
     GenerationSettings, temperature=st.floats(0, 9), top_k=counts, top_p=st.floats(0, 1), max_factor=st.floats(1, 9)
 )
 paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: Path("/elsewhere", *parts))
+references = st.builds(Reference, audio_path=paths, text=texts, sha256=names)
 clips = st.builds(
     Clip,
     id=names,
@@ -80,6 +82,9 @@ clips = st.builds(
     settings=settings,
     harness_version=names,
     render_sec=numbers,
+    language=names,
+    reference=st.none() | references,
+    attempts=counts,
 )
 scores = st.builds(
     Score,
@@ -255,13 +260,29 @@ def test_paths_move_with_the_workspace(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     inside = replace(make_clip(), id="inside", path=tmp_path / "old" / "clips" / "x.flac")
     outside = replace(make_clip(), id="outside", path=tmp_path / "elsewhere.flac")
+    prompt = Reference(audio_path=tmp_path / "old" / "references" / "r.flac", text="Hello.", sha256="r")
+    inside = replace(inside, reference=prompt)
     with Store(tmp_path / "old" / "evaluations.duckdb") as store:
         store.add_clips([inside, outside])
         assert store.clip("inside") == inside
     (tmp_path / "old").rename(tmp_path / "new")
     with Store(tmp_path / "new" / "evaluations.duckdb") as store:
-        assert store.clip("inside").path == tmp_path / "new" / "clips" / "x.flac"
+        moved = store.clip("inside")
+        assert moved.path == tmp_path / "new" / "clips" / "x.flac"
+        assert moved.reference == replace(prompt, audio_path=tmp_path / "new" / "references" / "r.flac")
         assert store.clip("outside") == outside
+
+
+def test_clips_of_an_older_database_were_spoken_in_english_without_a_reference(tmp_path: Path) -> None:
+    """A database from before clips told their language opens, and its clips are what they were."""
+    path = tmp_path / "evaluations.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        migrations.apply(connection, now=1.0, where="it", migrations=migrations.MIGRATIONS[:2])
+        row = rows.from_clip(make_clip(), tmp_path)
+        old = {name: value for name, value in row.items() if name not in ("language", "reference", "attempts")}
+        Transaction(connection.cursor()).insert("clips", [old])
+    with Store(path) as store:
+        assert store.clips() == [make_clip()]
 
 
 # ---------------------------------------------------------------------------------------------- clips, scores, the rest

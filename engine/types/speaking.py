@@ -40,7 +40,10 @@ class Script:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """The audio prompt of zero-shot cloning, with its transcript. Voices without a prompt have none."""
+    """The audio prompt of zero-shot cloning, with its transcript. Voices without a prompt have none.
+
+    `sha256` is of the audio file's bytes and the transcript: another transcript is another reference.
+    """
 
     audio_path: Path
     text: str
@@ -94,6 +97,7 @@ class Clip:
 
     `path` is named by the content key, the hash of everything that the audio depends on; `id` hashes that key with the
     candidate, the script and the line, so that runs with equal adapters share audio and keep clips of their own.
+    `language` is the script's. `attempts` is how many times it was drawn: more than 1 only where retries were allowed.
     """
 
     id: str
@@ -112,6 +116,9 @@ class Clip:
     settings: GenerationSettings
     harness_version: str
     render_sec: float
+    language: str = "en"
+    reference: Reference | None = None
+    attempts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
