@@ -16,6 +16,9 @@ class Clipping:
     name = "clipping"
     version = 1
     unit = "%"
+    title = "Clipping"
+    about = "Samples cut off at full scale, heard as crackling."
+    serves = ("noise",)
 
     def __call__(self, heard: Heard) -> Score:
         """Per cent of samples that stand at full scale in runs of three or more."""

@@ -10,6 +10,9 @@ class End:
     name = "end"
     version = 1
     unit = "ended"
+    title = "End"
+    about = "Whether the voice stopped by itself or had to be cut off."
+    serves = ("inserted speech",)
 
     def __call__(self, heard: Heard) -> Score:
         """1 when every chunk ended by itself, 0 when one ran into the cap; not judged for a file of unknown making."""

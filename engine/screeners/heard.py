@@ -107,11 +107,20 @@ class Heard:
 
 
 class Screener(Protocol):
-    """One measure. It flags, sorts and explains; it never issues a verdict. A changed rule is a new `version`."""
+    """One measure. It flags, sorts and explains; it never issues a verdict. A changed rule is a new `version`.
+
+    `title` and `about` say in a reviewer's words what it hears, `serves` names the reason codes of the gate that it is
+    evidence for.
+    """
 
     name: str
     version: int
     unit: str
+    title: str
+    about: str
+
+    @property
+    def serves(self) -> tuple[str, ...]: ...
 
     def __call__(self, heard: Heard) -> Score: ...
 

@@ -15,6 +15,9 @@ class PhonemeErrors:
     name = "phoneme_errors"
     version = 1
     unit = "%"
+    title = "Phoneme errors"
+    about = "How many of the text's sounds came out as others, were left out or were added."
+    serves = ("dropped word", "accent drift", "other")
 
     def __call__(self, heard: Heard) -> Score:
         """Phoneme error rate in per cent: good up to 20, bad from 30 on, in between for people to say."""

@@ -12,6 +12,9 @@ class Pitch:
     name = "pitch"
     version = 1
     unit = "Hz"
+    title = "Pitch"
+    about = "How high the voice is, beside the target."
+    serves = ("wrong timbre", "accent drift")
 
     def __call__(self, heard: Heard) -> Score:
         """Median F0 in Hz; the explanation gives the distance to the target in semitones."""

@@ -14,6 +14,9 @@ class Rate:
     name = "rate"
     version = 1
     unit = "phonemes/s"
+    title = "Speaking rate"
+    about = "How fast it is spoken, beside the base voice saying the same line."
+    serves = ("too fast", "too slow")
 
     def __call__(self, heard: Heard) -> Score:
         """Phonemes of the text a second of speech, silence before and after left out."""

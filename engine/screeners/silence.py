@@ -15,6 +15,9 @@ class Silence:
     name = "silence"
     version = 1
     unit = "s"
+    title = "Silence"
+    about = "How long it is silent at the start, at the end, and at the longest pause inside."
+    serves = ("too slow", "onset")
 
     def __call__(self, heard: Heard) -> Score:
         """The longest inner pause in seconds; flagged when it, the start or the end is silent for too long."""

@@ -18,6 +18,9 @@ class Similarity:
     name = "similarity"
     version = 1
     unit = "%"
+    title = "Way to the target"
+    about = "How far the timbre has gone from the base voice towards the target."
+    serves = ("wrong timbre",)
 
     def __call__(self, heard: Heard) -> Score:
         """(clip - base) . (target - base) / |target - base|^2 in per cent, each coefficient in units of the base's

@@ -16,6 +16,9 @@ class Words:
     name = "words"
     version = 1
     unit = "%"
+    title = "Words"
+    about = "Words dropped, run together, said twice or invented, and how many of the text's words are there."
+    serves = ("dropped word", "merged word", "inserted speech")
 
     def __call__(self, heard: Heard) -> Score:
         """Per cent of the text's words that are missing or run together, plus invented stretches; any one flags the

@@ -14,6 +14,11 @@ from engine.screeners.heard import Profile, compare
 from engine.types import BadInput, Candidate, Clip, GenerationSettings, Stop, Tier, Utterance
 from tests.screeners.voices import RATE, FakeEar, buzz, heard, quiet, word
 
+# The reason codes of the gate that measures can be evidence for.
+REASONS = {
+    *("dropped word", "merged word", "inserted speech", "wrong timbre", "accent drift", "too fast", "too slow"),
+    *("noise", "onset", "monotone", "other"),
+}
 CLEAN = np.concatenate([quiet(0.2), buzz(1.0), quiet(0.3), buzz(1.0), quiet(0.2)])
 
 
@@ -30,6 +35,15 @@ def test_every_screener_explains_itself_in_a_sentence() -> None:
             )
             assert answer.explanation[0].isupper() or answer.explanation[0].isdigit()
             assert answer.explanation.endswith(".")
+
+
+def test_every_screener_says_what_it_hears_and_what_for() -> None:
+    """A reviewer can read what each measure hears, and it is evidence for reasons that a gate knows."""
+    for screener in SCREENERS.values():
+        assert screener.title[0].isupper()
+        assert screener.about.endswith(".")
+        assert screener.serves
+        assert set(screener.serves) <= REASONS
 
 
 def test_nothing_is_said_to_be_fine_without_an_ear() -> None:
