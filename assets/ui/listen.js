@@ -113,17 +113,17 @@ class Sitting {
     this.stage.innerHTML = trialScreen(trial);
     if (!this.player) {
       this.player = new Player(new AudioContext());
-      this.player.onend = () => this.paint();
       const frame = () => { this.player.tick(); this.paint(); requestAnimationFrame(frame); };
       requestAnimationFrame(frame);
     }
     // Every side is here and decoded before the first one can be played: nothing about a side shows in the waiting.
     const bytes = await Promise.all(trial.slots.map(async (s) => (await ask(`/blind/audio/${s.token}`)).arrayBuffer()));
-    await this.player.load(bytes);
+    const sides = await Promise.all(bytes.map((b) => this.player.context.decodeAudioData(b)));
+    this.player.load(sides, Math.max(...sides.map((b) => b.duration)) >= 8 ? "continue" : "restart");
     this.ready = true;
     this.stage.querySelectorAll("[data-side],[data-act]").forEach((b) => { b.disabled = false; });
     const mode = this.stage.querySelector("[data-mode]");
-    if (trial.slots.length > 1) mode.textContent = this.player.keepsPlace ? "switching keeps the place" : "switching starts again";
+    if (trial.slots.length > 1) mode.textContent = this.player.mode === "continue" ? "switching keeps the place" : "switching starts again";
     this.say(`Trial ${trial.position} of ${trial.total}. ${trial.text}`);
     this.paint();
   }
@@ -164,7 +164,8 @@ class Sitting {
   async play(side) {
     if (!this.ready || side >= this.trial.slots.length) return;
     if (this.player.playing && this.player.side === side) { this.player.pause(); return; }
-    await this.player.play(side);
+    await this.player.context.resume();
+    this.player.play(side);
     this.say(`Playing ${this.name(side)}`);
   }
 

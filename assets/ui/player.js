@@ -1,210 +1,245 @@
-/* Sample-synchronous playing of the sides of a trial over Web Audio.
-   Knows buffers, gains and time; knows no page and no trial. All sides start at the same instant of one clock and only their
-   gains differ, so switching cannot drift; every switch, start and stop uses the same short fade, also from a side to itself. */
+/* Plays the sides of a trial in step and switches between them.
+   Knows buffers, sides, places and what was heard; knows no page and no trial. One audio context, one clock: all sides of a
+   stretch start at one frame, and every switch, seek, start and stop is made at an exact frame with the same fades, from a
+   side to itself too (docs/decisions/021-every-switch-sounds-the-same.md). Places are frames of the audible side. */
 
-export const FADE_SEC = 0.012;   // out, then in: long enough not to click, too short to hear as a gap
-const LEAD_SEC = 0.05;           // so that every source has been scheduled before the first one starts
-const BINS = 64;                 // how finely "heard" is kept
-export const KEEP_PLACE_SEC = 8; // clips at least this long keep their place at a switch; shorter ones start again
+import { cross, end, fadeFrames, start } from "./player_graph.js";
+import { Heard } from "./player_heard.js";
 
-/* Fade `gain` out (to 0) or in (to 1) with half a raised cosine that begins at `at`. */
-export function fade(gain, from, to, at, seconds = FADE_SEC) {
-  const curve = new Float32Array(33);
-  for (let i = 0; i < curve.length; i += 1) {
-    const share = (1 - Math.cos((Math.PI * i) / (curve.length - 1))) / 2;
-    curve[i] = from + (to - from) * share;
-  }
-  gain.setValueCurveAtTime(curve, at, seconds);
+const MARGIN_SEC = 0.003;       // between reading the clock and the audio thread's seeing the change
+const LATEST_LEAD_SEC = 0.05;   // no device has needed more
+const HEARD_SLACK_SEC = 0.06;
+const SHORTEST_LOOP_SEC = 0.3;
+const QUANTUM = 128;            // frames that a context renders at once
+const SILENT_BELOW = 0.001;     // -60 dBFS: above the dither of the padding, below any speech
+
+/* Frames up to the last one that is not silence: what "the same place" means for clips that speak at different speeds. */
+export function spoken(buffer) {
+  const samples = buffer.getChannelData(0);
+  let last = samples.length;
+  while (last > 0 && Math.abs(samples[last - 1]) < SILENT_BELOW) last -= 1;
+  return last || samples.length;
 }
 
-/* The graph of one stretch of playing: every buffer starts at `at` from its own offset; only `side` is audible. */
-export function schedule(context, buffers, { side, at, offsets, loop, destination }) {
-  return buffers.map((buffer, index) => {
-    const source = context.createBufferSource();
-    const gain = context.createGain();
-    source.buffer = buffer;
-    source.loop = loop;
-    gain.gain.setValueAtTime(0, 0);
-    if (index === side) fade(gain.gain, 0, 1, at);
-    source.connect(gain).connect(destination);
-    source.start(at, offsets[index]);
-    return { source, gain };
-  });
-}
-
-/* Where each side stands when `side` is at `seconds`: the same share of its length, so that unequal clips stay together. */
-export function proportional(buffers, side, seconds) {
-  const share = buffers[side].duration ? seconds / buffers[side].duration : 0;
-  return buffers.map((buffer) => share * buffer.duration);
+/* The frame of every side that is at the same share of its speech as `frame` of `side`. */
+export function inStep(lengths, side, frame) {
+  return lengths.map((length) => (length === lengths[side] ? frame : Math.round((frame * length) / lengths[side])));
 }
 
 export class Player {
-  constructor(context) {
+  constructor(context, destination = context.destination) {
     this.context = context;
-    this.buffers = [];
-    this.voices = [];
+    this.master = context.createGain();
+    this.master.connect(destination);
+    this.lead = Math.max(context.baseLatency || 0, (2 * QUANTUM) / context.sampleRate) + MARGIN_SEC;
+    this.mode = "restart";    // or "continue": what a switch does to the place
+    this.onevent = () => {};  // (name, side, value)
+    this.load([]);
+  }
+
+  /* Take the decoded sides of the next trial. */
+  load(buffers, mode = this.mode) {
+    if (this.voices) this._silence();
+    this.buffers = buffers;
+    this.mode = mode;
+    this.lengths = buffers.map(spoken);
+    this.heards = buffers.map((b) => new Heard(b.length, HEARD_SLACK_SEC * this.context.sampleRate));
     this.side = 0;
+    this.place = 0;           // where the audible side stands while nothing plays
     this.loop = false;
-    this.playing = false;
-    this.startedAt = 0;   // context time at which the current stretch began
-    this.offset = 0;      // seconds into the audible side at that time
-    this.heardBins = [];
-    this.plays = [];
-    this.onend = () => {};
+    this.region = null;       // {from, to} as shares of the speech, or null: the whole clip
+    this.voices = null;       // what sounds now
+    this.freeAt = 0;          // the frame at which the last change will be over
   }
 
-  /* Decode every side; nothing can be played before all of them are ready. */
-  async load(bytes) {
-    this.stop();
-    const decoded = await Promise.all(bytes.map((b) => this.context.decodeAudioData(b)));
-    this.buffers = decoded;
-    this.side = 0;
-    this.offset = 0;
-    this.heardBins = decoded.map(() => new Array(BINS).fill(false));
-    this.plays = decoded.map(() => 0);
+  get playing() { return this.voices !== null; }
+  get plays() { return this.heards.map((h) => h.rounds); }
+
+  setVolume(share) { this.master.gain.setTargetAtTime(share, this.context.currentTime, 0.01); }
+
+  heard(side) { return this.heards[side].rounds > 0; }
+  heardShare(side) { return this.heard(side) ? 1 : this.heards[side].share; }
+
+  /* The frame at which the audible side stands, at the frame `now` of the clock. */
+  frame(now = this._now()) {
+    if (!this.playing) return this.place;
+    const at = this.from[this.side] + Math.max(0, now - this.startedAt);
+    const loop = this.loops[this.side];
+    if (loop && at >= loop.to) return loop.from + ((at - loop.from) % (loop.to - loop.from));
+    return Math.min(at, this.buffers[this.side].length);
   }
 
-  get keepsPlace() {
-    return this.buffers.length > 1 && Math.max(...this.buffers.map((b) => b.duration)) >= KEEP_PLACE_SEC;
-  }
-
-  /* Seconds into the audible side. */
-  position() {
-    if (!this.buffers.length) return 0;
-    const length = this.buffers[this.side].duration;
-    if (!this.playing) return Math.min(this.offset, length);
-    const at = this.offset + Math.max(0, this.context.currentTime - this.startedAt);
-    return this.loop ? at % length : Math.min(at, length);
-  }
-
+  /* How far a side has come, 0 to 1; a side that is not audible has not come anywhere. */
   share(side) {
-    if (side === this.side) return this.position() / (this.buffers[side].duration || 1);
-    return 0;
+    return side === this.side && this.buffers.length ? this.frame() / this.buffers[side].length : 0;
   }
 
-  /* The share of a side that was audible at some time, 0 to 1. */
-  heardShare(side) {
-    if (this.heard(side)) return 1;
-    const bins = this.heardBins[side] || [];
-    return bins.length ? bins.filter(Boolean).length / bins.length : 0;
-  }
-
-  heard(side) {
-    return this.plays[side] > 0;
-  }
-
-  /* Call this at every animation frame: it marks what is being heard and notices the end. */
-  tick() {
-    if (!this.playing) return;
-    this._mark();
-    const length = this.buffers[this.side].duration;
-    if (!this.loop && this.context.currentTime - this.startedAt + this.offset >= length) {
-      this.stop();
-      this.offset = 0;
-      this.onend(this.side);
-    }
-  }
-
-  async play(side = this.side, from = null) {
-    if (!this.buffers.length) return;
-    if (this.context.state === "suspended") await this.context.resume();
-    if (this.playing) this._mark();
-    if (this.playing && from === null && side !== this.side && this.keepsPlace && this._sameLength()) {
-      this._crossTo(side);
-      return;
-    }
-    const place = from ?? this._place(side);
-    this._silence();
-    this.side = side;
-    const lead = this.voices.length ? FADE_SEC : 0; // the old side fades out first
-    const at = this.context.currentTime + LEAD_SEC + lead;
-    const offsets = proportional(this.buffers, side, Math.min(place, this.buffers[side].duration));
-    this.voices = schedule(this.context, this.buffers, { side, at, offsets, loop: this.loop, destination: this.context.destination });
-    this.startedAt = at;
-    this.offset = offsets[side];
-    this.lastMark = this.offset;
-    this.playing = true;
+  /* Play a side: from where it stands, or after a switch from the start or from the same place, as the test says. */
+  play(side = this.side) {
+    if (side >= this.buffers.length) return;
+    const switched = side !== this.side;
+    this._go(side, (now) => {
+      const here = this.frame(now);
+      if (!switched) return here >= this.buffers[side].length ? 0 : here;
+      return this.mode === "continue" ? inStep(this.lengths, this.side, here)[side] : 0;
+    });
+    this.onevent(switched ? "switch" : "play", side, this.share(side));
   }
 
   pause() {
     if (!this.playing) return;
-    this._mark();
-    this.offset = this.position();
-    this.stop();
-  }
-
-  stop() {
-    this._silence();
-    this.voices = [];
-    this.playing = false;
+    const change = this._nextFrame();
+    const silent = change + fadeFrames(this.context.sampleRate);
+    this.tick(silent);
+    if (!this.playing) return;  // it came to its end meanwhile
+    this.place = this.frame(silent);
+    this._silence(change);
+    this.onevent("pause", this.side, this.share(this.side));
   }
 
   restart() {
-    return this.play(this.side, 0);
+    this._go(this.side, () => (this.loops?.[this.side] && this.region ? this.loops[this.side].from : 0));
+    this.onevent("restart", this.side, 0);
   }
 
-  seek(seconds) {
-    const to = Math.min(Math.max(0, this.position() + seconds), this.buffers[this.side].duration - 0.05);
-    if (this.playing) return this.play(this.side, to);
-    this.offset = Math.max(0, to);
-    return undefined;
+  /* Move the place by seconds; it goes on playing when it played. */
+  seek(seconds) { this.seekTo(this.share(this.side) + (seconds * this.context.sampleRate) / this.buffers[this.side].length); }
+
+  seekTo(share) {
+    const { length } = this.buffers[this.side];
+    const to = this._within(Math.round(share * length), null, this.side);
+    if (this.playing) this._go(this.side, () => to);
+    else this.place = to;
+    this.onevent("seek", this.side, to / length);
   }
 
+  /* Loop the region, or the whole clip where there is none; or play to the end again. */
   setLoop(loop) {
     this.loop = loop;
-    if (this.playing) return this.play(this.side, this.position());
-    return undefined;
+    if (this.playing) this._go(this.side, (now) => this.frame(now));
+    this.onevent("loop", this.side, Number(loop));
   }
 
-  _sameLength() {
-    return this.buffers.every((b) => b.length === this.buffers[0].length);
-  }
-
-  /* All sides run in step already: fade the old one out, then the new one in. */
-  _crossTo(side) {
-    const now = this.context.currentTime;
-    const ramp = (index, to, at) => {
-      const { gain } = this.voices[index].gain;
-      const level = gain.value;
-      gain.cancelScheduledValues(now);
-      fade(gain, level, to, at);
-    };
-    ramp(this.side, 0, now);
-    ramp(side, 1, now + FADE_SEC);
-    this.side = side;
-  }
-
-  _place(side) {
-    if (side === this.side) return this.playing ? this.position() : this.offset;
-    if (!this.keepsPlace) return 0;
-    const here = this.playing ? this.position() : this.offset;
-    return proportional(this.buffers, this.side, here)[side];
-  }
-
-  _silence() {
-    const now = this.context.currentTime;
-    this.voices.forEach(({ source, gain }, index) => {
-      if (index === this.side) {
-        const level = gain.gain.value;
-        gain.gain.cancelScheduledValues(now);
-        fade(gain.gain, level, 0, now);
+  /* Set the loop's start or end ("from" or "to") to a share of the audible side, here by default; null takes both away. */
+  setRegion(which, share = this.share(this.side)) {
+    if (which === null) this.region = null;
+    else {
+      const own = (share * this.buffers[this.side].length) / this.lengths[this.side];
+      const shortest = (SHORTEST_LOOP_SEC * this.context.sampleRate) / this.lengths[this.side];
+      const whole = this.buffers[this.side].length / this.lengths[this.side];
+      const region = { from: 0, to: whole, ...this.region, [which]: Math.min(Math.max(0, own), whole) };
+      if (region.to - region.from < shortest) {  // the bound that was set stays, the other one makes room
+        if (which === "from") region.to = whole; else region.from = 0;
+        if (region.to - region.from < shortest) return;
       }
-      source.stop(now + FADE_SEC + 0.005);
-    });
+      this.region = region;
+    }
+    if (this.loop && this.playing) this._go(this.side, (now) => this.frame(now));
+    const event = which === null ? "loop_whole" : which === "from" ? "loop_start" : "loop_end";
+    this.onevent(event, this.side, which === null ? 0 : this.regionShare()[which]);
   }
 
-  /* Mark the bins between the last tick and now; once all are marked the side counts as heard and is counted anew. */
-  _mark() {
-    const length = this.buffers[this.side].duration;
-    const bins = this.heardBins[this.side];
-    const raw = this.offset + Math.max(0, this.context.currentTime - this.startedAt);
-    const now = this.loop ? raw : Math.min(raw, length);
-    const last = Math.floor((Math.max(0, now - 1e-6) / length) * BINS);
-    for (let i = Math.floor((this.lastMark / length) * BINS); i <= last; i += 1) bins[i % BINS] = true;
-    this.lastMark = now;
-    if (bins.every(Boolean)) {
-      this.plays[this.side] += 1;
-      bins.fill(false);
+  /* The region as shares of the audible side's clip, for drawing it. */
+  regionShare() {
+    if (!this.region) return null;
+    const scale = this.lengths[this.side] / this.buffers[this.side].length;
+    return { from: Math.min(1, this.region.from * scale), to: Math.min(1, this.region.to * scale) };
+  }
+
+  /* Call this at every animation frame: it notes what was heard and notices the end. */
+  tick(now = this._now()) {
+    if (!this.playing) return;
+    this._mark(now);
+    if (!this.loops[this.side] && now - this.startedAt + this.from[this.side] >= this.buffers[this.side].length) {
+      this.voices = null;
+      this.place = 0;
+      this.onevent("end", this.side, 1);
     }
+  }
+
+  stop() {
+    if (this.playing) this._silence();
+    this.place = 0;
+  }
+
+  /* ------------------------------------------------------------------------------------------------------------ inside */
+  _now() { return Math.round(this.context.currentTime * this.context.sampleRate); }
+
+  /* The first frame at which a change can be made: soon, but after what was changed before, so that no fade is cut off. */
+  _nextFrame() {
+    return Math.max(Math.ceil((this.context.currentTime + this.lead) * this.context.sampleRate), this.freeAt);
+  }
+
+  /* Let `side` sound from the place that `placeAt(frame)` names, whether or not anything sounds now. */
+  _go(side, placeAt) {
+    const fading = fadeFrames(this.context.sampleRate);
+    const change = this._nextFrame();
+    const at = this.playing ? change + fading : change;  // the old side goes down first
+    if (this.playing) this._mark(at);
+    const loops = this._loops();
+    const place = this._within(placeAt(at), loops[side], side);
+    if (this.playing && side !== this.side && this._runsAt(side, place, at)) {
+      cross(this.context, this.voices, this.side, side, change);
+    } else {
+      if (this.playing) end(this.context, this.voices, this.side, change);
+      this.from = inStep(this.lengths, side, place).map((f, i) => this._within(f, loops[i], i));
+      this.loops = loops;
+      this.startedAt = at;
+      this.voices = start(this.context, this.buffers, { frame: at, from: this.from, loops, side, destination: this.master });
+    }
+    this.side = side;
+    this.marked = at;
+    this.freeAt = at + fading + 1;
+    this._learn(change);
+  }
+
+  /* True when a side that is not audible stands at exactly that place already. */
+  _runsAt(side, place, at) {
+    const loop = this.loops[side];
+    const own = this._loops()[side];
+    if (loop?.from !== own?.from || loop?.to !== own?.to) return false;
+    const there = this.from[side] + at - this.startedAt;
+    return !loop && there === place;
+  }
+
+  _silence(frame = this._nextFrame()) {
+    end(this.context, this.voices, this.side, frame);
+    this.voices = null;
+    this.freeAt = frame + fadeFrames(this.context.sampleRate) + 1;
+  }
+
+  _loops() {
+    if (!this.loop) return this.buffers.map(() => null);
+    return this.buffers.map((buffer, i) => (this.region
+      ? { from: Math.round(this.region.from * this.lengths[i]), to: Math.min(buffer.length, Math.round(this.region.to * this.lengths[i])) }
+      : { from: 0, to: buffer.length }));
+  }
+
+  /* A place that can be started from: inside the loop, or with room for both fades before the end. */
+  _within(place, loop, side) {
+    if (loop) return place >= loop.from && place < loop.to ? place : loop.from;
+    return Math.max(0, Math.min(place, this.buffers[side].length - 3 * fadeFrames(this.context.sampleRate)));
+  }
+
+  /* A change that came too late for its frame needs a longer lead next time. */
+  _learn(frame) {
+    if (this._now() > frame) this.lead = Math.min(LATEST_LEAD_SEC, this.lead * 1.5);
+  }
+
+  _mark(now) {
+    const loop = this.loops[this.side];
+    const begin = this.from[this.side] - this.startedAt;   // clock frames to places, before any loop
+    let from = Math.max(this.marked, this.startedAt);
+    const stop = Math.max(from, now);
+    while (from < stop) {
+      const raw = from + begin;
+      const place = loop && raw >= loop.to ? loop.from + ((raw - loop.from) % (loop.to - loop.from)) : raw;
+      const room = (loop ? loop.to : this.buffers[this.side].length) - place;
+      const step = Math.min(stop - from, room);
+      if (step <= 0) break;
+      if (this.heards[this.side].add(place, place + step)) this.onevent("heard", this.side, this.heards[this.side].rounds);
+      from += step;
+    }
+    this.marked = stop;
   }
 }

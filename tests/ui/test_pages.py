@@ -105,7 +105,18 @@ def test_the_app_can_be_installed(client: TestClient) -> None:
 
 def test_nothing_is_fetched_from_elsewhere(client: TestClient) -> None:
     """Style sheets and scripts of ours name no other machine: the app works without a network."""
-    for name in ("earmark.css", "gradio.css", "theme.js", "player.js", "listen.js", "clips.js", *DESK, *RUNS):
+    for name in (
+        "earmark.css",
+        "gradio.css",
+        "theme.js",
+        "player.js",
+        "player_graph.js",
+        "player_heard.js",
+        "listen.js",
+        "clips.js",
+        *DESK,
+        *RUNS,
+    ):
         text = client.get(f"/look/{name}").text
         assert text
         assert "://" not in text, name
