@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LINES = 2
 SHORTEST, LONGEST = 12, 60  # characters of a line: enough for a pace, little to say
-SHARE = 0.015  # of the training's time, at most: with all the rest it stays under 3 %
+SHARE = 0.01  # of the training's time, at most: with all the rest it stays under 3 %
 SETTINGS = GenerationSettings(max_factor=2.0)
 TRAINED = "in training"  # stands for the adapter that is on the model already
 
@@ -29,11 +29,14 @@ TRAINED = "in training"  # stands for the adapter that is on the model already
 class Ear:
     """Remembers what listening cost, so that it stays under its share."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        """`texts` are the dataset's own, so that the backend can say them."""
+    def __init__(self, texts: Sequence[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`texts` are the dataset's own, so that the backend can say them; `clock` runs, in seconds, while the
+        training does.
+        """
         fitting = [text for text in dict.fromkeys(texts) if SHORTEST <= len(text) <= LONGEST]
         self._texts = sorted(fitting or texts, key=lambda text: (len(text), text))[:LINES]
-        self._begin = time.monotonic()
+        self._clock = clock
+        self._begin = clock()
         self._spent = 0.0
         self._last = 0.0
 
@@ -41,9 +44,9 @@ class Ear:
         """Seconds a character and the share of lines that were cut at the cap; None where it may not or cannot."""
         if not (session.config.listen and self._texts and hasattr(session.model, "speak")):
             return None
-        if self._spent + self._last > SHARE * (time.monotonic() - self._begin):
+        if self._spent + self._last > SHARE * (self._clock() - self._begin):
             return None
-        begin = time.monotonic()
+        begin = self._clock()
         try:
             return self._heard(session)
         except Exception:
@@ -51,7 +54,7 @@ class Ear:
             log.exception("listening at a checkpoint failed")
             return None
         finally:
-            self._last = time.monotonic() - begin
+            self._last = self._clock() - begin
             self._spent += self._last
 
     def _heard(self, session: Session) -> dict[str, float]:
