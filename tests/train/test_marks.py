@@ -172,7 +172,6 @@ def test_listening_costs_little_and_never_a_run(make_run: MakeRun, monkeypatch: 
     run = make_run(epochs=2)
     assert train(run.path) == 0
     clock = iter(range(1000))
-    monkeypatch.setattr(listening.time, "monotonic", lambda: float(next(clock)))
 
     class Session:
         def __init__(self, listen: bool) -> None:
@@ -182,7 +181,7 @@ def test_listening_costs_little_and_never_a_run(make_run: MakeRun, monkeypatch: 
 
     heard: list[int] = []
     monkeypatch.setattr(listening.Ear, "_heard", lambda self, session: heard.append(1) or {})
-    ear = listening.Ear(["A line that is long enough."])
+    ear = listening.Ear(["A line that is long enough."], clock=lambda: float(next(clock)))
     for _ in range(200):
         ear.listen(Session(True))  # type: ignore[arg-type]
     spent = len(heard)  # a second each, by this clock
