@@ -72,7 +72,11 @@ def create(root: Path, config: RunConfig, *, now: float, dataset: Dataset) -> Ru
 
 
 def describe(run_dir: Path, config: RunConfig, *, now: float, dataset: Dataset) -> str:
-    """The text of the `run.json` that a run in this folder would have. Makes nothing."""
+    """The text of the `run.json` that a run in this folder would have. Makes nothing.
+
+    Base weights that are named by a model of the hub are written down with their commit: a resumed run has the same.
+    """
+    config = replace(config, base_model=backends.pinned(config.backend, config.base_model))
     record = {
         "format_version": FORMAT_VERSION,
         "id": run_dir.name,
@@ -83,6 +87,7 @@ def describe(run_dir: Path, config: RunConfig, *, now: float, dataset: Dataset) 
             "path": os.path.relpath(dataset.path.resolve(), run_dir.resolve()),  # a workspace may be moved
             "manifest_sha256": dataset.manifest_sha256,
         },
+        "base_sha256": backends.info(config.backend, config.base_model).base_sha256,
         "code": code_version.facts(),
     }
     return json.dumps(record, indent=1) + "\n"

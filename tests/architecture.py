@@ -31,6 +31,7 @@ ONE_PLACE: Mapping[str, tuple[str, ...]] = {
     "uvicorn": ("ui", "app"),
     "espeakng_loader": ("engine.backends.finch",),
     "voxcpm": ("engine.backends.voxcpm",),
+    "huggingface_hub": ("engine.backends.hub",),
 }
 PAGES = ("ui.data", "ui.runs", "ui.sweep", "ui.listen", "ui.gate", "ui.voices")
 UI_MAY_IMPORT = ("engine.studio", "engine.types")

@@ -27,7 +27,7 @@ class Capabilities:
 
     parts: tuple[str, ...]
     voices: tuple[str, ...]
-    languages: tuple[str, ...]
+    languages: tuple[str, ...]  # none: any
     full_sft: bool = False
     reference: str = "none"  # "none" (prompt-free), "optional" or "required"
     mixes_rows: bool = True  # False: rows of different adapters or scales are rendered one after the other
@@ -57,6 +57,9 @@ class BackendInfo:
     base_sha256: str  # of the base weights that `load` would load
     version: str  # of the code that speaks: part of every clip's content key
     full_sft: bool = False  # all weights of a part can be trained
+    reference: str = "none"  # as `Capabilities` has it, and so the next two
+    mixes_rows: bool = True
+    languages: tuple[str, ...] = ()  # none: any
     unloaded_loss: Mapping[str, float] = field(default_factory=dict)  # by part: a model's without its weights
 
 
@@ -194,8 +197,9 @@ class ReadsNative(Protocol):
         ...
 
 
-# Backends whose weights people bring -> the environment variable that names their folder. One module may serve several:
-# their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told which and where.
+# Backends whose weights people bring -> the environment variable that names their folder, or their name on the hub. One
+# module may serve several: their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told
+# which and where.
 FOLDERS: dict[str, str] = {
     "csm": "EARMARK_CSM",
     "pocket_tts": "EARMARK_POCKET_TTS",
@@ -238,14 +242,19 @@ def exporter(name: str) -> Exporter | None:
 
 
 def names() -> tuple[str, ...]:
-    """The backends that can be used here: built-in ones, then those that somebody named a folder of weights for."""
+    """The backends that can be used here: built-in ones, then those that somebody named weights for."""
     here = [name for name in INFO if name not in FOLDERS or os.environ.get(FOLDERS[name])]
     return tuple(sorted(here, key=lambda name: (name in FOLDERS, name)))
 
 
 def folder(name: str, base_model: str = "") -> Path:
-    """Where the weights of a backend of FOLDERS are. Raises NotFound with the mend where no folder is named."""
+    """Where the weights of a backend of FOLDERS are. Raises NotFound with the mend where there are none."""
     return folders.of(name, FOLDERS[name], base_model, os.environ)
+
+
+def pinned(name: str, base_model: str = "") -> str:
+    """The base weights to write down for a run: where they are a model of the hub, its name with the commit."""
+    return folders.pinned(FOLDERS[name], base_model, os.environ) if name in FOLDERS else base_model
 
 
 def info(name: str, base_model: str = "") -> BackendInfo:

@@ -1,6 +1,7 @@
 """Folders of weights that people bring: which one a backend uses, and one hash of what is in it.
 
-Knows the environment variables that name them and the layout of a safetensors file. Knows no model.
+Knows the environment variables that name them, as a folder or as a model of the hub, and the layout of a safetensors
+file. Knows no model.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.backends import hub
 from engine.types import BadInput, NotFound
 
 BLOCK = 4096  # bytes that are looked at in a tensor's beginning, middle and end
@@ -19,21 +21,34 @@ WHOLE = 1 << 20  # smaller files are hashed whole
 
 
 def of(name: str, variable: str, base_model: str, environment: Mapping[str, str]) -> Path:
-    """The folder of a backend's weights: `base_model` if it is given, else what the environment variable says.
+    """The folder of a backend's weights: `base_model` if it is given, else what the environment variable says; either
+    is a folder or a model's name on the hub, which then lies in this machine's cache.
 
-    Raises NotFound where neither does or there is no such folder.
+    Raises NotFound where neither says anything, there is no such folder, or the model is not in the cache.
     """
     named = base_model or environment.get(variable, "")
     if not named:
         raise NotFound(
-            f"{name} needs its weights, and no folder is named: set {variable} to the folder with the model's "
-            "config.json and weights, or give it as the run's base weights."
+            f"{name} needs its weights, and none are named: set {variable} to the folder with the model's config.json "
+            "and weights, or to its name on the hub (owner/name), or give either as the run's base weights."
         )
     folder = Path(named).expanduser()
-    if not folder.is_dir():
-        source = "The run" if base_model else variable
-        raise NotFound(f"{source} names {folder} for {name}'s weights, and there is no such folder; correct the path.")
-    return folder
+    if folder.is_dir():
+        return folder
+    if hub.is_name(named):
+        return hub.cached(named).path
+    source = "The run" if base_model else variable
+    raise NotFound(f"{source} names {folder} for {name}'s weights, and there is no such folder; correct the path.")
+
+
+def pinned(variable: str, base_model: str, environment: Mapping[str, str]) -> str:
+    """What to write down of a run's base weights so that it means the same tomorrow: for a model of the hub its name
+    with the commit, and else `base_model` as it is. Raises NotFound for a model that is not in the cache.
+    """
+    named = base_model or environment.get(variable, "")
+    if Path(named).expanduser().is_dir() or not hub.is_name(named):
+        return base_model
+    return hub.cached(named).pinned
 
 
 def config(folder: Path) -> dict[str, Any]:
@@ -50,6 +65,20 @@ def config(folder: Path) -> dict[str, Any]:
     return found
 
 
+def companion(folder: Path) -> str:
+    """The audio tokenizer that a folder's processor names and that is no part of it: a path, or a model of the hub;
+    empty where it names none. Raises BadInput for a config that is damaged.
+    """
+    path = folder / "processor_config.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8")).get("audio_tokenizer") or {}
+        return str(told.get("audio_tokenizer_name_or_path") or "")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(f"{path} cannot be read ({error}); download the model again.") from error
+
+
 def sha256(files: Sequence[Path]) -> str:
     """One hash of these files' names and contents: the identity of a base model.
 
@@ -64,13 +93,15 @@ def sha256(files: Sequence[Path]) -> str:
             told = path.stat()
         except OSError as error:
             raise NotFound(f"{path} is missing; download the model again, with all of its files.") from error
-        digest.update(f"{path.name}\0{_content(path, told.st_size, told.st_mtime_ns)}\0".encode())
+        digest.update(f"{path.name}\0{_content(path, told.st_size, told.st_mtime_ns, told.st_ino)}\0".encode())
     return digest.hexdigest()
 
 
 @functools.lru_cache(maxsize=256)
-def _content(path: Path, size: int, changed_ns: int) -> str:
-    """The hash of one file, remembered as long as its size and time of change are the same."""
+def _content(path: Path, size: int, changed_ns: int, inode: int) -> str:
+    """The hash of one file, remembered as long as it is the same file, of one size and time of change: another one may
+    take its place within a tick of the file system's clock.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         if path.suffix != ".safetensors" or size <= WHOLE:

@@ -1,4 +1,4 @@
-"""Verbs about the machine and the whole: doctor and demo."""
+"""Verbs about the machine and the whole: doctor, models and demo."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from engine.cli.verb import Answer, Verb
 
 if TYPE_CHECKING:
     from engine.studio import Studio
+    from engine.types import Fetched
 
 
 def _doctor_arguments(parser: ArgumentParser) -> None:
@@ -27,6 +28,42 @@ def _doctor(studio: Studio, args: Namespace) -> Answer:
     text = table(("what", "", "found", "what to do"), rows, empty="Nothing was checked.")
     verdict = f"To mend: {', '.join(failed)}." if failed else "Everything that Earmark needs is here."
     return Answer(data={"ok": not failed, "checks": found}, text=f"{text}\n\n{verdict}", exit_code=1 if failed else 0)
+
+
+def _models_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--fetch", metavar="NAME", help="download a model of the hub: owner/name or owner/name@revision"
+    )
+
+
+def _models(studio: Studio, args: Namespace) -> Answer:
+    if args.fetch:
+        told = studio.fetch_model(args.fetch, tell=lambda line: print(line, file=sys.stderr, flush=True))
+        return Answer(data=told, text=_fetched_told(told))
+    found = studio.models()
+    rows = [
+        (
+            model.name,
+            model.title,
+            f"{model.sample_rate} Hz" if model.sample_rate else "",
+            " ".join(model.parts),
+            model.reference,
+            " ".join(model.languages) if model.languages or model.lacks else "any",
+            "" if model.lacks else ("shared batch" if model.mixes_rows else "one by one"),
+            "" if model.lacks else ("LoRA, full" if model.full_sft else "LoRA"),
+            model.lacks or model.weights or "built in",
+        )
+        for model in found
+    ]
+    headers = ("model", "title", "data", "parts", "reference", "languages", "rows", "methods", "weights")
+    return Answer(data=found, text=table(headers, rows, empty="There are no models."))
+
+
+def _fetched_told(told: Fetched) -> str:
+    size = f"{told.downloaded_bytes / 1e9:.2f} GB downloaded" if told.downloaded_bytes else "nothing was missing"
+    lines = [f"{told.pinned} is in {told.path} ({size})."]
+    lines += [f"Use it as {name}: set {variable}={told.pinned}" for name, variable in told.variables.items()]
+    return "\n".join(lines if told.variables else [*lines, "No model here can use it; `models` says what each lacks."])
 
 
 def _demo_arguments(parser: ArgumentParser) -> None:
@@ -67,6 +104,18 @@ VERBS = (
         help="check the environment: libraries, devices, disk, browser, weights, workspace",
         arguments=_doctor_arguments,
         run=_doctor,
+        needs_home=lambda args: False,
+    ),
+    Verb(
+        name="models",
+        help="list the models that can be fine-tuned, what each can do or lacks; --fetch downloads one",
+        description=(
+            "List the models that can be fine-tuned here: rate of their data, parts, reference, languages, whether "
+            "rows of several adapters share a batch, methods, and where their weights are or what they lack. With "
+            "--fetch, download one by its name on the hub: the only time that Earmark downloads a model."
+        ),
+        arguments=_models_arguments,
+        run=_models,
         needs_home=lambda args: False,
     ),
     Verb(

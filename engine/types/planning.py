@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 
 from engine.types.runs import RunConfig
 
@@ -21,6 +22,41 @@ class Preset:
     reason: str
     source: str
     config: RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """A model that can be fine-tuned, as it is set up here. `variable` names its weights and is empty for the built-in
+    one; `weights` is what it says, with the commit for a model of the hub; `lacks` is why it cannot be used, or empty.
+
+    What only its weights tell is empty where they are not here.
+    """
+
+    name: str
+    title: str
+    variable: str = ""
+    weights: str = ""
+    lacks: str = ""
+    version: str = ""  # of the code that speaks
+    sample_rate: int = 0  # Hz of its training data
+    parts: tuple[str, ...] = ()
+    voices: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()  # none: any
+    reference: str = ""  # an audio prompt: "none", "optional" or "required"
+    mixes_rows: bool = False  # rows of several adapters and scales share a batch
+    full_sft: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A model of the hub that is now in this machine's cache: its name with the commit, its folder, the bytes that were
+    downloaded, and the models that can use it with the variable to set for each.
+    """
+
+    pinned: str
+    path: Path
+    downloaded_bytes: int
+    variables: Mapping[str, str]
 
 
 class Level(StrEnum):

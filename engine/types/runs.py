@@ -27,7 +27,10 @@ class RunConfig:
     dataset: str = _field("", "Dataset", "A prepared dataset of this workspace.")
     backend: str = _field("finch", "Model", "The base model that is fine-tuned.")
     base_model: str = _field(
-        "", "Base weights", "A folder of weights; empty for the built-in ones.", section="What is trained"
+        "",
+        "Base weights",
+        "A folder of weights, or a model's name on the hub; empty for the usual ones.",
+        section="What is trained",
     )
     voice: str = _field(
         "", "Base voice", "The voice to start from; empty picks the closest one by pitch.", section="What is trained"

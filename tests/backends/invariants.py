@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.adapters import AdapterHost, write_adapter
-from engine.backends import RecomputesLayers, SpeechModel, loss_names
+from engine.backends import BackendInfo, RecomputesLayers, SpeechModel, loss_names
 from engine.train.recompute import recompute
 from engine.types import Adapter, GenerationSettings, Refused, SpeakRow, Speech, Utterance
 
@@ -166,6 +166,14 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.detach().float().numpy().tobytes())
     return digest.hexdigest()
+
+
+def assert_told(told: BackendInfo, model: SpeechModel) -> None:
+    """What forms and lists say of a model before it is loaded is what the loaded one says of itself."""
+    can = model.capabilities
+    assert (told.name, told.base_sha256) == (model.name, model.base_sha256)
+    assert (told.parts, told.voices, told.languages) == (can.parts, can.voices, can.languages)
+    assert (told.full_sft, told.reference, told.mixes_rows) == (can.full_sft, can.reference, can.mixes_rows)
 
 
 def assert_identical(one: Sequence[Speech], other: Sequence[Speech]) -> None:

@@ -19,7 +19,7 @@ from engine.backends.transformers_tts import info, speech_model
 from engine.backends.transformers_tts.csm import CsmModel, Example
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
 from tests import transformers_factory
-from tests.backends.invariants import Case, SpeechModelInvariants
+from tests.backends.invariants import Case, SpeechModelInvariants, assert_told
 
 TEXTS = transformers_factory.TEXTS
 SETTINGS = GenerationSettings(temperature=3.0, top_k=0, max_factor=0.25)
@@ -82,13 +82,16 @@ def as_upstream_takes_it(model: CsmModel, text: str, path: Path | None) -> Any:
 
 
 # ----------------------------------------------------------------------------------------------------- as upstream does
-def test_without_noise_it_says_what_upstream_generates(model: CsmModel) -> None:
-    """The loop over frames and codebooks is upstream's: the same codes, and the same samples."""
+def test_without_noise_it_says_what_upstream_generates(folder: Path, model: CsmModel) -> None:
+    """The loop over frames and codebooks is upstream's: the same codes, and the same samples, as its own class gives
+    untouched.
+    """
+    untouched = type(model._net).from_pretrained(str(folder))
     for text in TEXTS[:2]:
         asked = row(text, settings=replace(SETTINGS, temperature=0.0))
         drawn = model.drawn([asked])[0]
         batch = as_upstream_takes_it(model, text, None)
-        told = model._net.generate(
+        told = untouched.generate(
             **batch,
             do_sample=False,
             depth_decoder_do_sample=False,
@@ -165,7 +168,7 @@ def test_the_depth_decoder_is_trained_on_some_frames_and_judged_on_all(
 
 
 def test_as_many_frames_as_codebooks_are_trained_on(model: CsmModel, tmp_path: Path) -> None:
-    """transformers 5.23 takes such a batch of its depth decoder for packed sequences, and fails."""
+    """transformers 5.24 takes such a batch of its depth decoder for packed sequences, and fails."""
     example = model.features(transformers_factory.make_utterances(tmp_path / "clips"), "default", tmp_path / "cache")[0]
     books = model._net.config.num_codebooks
     found = []
@@ -244,6 +247,11 @@ def test_the_weights_that_the_config_names_are_read(folder: Path, tmp_path: Path
     (own / "transformers.safetensors.index.json").write_text(json.dumps(index))
     assert load(own).speak([row()])[0].tokens == load(folder).speak([row()])[0].tokens
     assert info.size("csm", own) == info.size("csm", folder)
+
+
+def test_what_is_told_before_loading_is_so(folder: Path, model: CsmModel) -> None:
+    """Lists and forms load nothing, and say what the loaded model says."""
+    assert_told(info.info("csm", folder), model)
 
 
 def test_sizes_are_those_of_the_loaded_parts(folder: Path, model: CsmModel) -> None:

@@ -140,7 +140,7 @@ def _logits(
         input_ids=ids,
         position_ids=positions,
         attention_mask={"full_attention": bias},
-        past_key_values=cache,
+        cache=cache,
         use_cache=True,
     ).last_hidden_state[:, -1]
     logits: Tensor = model.lm_head(hidden)

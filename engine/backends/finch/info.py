@@ -18,6 +18,7 @@ ASSETS = Path(__file__).resolve().parents[3] / "assets" / "finch"
 CONFIG_FILE = "config.json"
 SAMPLE_RATE = 16_000
 PARTS = ("lm", "decoder")
+LANGUAGES = ("en",)
 MIN_SEC, MAX_SEC = 0.4, 20.0
 SPEAKING_VERSION = "1"  # changes when the same row would sound different
 # The same as in `language_model` and `codec`, which import torch; a test compares them.
@@ -54,6 +55,7 @@ def info(folder: Path = ASSETS) -> BackendInfo:
         base_sha256=base_sha256(config),
         version=SPEAKING_VERSION,
         full_sft=True,
+        languages=LANGUAGES,
         unloaded_loss={"lm": math.log(_vocabulary_size(config))},  # nats a token when every id is as likely
     )
 

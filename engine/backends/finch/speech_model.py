@@ -36,7 +36,7 @@ from engine.backends.finch import (
 )
 from engine.backends.finch.ear import Ear, Listener
 from engine.backends.finch.generation import Drawn, Prompt
-from engine.backends.finch.info import ASSETS, PARTS, SAMPLE_RATE, base_sha256, stored_config
+from engine.backends.finch.info import ASSETS, LANGUAGES, PARTS, SAMPLE_RATE, base_sha256, stored_config
 from engine.backends.finch.tuning import Example
 from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, Stop, Utterance
 
@@ -81,7 +81,7 @@ class FinchModel:
         self.device = device
         self.base_sha256 = sha256
         self.capabilities = Capabilities(
-            parts=PARTS, voices=tuple(voice.name for voice in nets.config.voices), languages=("en",), full_sft=True
+            parts=PARTS, voices=tuple(voice.name for voice in nets.config.voices), languages=LANGUAGES, full_sft=True
         )
         self._nets = nets
         self._vocabulary = nets.config.vocabulary

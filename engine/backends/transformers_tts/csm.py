@@ -214,10 +214,10 @@ class CsmModel(NativeModel):
 def _not_packed(
     _net: nn.Module, inputs: tuple[Any, ...], told: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A mask of ones for the depth decoder. Without one, transformers (seen in 5.23) looks for packed sequences in
+    """A mask of ones for the depth decoder. Without one, transformers (seen in 5.24) looks for packed sequences in
     positions that have no rows, and fails where a batch has as many frames as a frame has codes.
     """
     ids = told.get("input_ids")
-    if told.get("attention_mask") is None and told.get("past_key_values") is None and ids is not None:
+    if told.get("attention_mask") is None and told.get("cache") is None and ids is not None:
         told = told | {"attention_mask": torch.ones_like(ids)}
     return inputs, told

@@ -18,6 +18,10 @@ import peft, soundfile, torch
 from torch import nn
 from transformers import AutoTokenizer, CsmForConditionalGeneration, CsmProcessor, EncodecFeatureExtractor
 HERE, BASE = pathlib.Path(__file__).resolve().parent, pathlib.Path(sys.argv[1])
+if not BASE.is_dir():  # its name on the hub: owner/name@revision
+    from huggingface_hub import snapshot_download
+    name, _, revision = sys.argv[1].partition("@")
+    BASE = pathlib.Path(snapshot_download(name, revision=revision or None))
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 42
 voice = json.loads((HERE / "voice.json").read_text(encoding="utf-8"))
 processor = CsmProcessor(EncodecFeatureExtractor.from_pretrained(BASE), AutoTokenizer.from_pretrained(BASE),

@@ -69,9 +69,9 @@ def generate(net: Any, prompts: Sequence[Prompt], rows: Sequence[SpeakRow]) -> l
     ends: list[int | None] = [None] * len(prompts)
     while any(end is None and len(frames) < p.cap for end, p in zip(ends, prompts, strict=True)):
         told = net.backbone_model(
-            inputs_embeds=embeds, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            inputs_embeds=embeds, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         )
-        cache, hidden = told.past_key_values, told.last_hidden_state[:, -1]
+        cache, hidden = told.cache, told.last_hidden_state[:, -1]
         codes = _frame(net, hidden, chooser)
         # upstream's rule: a frame whose codes but for the last are all the end
         for row in (codes[:, :-1] == config.codebook_eos_token_id).all(dim=1).nonzero()[:, 0].tolist():
@@ -100,11 +100,11 @@ def _frame(net: Any, hidden: Tensor, chooser: Chooser) -> Tensor:
         told = net.depth_decoder(
             input_ids=ids,
             backbone_last_hidden_state=None if cache else hidden.clone(),
-            past_key_values=cache,
+            cache=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        cache = told.past_key_values
+        cache = told.cache
         found.append(chooser.choose(told.logits[:, -1]))
         ids = found[-1][:, None]
     return torch.stack(found, dim=1)

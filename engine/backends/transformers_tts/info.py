@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, sizes
+from engine.backends import BackendInfo, folders, hub, sizes
 from engine.types import BadInput, NotFound
 
 POCKET_TTS, CSM = "pocket_tts", "csm"
@@ -157,17 +157,19 @@ def _must_train(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _codec_folder(path: Path) -> Path:
-    """Beside the model, or where the processor's config says if that is on this machine. Nothing is downloaded."""
-    told = _json(path / PROCESSOR_FILE).get("audio_tokenizer") or {}
-    named = str(told.get("audio_tokenizer_name_or_path") or "")
-    for found in (path / CODEC_FOLDER, path / named if named else None):
+    """Beside the model, or where the processor's config says if that is on this machine: a path, or a model of the hub
+    in the cache. Nothing is downloaded.
+    """
+    named = folders.companion(path)
+    kept = hub.find(named) if hub.is_name(named) else None
+    for found in (path / CODEC_FOLDER, path / named if named else None, kept.path if kept else None):
         if found and (found / CONFIG_FILE).is_file():
             if not (found / WEIGHTS_FILE).is_file():
                 raise NotFound(f"{found / WEIGHTS_FILE} is missing; download the codec again, with all of its files.")
             return found
     raise NotFound(
         f"{path} has no codec: without it there is no sound. Download {named or 'the codec that the model names'} "
-        f"into {path / CODEC_FOLDER}."
+        f"into {path / CODEC_FOLDER}{f', or run `{hub.COMMAND} {named}`' if hub.is_name(named) else ''}."
     )
 
 
@@ -244,6 +246,8 @@ def info(name: str, folder: Path) -> BackendInfo:
         base_sha256=base_sha256(found),
         version=f"{library_version()}-{SPEAKING_VERSION}",
         full_sft=True,
+        reference="optional",
+        languages=found.family.languages,
         unloaded_loss=_unloaded(found),
     )
 

@@ -11,21 +11,28 @@ from pathlib import Path
 from engine.types import Adapter
 
 SCRIPT = '''"""Speak one line: `python speak.py MODEL_FOLDER "Hello." hello.wav`, the base model being in MODEL_FOLDER,
-its codec in MODEL_FOLDER/audio_tokenizer. It needs torch, transformers, peft and soundfile. For a long text, speak its
-sentences one by one."""
+its codec in MODEL_FOLDER/audio_tokenizer or where its processor's config says. It needs torch, transformers, peft and
+soundfile. For a long text, speak its sentences one by one."""
 import json, pathlib, sys
 import peft, soundfile, torch
 from torch import nn
 from transformers import AutoTokenizer, PocketTTSAudioTokenizerModel, PocketTTSFeatureExtractor
 from transformers import PocketTTSForConditionalGeneration, PocketTTSProcessor
 HERE, BASE = pathlib.Path(__file__).resolve().parent, pathlib.Path(sys.argv[1])
+if not BASE.is_dir():  # its name on the hub: owner/name@revision
+    from huggingface_hub import snapshot_download
+    name, _, revision = sys.argv[1].partition("@")
+    BASE = pathlib.Path(snapshot_download(name, revision=revision or None))
 SEED = int(sys.argv[4]) if len(sys.argv) > 4 else 42
 voice = json.loads((HERE / "voice.json").read_text(encoding="utf-8"))
 told = json.loads((BASE / "processor_config.json").read_text(encoding="utf-8"))
+CODEC = BASE / "audio_tokenizer"
+if not CODEC.is_dir():
+    CODEC = told["audio_tokenizer"]["audio_tokenizer_name_or_path"]
 names = ("short_text_max_words", "frames_after_eos_short_text", "frames_after_eos", "fade_in_duration")
 processor = PocketTTSProcessor(
     PocketTTSFeatureExtractor.from_pretrained(BASE), AutoTokenizer.from_pretrained(BASE),
-    audio_tokenizer=PocketTTSAudioTokenizerModel.from_pretrained(BASE / "audio_tokenizer"),
+    audio_tokenizer=PocketTTSAudioTokenizerModel.from_pretrained(CODEC),
     chat_template=(BASE / "chat_template.jinja").read_text(encoding="utf-8"),
     **{name: told[name] for name in names if name in told})
 net = PocketTTSForConditionalGeneration.from_pretrained(BASE).eval()

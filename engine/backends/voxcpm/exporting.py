@@ -15,9 +15,9 @@ from engine.backends.voxcpm import info, native
 from engine.types import Adapter, BadInput, NotFound
 
 SCRIPT = '''"""Speak one line: `python speak.py "Hello." hello.wav MODEL_FOLDER`.
-The base model is in MODEL_FOLDER: by default what EARMARK_VOXCPM or EARMARK_VOXCPM2 names, and for a fully tuned voice
-its own. It needs voxcpm 2.0.3 with what it asks for, and this bundle's native/ folder: upstream's own format, the
-promoted strength in it."""
+The base model is in MODEL_FOLDER, or is its name on the hub (owner/name@revision): by default what EARMARK_VOXCPM or
+EARMARK_VOXCPM2 names, and for a fully tuned voice its own. It needs voxcpm 2.0.3 with what it asks for, and this
+bundle's native/ folder: upstream's own format, the promoted strength in it."""
 import json, os, pathlib, sys
 import soundfile, torch
 from voxcpm import VoxCPM
@@ -32,6 +32,10 @@ if (native / "lora_config.json").exists():
     lora = kind.LoRAConfig(**told)
 else:
     base = str(native)
+if not pathlib.Path(base).is_dir():
+    from huggingface_hub import snapshot_download
+    name, _, revision = base.partition("@")
+    base = snapshot_download(name, revision=revision or None)
 model = VoxCPM(base, enable_denoiser=False, optimize=False, lora_config=lora)
 if lora is not None:
     loaded, skipped = model.load_lora(str(native))

@@ -35,6 +35,7 @@ CODEC: Mapping[str, Mapping[str, Any]] = {
     "voxcpm": {"sample_rate": 16_000, "encoder_rates": (2, 5, 8, 8)},
     "voxcpm2": {"sample_rate": 16_000, "out_sample_rate": 48_000, "encoder_rates": (2, 5, 8, 8)},
 }
+LANGUAGES: Mapping[str, tuple[str, ...]] = {"voxcpm": ("zh", "en"), "voxcpm2": ()}
 INSTALL = "pip install --no-deps -r engine/backends/voxcpm/requirements.txt"
 
 
@@ -123,6 +124,9 @@ def info(name: str, folder: Path) -> BackendInfo:
         base_sha256=base_sha256(found),
         version=f"{package_version()}-{SPEAKING_VERSION}",
         full_sft=True,
+        reference="optional",
+        mixes_rows=False,  # upstream keeps one cache for one text
+        languages=LANGUAGES[name],
     )
 
 

@@ -50,7 +50,7 @@ class VoxcpmModel:
         self.capabilities = Capabilities(
             parts=PARTS,
             voices=(VOICE,),
-            languages=() if folder.name == "voxcpm2" else ("zh", "en"),
+            languages=info.LANGUAGES[folder.name],
             full_sft=True,
             reference="optional",
             mixes_rows=False,

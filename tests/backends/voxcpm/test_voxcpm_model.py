@@ -25,7 +25,7 @@ from engine.backends.voxcpm import generation, info, sequences, speech_model
 from engine.backends.voxcpm.sequences import Example
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
 from tests import voxcpm_factory
-from tests.backends.invariants import Case, SpeechModelInvariants
+from tests.backends.invariants import Case, SpeechModelInvariants, assert_told
 from tests.voxcpm_factory import FIRST, SECOND, TEXTS
 
 pytest.importorskip("voxcpm")
@@ -335,6 +335,11 @@ def test_a_folder_as_upstream_ships_it(folders: dict[str, Path], tmp_path: Path)
     torch.save({"state_dict": dict(list(codec.items())[1:])}, folder / "audiovae.pth")
     with pytest.raises(BadInput, match=r"audiovae\.pth lacks 1 weights"), contextlib.redirect_stderr(io.StringIO()):
         speech_model.load(SECOND, folder, "cpu")
+
+
+def test_what_is_told_before_loading_is_so(model: speech_model.VoxcpmModel) -> None:
+    """Lists and forms load nothing, and say what the loaded model says."""
+    assert_told(info.info(model.name, _home(model)), model)
 
 
 def test_sizes_are_those_of_the_loaded_model(model: speech_model.VoxcpmModel) -> None:
