@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli import data, deciding, keeping, machine, releasing, rendering, training
+from engine.cli import data, deciding, keeping, machine, releasing, rendering, statistics, training
 from engine.cli.output import dump
 from engine.cli.verb import Answer, Verb
 from engine.types import EngineError
@@ -28,6 +28,7 @@ VERBS: tuple[Verb, ...] = (
     *training.VERBS,
     *rendering.VERBS,
     *deciding.VERBS,
+    *statistics.VERBS,
     *releasing.VERBS,
     *keeping.VERBS,
     *machine.VERBS,

@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine import checkpoints, gate, preference_model, retention, statistics
+from engine import checkpoints, gate, retention
 from engine.gate import DEFAULT_GATE, Judged
 from engine.retention import Facts
+from engine.statistics import binomial, paired_model, preference
+from engine.statistics.comparison import Comparison
+from engine.statistics.newton import NotConverged
 from engine.studio.listening_lab import ListeningLab
 from engine.types import BadInput, Candidate, Choice, Outcome, Retained, RunState, Tier, TrialKind, Verdict
 
@@ -45,7 +48,7 @@ class PreferenceRow:
     second: Candidate
     first_label: str
     second_label: str
-    summary: statistics.PreferenceSummary
+    summary: preference.PreferenceSummary
     reviewers: tuple[str, ...]
     simulated: bool
 
@@ -120,7 +123,7 @@ class Deciding(ListeningLab):
                 second=second,
                 first_label=self.label(first),
                 second_label=self.label(second),
-                summary=statistics.preference_summary(count["win"], count["loss"], count["tie"]),
+                summary=preference.preference_summary(count["win"], count["loss"], count["tie"]),
                 reviewers=tuple(sorted(who[first, second, simulated])),
                 simulated=simulated,
             )
@@ -182,20 +185,20 @@ class Deciding(ListeningLab):
 
     def _favourites(self) -> tuple[str, ...]:
         """The two checkpoints that people preferred most; none while too few were compared for a common scale."""
-        answers: list[tuple[str, str, Choice]] = []
+        answers: list[Comparison] = []
         by_name: dict[str, Candidate] = {}
         for row in self.preferences():
             if row.simulated:
                 continue
             first, second, counted = row.first.id, row.second.id, row.summary
             by_name |= {first: row.first, second: row.second}
-            answers += [(first, second, Choice.A)] * counted.wins + [(first, second, Choice.B)] * counted.losses
-            answers += [(first, second, Choice.TIE)] * counted.ties
+            answers += [Comparison(first, second, Choice.A)] * counted.wins
+            answers += [Comparison(first, second, Choice.B)] * counted.losses
+            answers += [Comparison(first, second, Choice.TIE)] * counted.ties
         try:
-            strengths = preference_model.bradley_terry(answers).log_strength
-        except (BadInput, preference_model.NotConverged):
+            best = paired_model.fit(answers).ranking()
+        except (BadInput, NotConverged):
             return ()
-        best = sorted(strengths, key=lambda name: -strengths[name])
         found = dict.fromkeys(c for name in best if (c := by_name[name].checkpoint_id) is not None)
         return tuple(found)[:2]
 
@@ -243,7 +246,7 @@ def _evidence(answers: Iterable[Judged]) -> str:
         return ""
     passes = sum(a.choice is Choice.PASS for a in own)
     if passes == len(own):
-        bound = statistics.pass_rate_lower_bound(passes, len(own), 0.95)
+        bound = binomial.pass_rate_lower_bound(passes, len(own), 0.95)
         return f"{passes} of {len(own)} passes: above {bound:.0%} with 95 % confidence"
     reasons: dict[str, int] = {}
     for answer in own:

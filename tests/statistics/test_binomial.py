@@ -1,23 +1,21 @@
-"""Statistics against published and exact numbers; the sources are in the tests' docstrings."""
+"""One binomial count against published and exact numbers; the sources are in the tests' docstrings."""
 
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.statistics import (
+from engine.statistics.binomial import (
     Interval,
-    agreement,
+    at_least,
     clopper_pearson,
     pass_rate_lower_bound,
     passes_needed,
-    preference_summary,
     sign_test,
+    two_sided,
     wilson,
 )
 from engine.types import BadInput
@@ -146,79 +144,27 @@ def test_the_sign_test_is_exact(wins: int, losses: int, p_value: float) -> None:
     ],
 )
 def test_the_fewest_wins_that_show_something(n: int, fewest: int, p_value: float) -> None:
-    """Half the two-sided p-value is the one-sided one: the critical values of ABX tables."""
-    assert sign_test(fewest, n - fewest) / 2 == pytest.approx(p_value, abs=5e-6)
-    assert sign_test(fewest - 1, n - fewest + 1) / 2 > 0.05
+    """The one-sided critical values of ABX tables at 5 %."""
+    assert at_least(fewest, n) == pytest.approx(p_value, abs=5e-6)
+    assert at_least(fewest - 1, n) > 0.05
 
 
-def test_a_summary_says_what_was_heard() -> None:
-    """The page shows counts, interval and p-value in one sentence; ties are told and not counted as either."""
-    summary = preference_summary(9, 1, 4)
-    assert summary.share == 0.9
-    assert summary.interval == clopper_pearson(9, 10)
-    assert summary.sentence == (
-        "A preferred 9 of 10 times (55% to 100% with 95% confidence), 4 ties: a preference (p = 0.021)."
-    )
-    assert "no preference shown (p = 0.344)" in preference_summary(7, 3, 0).sentence
+def test_a_published_abx_count() -> None:
+    """52 of 82: one-sided p = .0099, two-sided .01983."""
+    assert at_least(52, 82) == pytest.approx(0.0099, abs=5e-5)
+    assert two_sided(52, 82) == pytest.approx(0.01983, abs=5e-6)
 
 
-def test_a_summary_of_little() -> None:
-    """Only ties, or nothing at all, have no share."""
-    assert preference_summary(0, 0, 3).sentence == "3 ties and no preference."
-    assert preference_summary(0, 0, 0).sentence == "No answers yet."
-    assert preference_summary(0, 0, 3).share is None
+@given(counts, st.floats(0.05, 0.95))
+def test_tails_are_sums_of_the_distribution(count: tuple[int, int], rate: float) -> None:
+    """Both tests add up the same probabilities, at any rate."""
+    successes, n = count
+    assert at_least(successes, n, rate) == pytest.approx(binomial_tail(successes, n, rate), rel=1e-9)
+    masses = [math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(n + 1)]
+    extreme = math.fsum(m for m in masses if m <= masses[successes] * (1 + 1e-7))
+    assert two_sided(successes, n, rate) == pytest.approx(min(1.0, extreme), rel=1e-6)
 
 
-# ------------------------------------------------------------------------------------------------------------ agreement
-KRIPPENDORFF = (
-    "* * * * * 3 4 1 2 1 1 3 3 * 3",
-    "1 * 2 1 3 3 4 3 * * * * * * *",
-    "* * 2 1 3 4 4 * 2 1 1 3 3 * 4",
-)
-
-
-def test_krippendorffs_own_example() -> None:
-    """Three coders, 15 units, missing answers: nominal alpha is .691358 (Krippendorff 2011)."""
-    columns = zip(*(row.split() for row in KRIPPENDORFF), strict=True)
-    units = [[answer for answer in column if answer != "*"] for column in columns]
-    assert agreement(units) == pytest.approx(0.691358, abs=1e-6)
-
-
-def test_agreement_by_hand() -> None:
-    """Two reviewers, four clips, one disagreement: 2 of 8 answers fail, alpha = 1 - 7 * 2 / 24 by hand with counts 5
-    and 3.
-    """
-    units = [["pass", "pass"], ["pass", "pass"], ["fail", "fail"], ["pass", "fail"]]
-    assert agreement(units) == pytest.approx(1 - 7 * 2 / 30)
-
-
-@pytest.mark.parametrize("units", [[], [["pass"]], [["pass", "pass"], ["pass", "pass", "pass"]]])
-def test_agreement_that_cannot_be_said(units: list[list[str]]) -> None:
-    """Without two answers about one clip, or without any difference, there is no number."""
-    assert agreement(units) is None
-
-
-def test_full_agreement_is_one_and_systematic_disagreement_is_below_zero() -> None:
-    """The ends of the scale mean what they say."""
-    assert agreement([["pass", "pass"], ["fail", "fail"]]) == 1.0
-    opposed = agreement([["pass", "fail"]] * 10)
-    assert opposed is not None
-    assert opposed < 0.0
-
-
-@pytest.mark.parametrize(
-    "module", ["statistics", "preference_model", "gate", "retention", "listening", "store", "stimuli"]
-)
-def test_deciding_needs_no_torch(module: str) -> None:
-    """What decides can be imported at once: neither torch nor librosa nor scipy comes with it."""
-    told = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            f"import sys, engine.{module}; print(sorted({{'torch', 'librosa', 'scipy'}} & set(sys.modules)))",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout.strip() == "[]"
+def test_certain_rates() -> None:
+    """What always succeeds has no surprising success, and what never does has only those."""
+    assert (two_sided(5, 5, 1.0), two_sided(4, 5, 1.0), at_least(1, 5, 0.0)) == (1.0, 0.0, 0.0)

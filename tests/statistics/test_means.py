@@ -1,0 +1,72 @@
+"""Means of ratings against hand calculations and published formulas."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from engine.statistics.means import clustered_mean, design_effect, intraclass_correlation, mean_of
+from engine.types import BadInput
+
+VOTES = (5.0, 4.0, 4.0, 3.0, 5.0, 4.0, 2.0, 4.0, 5.0, 4.0)
+
+
+def test_ten_votes() -> None:
+    """Mean 4.0, sd .9428; with few votes the interval is Student's (+-.6744), not 1.96 standard errors (+-.5844)."""
+    found = mean_of(VOTES)
+    assert found.interval is not None
+    assert found.se is not None
+    assert (found.mean, found.sd) == (4.0, pytest.approx(0.9428, abs=5e-5))
+    assert found.interval.high - found.mean == pytest.approx(0.6744, abs=5e-5)
+    assert 1.96 * found.se == pytest.approx(0.5844, abs=5e-5)
+
+
+def test_a_design_effect() -> None:
+    """Ten items a rater at a correlation of .1: 1.9, standard errors times 1.378, 80 ratings worth 42.1."""
+    effect = design_effect(10, 0.1)
+    assert effect == pytest.approx(1.9)
+    assert (math.sqrt(effect), 80 / effect) == pytest.approx((1.378, 42.1), abs=5e-2)
+    with pytest.raises(BadInput):
+        design_effect(0, 0.1)
+
+
+def test_clusters_by_hand() -> None:
+    """With equal clusters the sandwich is the variance of the clusters' means."""
+    random = np.random.default_rng(4)
+    tastes = random.normal(0, 1, 12)
+    ratings = [float(taste + random.normal(0, 0.3)) for taste in tastes for _ in range(6)]
+    raters = [n for n in range(12) for _ in range(6)]
+    found = clustered_mean(ratings, {"rater": raters})
+    means = np.array(ratings).reshape(12, 6).mean(axis=1)
+    assert found.se == pytest.approx(means.std(ddof=1) / math.sqrt(12), rel=1e-9)
+    assert found.clustered_by == ("rater",)
+    # Kish's formula says the same from the correlation, up to the ratings being a sample.
+    correlation = intraclass_correlation(ratings, raters)
+    plain = mean_of(ratings).se
+    assert correlation is not None
+    assert plain is not None
+    assert found.se == pytest.approx(plain * math.sqrt(design_effect(6, correlation)), rel=0.05)
+
+
+def test_shrout_and_fleiss() -> None:
+    """Their table 2: six targets, four judges, ICC(1) = .17."""
+    table = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    ratings = [float(x) for row in table for x in row]
+    targets = [n for n, row in enumerate(table) for _ in row]
+    assert intraclass_correlation(ratings, targets) == pytest.approx(0.17, abs=5e-3)
+
+
+def test_what_cannot_be_said() -> None:
+    """One rating has no spread, one cluster no differences, equal ratings no error to cluster."""
+    assert mean_of([3.0]).interval is None
+    alone = clustered_mean(VOTES, {"rater": ["x"] * 10})
+    assert alone.clustered_by == ()
+    assert "One rater alone" in alone.warnings[0]
+    assert clustered_mean([3.0, 3.0], {"rater": ["x", "y"]}).se == 0.0
+    assert intraclass_correlation([1.0, 2.0], ["x", "y"]) is None
+    with pytest.raises(BadInput):
+        mean_of([])
+    with pytest.raises(BadInput):
+        mean_of([1.0, math.nan])
