@@ -185,7 +185,7 @@ VERBS = (
     ),
     Verb(
         name="stop",
-        help="whether so many wins are enough to stop: e-value, SPRT or exact test, at 5 %",
+        help="whether so many wins are enough to stop: e-value, SPRT or exact test",
         description=(
             "An e-value may be looked at after every answer; it stops at 20. The SPRT tells the rate p1 from one half "
             "with both errors 5 %. The exact test is one-sided, for a number of trials that was fixed beforehand."
