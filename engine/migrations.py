@@ -71,12 +71,55 @@ def m0003_what_a_clip_was_spoken_with(connection: Connection) -> None:
     connection.execute("ALTER TABLE clips ADD COLUMN attempts BIGINT DEFAULT 1")
 
 
-TABLES = tuple(_FIRST_TABLES)
+def m0004_listening_tests(connection: Connection) -> None:
+    """Tests with a plan, six kinds of trial, answers that can be taken back and given anew, invitations.
+
+    A trial had one row of answer at most; now it has one an attempt.
+    """
+    for table, columns in _LISTENING_TABLES.items():
+        connection.execute(f"CREATE TABLE {table} (seq BIGINT DEFAULT nextval('arrival'), {columns})")
+    for table, added in _LISTENING_COLUMNS.items():
+        for column in added:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    before = "seq, trial_id, session_id, choice, reasons, note, plays, answered_at"
+    connection.execute("ALTER TABLE responses RENAME TO responses_before")
+    connection.execute(f"CREATE TABLE responses (seq BIGINT DEFAULT nextval('arrival'), {_RESPONSES})")
+    connection.execute(f"INSERT INTO responses ({before}) SELECT {before} FROM responses_before")
+    connection.execute("DROP TABLE responses_before")
+
+
+_LISTENING_TABLES = {
+    "listening_tests": """id VARCHAR PRIMARY KEY, name VARCHAR, kind VARCHAR, created_by VARCHAR, created_at DOUBLE,
+        plan JSON""",
+    "test_closings": "test_id VARCHAR PRIMARY KEY, who VARCHAR, closed_at DOUBLE",
+    "withdrawals": """trial_id VARCHAR, attempt BIGINT, session_id VARCHAR, withdrawn_at DOUBLE,
+        PRIMARY KEY (trial_id, attempt)""",
+    "invitations": """id VARCHAR PRIMARY KEY, reviewer VARCHAR, token_sha256 VARCHAR UNIQUE, created_by VARCHAR,
+        created_at DOUBLE, expires_at DOUBLE""",
+    "invitation_revocations": "invitation_id VARCHAR PRIMARY KEY, who VARCHAR, revoked_at DOUBLE",
+}
+_LISTENING_COLUMNS = {
+    "sessions": (
+        "test_id VARCHAR DEFAULT ''",
+        "place BIGINT DEFAULT 0",
+        "dry_run BOOLEAN DEFAULT false",
+        "switching VARCHAR DEFAULT 'restart'",
+    ),
+    "trials": ("role VARCHAR DEFAULT ''", "repeats VARCHAR DEFAULT NULL", "control VARCHAR DEFAULT NULL"),
+    "slots": ("treatment VARCHAR DEFAULT ''",),
+}
+_RESPONSES = """trial_id VARCHAR, session_id VARCHAR, choice VARCHAR, reasons JSON, note VARCHAR, plays JSON,
+    answered_at DOUBLE, attempt BIGINT DEFAULT 1, rating DOUBLE, ratings JSON DEFAULT '{}', events JSON DEFAULT '[]',
+    volume DOUBLE, presented JSON DEFAULT '{}', shown_at DOUBLE, PRIMARY KEY (trial_id, attempt)"""
+
+
+TABLES = (*_FIRST_TABLES, *_LISTENING_TABLES)
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     m0001_judgements,
     m0002_where_a_promoted_voice_came_from,
     m0003_what_a_clip_was_spoken_with,
+    m0004_listening_tests,
 )
 
 

@@ -1,13 +1,14 @@
 """Records to table rows and back: what a record looks like in the database, without the database.
 
-Knows column names and JSON; knows no SQL. Every pair of functions here is an exact round trip, except that paths come
-back absolute: those inside the workspace are kept relative to it, so that a workspace can be moved or renamed.
+Those of listening are in `listening_rows`. Knows column names and JSON; knows no SQL. Every pair of functions here is
+an exact round trip, except that paths come back absolute: those inside the workspace are kept relative to it, so that a
+workspace can be moved or renamed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,15 @@ from typing import Any
 from engine.types import (
     BadInput,
     Candidate,
-    Choice,
     Clip,
     Finding,
     GenerationSettings,
     Outcome,
     Promotion,
     Reference,
-    Response,
     Score,
-    Session,
-    Slot,
     Stop,
     Tier,
-    Trial,
-    TrialKind,
     Verdict,
 )
 
@@ -153,94 +148,6 @@ def to_score(row: Mapping[str, Any]) -> Score:
         unit=row["unit"],
         passed=row["passed"],
         explanation=row["explanation"],
-    )
-
-
-# ------------------------------------------------------------------------------------------------------------ listening
-def from_session(session: Session) -> Row:
-    return {
-        "id": session.id,
-        "kind": session.kind.value,
-        "reviewer": session.reviewer,
-        "seed": session.seed,
-        "gate": session.gate,
-        "created_at": session.created_at,
-        "simulated": session.simulated,
-    }
-
-
-def to_session(row: Mapping[str, Any]) -> Session:
-    return Session(
-        id=row["id"],
-        kind=TrialKind(row["kind"]),
-        reviewer=row["reviewer"],
-        seed=row["seed"],
-        gate=row["gate"],
-        created_at=row["created_at"],
-        simulated=row["simulated"],
-        closed_at=row["closed_at"],
-    )
-
-
-def from_trial(trial: Trial) -> Row:
-    return {
-        "id": trial.id,
-        "session_id": trial.session_id,
-        "position": trial.position,
-        "kind": trial.kind.value,
-        "line_id": trial.line_id,
-        "text": trial.text,
-        "tier": trial.tier.value,
-        "is_catch": trial.is_catch,
-    }
-
-
-def from_slots(trial: Trial) -> list[Row]:
-    return [
-        {"token": slot.token, "trial_id": trial.id, "place": place, "label": slot.label, "clip_id": slot.clip_id}
-        for place, slot in enumerate(trial.slots)
-    ]
-
-
-def to_trial(row: Mapping[str, Any], slots: Sequence[Slot]) -> Trial:
-    return Trial(
-        id=row["id"],
-        session_id=row["session_id"],
-        position=row["position"],
-        kind=TrialKind(row["kind"]),
-        line_id=row["line_id"],
-        text=row["text"],
-        tier=Tier(row["tier"]),
-        slots=tuple(slots),
-        is_catch=row["is_catch"],
-    )
-
-
-def to_slot(row: Mapping[str, Any]) -> Slot:
-    return Slot(label=row["label"], token=row["token"], clip_id=row["clip_id"])
-
-
-def from_response(response: Response) -> Row:
-    return {
-        "trial_id": response.trial_id,
-        "session_id": response.session_id,
-        "choice": response.choice.value,
-        "reasons": dump(list(response.reasons)),
-        "note": response.note,
-        "plays": dump(dict(response.plays)),
-        "answered_at": response.answered_at,
-    }
-
-
-def to_response(row: Mapping[str, Any]) -> Response:
-    return Response(
-        trial_id=row["trial_id"],
-        session_id=row["session_id"],
-        choice=Choice(row["choice"]),
-        reasons=tuple(json.loads(row["reasons"])),
-        note=row["note"],
-        plays=json.loads(row["plays"]),
-        answered_at=row["answered_at"],
     )
 
 

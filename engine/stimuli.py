@@ -9,6 +9,7 @@ cannot be made equal is refused: an unprepared clip is never served.
   turned down.
 - Each side gets its own dither of one 16-bit step, so that two presentations of one clip share no bytes to be compared
   by.
+- The degraded anchors of catch trials are made here, before the rest: they are equal in all that the others are.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import io
 import math
 import wave
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import audio
-from engine.types import BadInput
+from engine.types import BadInput, Treatment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,10 @@ BUCKET_SEC = 2.0
 MARGIN_SEC = 0.1  # silence before the first and at least after the last sound
 FADE_SEC = 0.005  # at both cuts, so that a cut cannot be heard as a click
 FRAME_SEC = 0.01
+SILENCED_DB = -120.0  # below one 16-bit step
+LOWPASS_RATE_HZ = 7_000  # holds up to 3.5 kHz, the low anchor of BS.1534-3
+FASTER = 1.15
+METHOD = "stimuli/1"  # how sounds are prepared; a change is another number
 SILENCE_BELOW_LOUDEST_DB = 50.0
 MEDIA_TYPE = "audio/wav"
 
@@ -40,6 +46,23 @@ _OVERSAMPLING = (
     4  # BS.1770-4 annex 2: true peak is read at four times 48 kHz; at 24 kHz this finds peaks between samples
 )
 _FULL_SCALE = 32_767
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levelled:
+    """A side before it stands beside others: trimmed, at the target loudness, with what it took to get there."""
+
+    samples: NDArray[np.float32]
+    gain_db: float
+    true_peak: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stimulus:
+    """A WAV file (PCM 16 bit, mono, 24 kHz) and the gain that its clip got."""
+
+    audio: bytes
+    gain_db: float
 
 
 def prepare(
@@ -56,17 +79,66 @@ def prepare(
     silent: there is nothing to bring to a loudness. `seed` fixes the dither; None draws it anew. Raises BadInput when
     there is no side, or a side is empty, not mono, or holds values that are not numbers.
     """
-    import numpy as np
-
     if not samples:
         raise BadInput("A trial needs the audio of at least one clip; render the clip again.")
-    for place, side in enumerate(samples):
-        _check(side, place)
-    trimmed = [_trim(_at_rate(side, sample_rate)) for side in samples]
-    levelled = _level(trimmed, target_lufs)
-    length = _common_length([len(side) for side in levelled], bucket_sec)
-    noise = np.random.default_rng(seed).spawn(len(levelled))
-    return [_wav(_pad(side, length), random) for side, random in zip(levelled, noise, strict=True)]
+    sides = [level(side, sample_rate, target_lufs=target_lufs, place=place) for place, side in enumerate(samples)]
+    return [each.audio for each in together(sides, [seed] * len(sides), bucket_sec=bucket_sec)]
+
+
+def level(
+    samples: NDArray[np.float32],
+    sample_rate: int,
+    treatment: Treatment = Treatment.NONE,
+    *,
+    target_lufs: float = TARGET_LUFS,
+    place: int = 0,
+) -> Levelled:
+    """One clip of shape (n,), degraded as `treatment` says, trimmed and brought to `target_lufs`.
+
+    Raises BadInput, naming it by its `place` in the trial, for a clip that is empty, not mono, or no numbers.
+    """
+    import numpy as np
+
+    _check(samples, place)
+    trimmed = _trim(_treated(_at_rate(samples, sample_rate), treatment))
+    loudness = audio.loudness_lufs(trimmed, SAMPLE_RATE_HZ)
+    # Below the absolute gate of BS.1770 (-70 LUFS) there is nothing to hear and no loudness to match: silence.
+    gain_db = SILENCED_DB if loudness == -math.inf else target_lufs - loudness
+    if not math.isfinite(gain_db):
+        raise BadInput("The loudness of a clip of this trial cannot be measured; render it again.")
+    levelled = (trimmed * 10.0 ** (gain_db / 20.0)).astype(np.float32)
+    return Levelled(samples=levelled, gain_db=gain_db, true_peak=_true_peak(levelled))
+
+
+def together(
+    sides: Sequence[Levelled], seeds: Sequence[int | None], *, bucket_sec: float = BUCKET_SEC
+) -> list[Stimulus]:
+    """The sides of one trial: turned down by the same number of decibels when a peak would pass the cap, padded to one
+    length, each with dither by its own seed (and its place, so that equal seeds give different dither).
+    """
+    import numpy as np
+
+    cap = 10.0 ** (PEAK_CAP_DBTP / 20.0)
+    down = min([1.0, *(cap / side.true_peak for side in sides if side.true_peak > cap)])
+    length = _common_length([len(side.samples) for side in sides], bucket_sec)
+    found = []
+    for place, (side, seed) in enumerate(zip(sides, seeds, strict=True)):
+        random = np.random.default_rng(None if seed is None else [seed, place])
+        found.append(
+            Stimulus(
+                audio=_wav(_pad(side.samples * np.float32(down), length), random),
+                gain_db=side.gain_db + 20.0 * math.log10(down),
+            )
+        )
+    return found
+
+
+def _treated(side: NDArray[np.float32], treatment: Treatment) -> NDArray[np.float32]:
+    if treatment is Treatment.LOWPASS:  # what the lower rate cannot hold is gone
+        return audio.resample(audio.resample(side, SAMPLE_RATE_HZ, LOWPASS_RATE_HZ), LOWPASS_RATE_HZ, SAMPLE_RATE_HZ)
+    if treatment is Treatment.FAST:
+        return audio.resample(side, round(FASTER * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    return side
 
 
 def _check(side: NDArray[np.float32], place: int) -> None:
@@ -103,23 +175,6 @@ def _trim(side: NDArray[np.float32]) -> NDArray[np.float32]:
     cut[:ramp_length] *= ramp
     cut[len(cut) - ramp_length :] *= ramp[::-1]
     return cut
-
-
-def _level(sides: Sequence[NDArray[np.float32]], target_lufs: float) -> list[NDArray[np.float32]]:
-    """All sides at `target_lufs`, or all lower by the same number of decibels when a true peak would pass the cap."""
-    import numpy as np
-
-    levelled = []
-    for side in sides:
-        loudness = audio.loudness_lufs(side, SAMPLE_RATE_HZ)
-        # Below the absolute gate of BS.1770 (-70 LUFS) there is nothing to hear and no loudness to match: silence.
-        gain = 0.0 if loudness == -math.inf else 10.0 ** ((target_lufs - loudness) / 20.0)
-        if not math.isfinite(gain):
-            raise BadInput("The loudness of a clip of this trial cannot be measured; render it again.")
-        levelled.append((side * gain).astype(np.float32))
-    cap = 10.0 ** (PEAK_CAP_DBTP / 20.0)
-    down = min([1.0, *(cap / peak for side in levelled if (peak := _true_peak(side)) > cap)])
-    return [(side * down).astype(np.float32) for side in levelled]
 
 
 def _true_peak(side: NDArray[np.float32]) -> float:

@@ -42,7 +42,7 @@ def preference_trials(
 
 def payloads(trials: Sequence[Trial]) -> str:
     """Everything that a page gets of a session, as it would go over the wire."""
-    return json.dumps([asdict(listening.view(trial, total=len(trials))) for trial in trials])
+    return json.dumps([asdict(listening.view(trial, position=1, total=len(trials))) for trial in trials])
 
 
 def candidate_of(clip_id: str) -> str:
@@ -85,7 +85,7 @@ def test_exchanging_the_sides_of_a_trial_leaves_its_view_equal(pairs: list[tuple
             Slot(label=b.label, token=b.token, clip_id=a.clip_id),
         )
         other = Trial(**{**{f.name: getattr(trial, f.name) for f in fields(trial)}, "slots": crossed})
-        assert listening.view(trial, total=5) == listening.view(other, total=5)
+        assert listening.view(trial, position=1, total=5) == listening.view(other, position=1, total=5)
 
 
 @given(pair_sets, seeds)
@@ -109,7 +109,8 @@ def test_a_view_names_nothing_that_identifies(pairs: list[tuple[Clip, Clip]], se
 def test_the_fields_of_a_view_are_pinned() -> None:
     """A new field of the view is a decision about blindness, not an accident."""
     names = [field.name for field in fields(listening.TrialView)]
-    assert names == ["trial_id", "kind", "text", "slots", "position", "total", "reasons"]
+    pinned = "trial_id kind text slots position total reasons scale training switching upcoming previous control"
+    assert names == pinned.split()
 
 
 def test_a_catch_trial_looks_like_any_other() -> None:
@@ -119,7 +120,7 @@ def test_a_catch_trial_looks_like_any_other() -> None:
     catch = next(trial for trial in trials if trial.is_catch)
     assert catch.slots[0].clip_id == catch.slots[1].clip_id
     assert catch.slots[0].token != catch.slots[1].token
-    views = [asdict(listening.view(trial, total=2)) for trial in trials]
+    views = [asdict(listening.view(trial, position=1, total=2)) for trial in trials]
     assert {name for view in views for name in view if name in ("kind", "text", "reasons")} == {
         "kind",
         "text",
@@ -256,7 +257,7 @@ def test_an_answer_must_fit_its_trial() -> None:
 
 def test_reasons_are_offered_for_gates_only() -> None:
     """A preference has no reason codes to choose among."""
-    assert listening.view(gate_trials([make_clip()])[0], total=1).reasons == REASON_CODES
+    assert listening.view(gate_trials([make_clip()])[0], position=1, total=1).reasons == REASON_CODES
     pair = (make_clip(CANDIDATES[1]), make_clip(CANDIDATES[2]))
-    assert listening.view(preference_trials([pair])[0], total=1).reasons == ()
+    assert listening.view(preference_trials([pair])[0], position=1, total=1).reasons == ()
     assert listening.choices(TrialKind.PREFERENCE) == (Choice.A, Choice.B, Choice.TIE)

@@ -54,4 +54,5 @@ def test_the_released_steps_are_pinned() -> None:
         "m0001_judgements",
         "m0002_where_a_promoted_voice_came_from",
         "m0003_what_a_clip_was_spoken_with",
+        "m0004_listening_tests",
     ]

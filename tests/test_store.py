@@ -41,6 +41,7 @@ from engine.types import (
     Tier,
     Trial,
     TrialKind,
+    TrialRole,
     Verdict,
 )
 from tests.judgement_factory import (
@@ -235,7 +236,7 @@ def test_trials_and_answers_come_back_as_they_were(
             Slot(label="A", token=f"z {sitting}", clip_id="c2"),
             Slot(label="B", token=f"a {sitting}", clip_id="c1"),
         ),
-        is_catch=True,
+        role=TrialRole.REPEAT,
     )
     response = answer(trial, Choice.TIE, note=note, plays=plays, reasons=("noise", "accent drift"))
     shared.add_session(make_session(sitting, kind=TrialKind.PREFERENCE))
@@ -452,7 +453,9 @@ def test_data_that_json_cannot_say_is_refused(store: Store) -> None:
 
 def test_no_statement_changes_or_removes_a_row() -> None:
     """Append-only is a property of the source: no UPDATE or DELETE in it."""
-    source = Path("engine/store.py").read_text() + Path("engine/migrations.py").read_text()
+    files = [*Path("engine/store").glob("*.py"), Path("engine/database.py"), Path("engine/migrations.py")]
+    assert len(files) > 4
+    source = "".join(file.read_text() for file in files)
     assert "UPDATE " not in source
     assert "DELETE " not in source
 

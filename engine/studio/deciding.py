@@ -104,16 +104,16 @@ class Deciding(ListeningLab):
         counts: dict[tuple[Candidate, Candidate, bool], Counter[str]] = {}
         who: dict[tuple[Candidate, Candidate, bool], set[str]] = {}
         for session in self.store.sessions():
-            if session.kind is not TrialKind.PREFERENCE:
+            if session.kind is not TrialKind.PREFERENCE or session.dry_run:
                 continue
             trials = {t.id: t for t in self.store.trials(session.id)}
             for response in self.store.responses(session.id):
                 trial = trials[response.trial_id]
-                if trial.is_catch:
+                if not trial.counts:
                     continue
                 on_a, on_b = (self.store.clip(slot.clip_id).candidate for slot in trial.slots)
                 first, second = sorted((on_a, on_b), key=lambda c: c.id)
-                won = {Choice.A: on_a, Choice.B: on_b}.get(response.choice)
+                won = {Choice.A: on_a, Choice.B: on_b}.get(response.choice) if response.choice else None
                 key = (first, second, session.simulated)
                 counts.setdefault(key, Counter())["tie" if won is None else "win" if won == first else "loss"] += 1
                 who.setdefault(key, set()).add(session.reviewer)
@@ -140,12 +140,12 @@ class Deciding(ListeningLab):
         """Gate answers by candidate. Where a person answered, simulated answers do not count."""
         found: dict[Candidate, list[Judged]] = {}
         for session in self.store.sessions():
-            if session.kind is not TrialKind.GATE:
+            if session.kind is not TrialKind.GATE or session.dry_run:
                 continue
             trials = {t.id: t for t in self.store.trials(session.id)}
             for response in self.store.responses(session.id):
                 trial = trials[response.trial_id]
-                if trial.is_catch:
+                if not trial.counts or response.choice is None:
                     continue
                 candidate = self.store.clip(trial.slots[0].clip_id).candidate
                 found.setdefault(candidate, []).append(

@@ -6,16 +6,36 @@ Candidates are known on this side only: what leaves is a `TrialView` and bytes b
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from engine import audio, listening, stimuli
+from engine import calibration, listening
 from engine.gate import DEFAULT_GATE
+from engine.listening import Question
+from engine.sittings import Given, Sittings
 from engine.studio.rendering import Rendering
-from engine.types import BadInput, Candidate, Choice, Clip, NotFound, Response, Session, Tier, Trial, TrialKind
+from engine.types import (
+    BadInput,
+    Candidate,
+    Choice,
+    Clip,
+    PlayerEvent,
+    Session,
+    Tier,
+    Trial,
+    TrialKind,
+)
+from engine.workspace import Workspace
 
 
 class ListeningLab(Rendering):
     """What the Listen page does, and what sends candidates there."""
+
+    def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
+        super().__init__(workspace, clock=clock, device=device)
+        self._new_token: Callable[[], str] = _token
+        self._sittings = Sittings(
+            self.store, clock=clock, new_token=_token, more=self._more_questions, balance=self._sides_heard
+        )
 
     def open_gate_session(
         self,
@@ -32,8 +52,8 @@ class ListeningLab(Rendering):
         clips = [clip for c in candidates for clip in self._one_take(c) if clip.tier in wanted]
         if not clips:
             raise BadInput("None of these candidates has rendered clips yet; run a sweep over them first.")
-        trials = listening.gate_trials(clips, session_id=session.id, seed=session.seed, new_token=_token)
-        return self._keep(session, trials)
+        trials = listening.gate_trials(clips, session_id=session.id, seed=session.seed, new_token=self._new_token)
+        return self._begin(session, trials)
 
     def open_preference_session(
         self,
@@ -52,10 +72,10 @@ class ListeningLab(Rendering):
             clips,
             session_id=session.id,
             seed=session.seed,
-            new_token=_token,
+            new_token=self._new_token,
             balance=self._sides_heard(session.reviewer),
         )
-        return self._keep(session, trials)
+        return self._begin(session, trials)
 
     def sessions(self) -> list[Session]:
         """All sittings, newest first."""
@@ -66,72 +86,94 @@ class ListeningLab(Rendering):
         return self.store.session(session_id)
 
     def session_progress(self, session_id: str) -> tuple[int, int]:
-        """Answered and all trials of a sitting."""
-        return len(self.store.responses(session_id)), len(self.store.trials(session_id))
+        """Answered and all trials of a sitting, without the training trial."""
+        return self._sittings.progress(session_id)
 
     def next_trial(self, session_id: str) -> listening.TrialView | None:
         """The trial to answer now; the same one after a reload. None when the sitting is done."""
-        trial = self.store.next_open_trial(session_id)
-        return None if trial is None else listening.view(trial, total=len(self.store.trials(session_id)))
+        return self._sittings.view(session_id)
 
     def stimulus(self, token: str) -> bytes:
         """The audio behind an opaque token: same container, rate, loudness and length for every side of its trial."""
-        found = self.store.slot(token)
-        if found is None:
-            raise NotFound("This clip is not part of an open trial; reload the page.")
-        trial, slot = found
-        clips = [self.store.clip(s.clip_id) for s in trial.slots]
-        sides = stimuli.prepare([audio.read(c.path, stimuli.SAMPLE_RATE_HZ)[0] for c in clips], stimuli.SAMPLE_RATE_HZ)
-        return sides[[s.token for s in trial.slots].index(slot.token)]
+        return self._sittings.sound(token)
 
     def answer(
         self,
         trial_id: str,
-        choice: Choice,
+        choice: Choice | None = None,
         *,
+        rating: float | None = None,
+        ratings: Mapping[str, float] | None = None,
         reasons: Sequence[str] = (),
         note: str = "",
         plays: Mapping[str, int] | None = None,
+        events: Sequence[PlayerEvent] = (),
+        volume: float | None = None,
+        must_be_heard: bool = False,
     ) -> None:
-        """Keep an answer before the next trial is shown. Answering the same way twice changes nothing."""
-        trial = self.store.trial(trial_id)
-        allowed = listening.choices(trial.kind)
-        if choice not in allowed:
-            raise BadInput(f"This trial asks for one of {', '.join(allowed)}, not {choice}.")
-        self.store.add_response(
-            Response(
-                trial_id=trial_id,
-                session_id=trial.session_id,
-                choice=choice,
-                reasons=tuple(reasons),
-                note=note,
-                plays=dict(plays or {}),
-                answered_at=self._clock(),
-            )
+        """Keep an answer before the next trial is shown. Answering the same way twice changes nothing.
+
+        `must_be_heard` refuses an answer before every side was played to its end.
+        """
+        given = Given(
+            choice=choice,
+            rating=rating,
+            ratings=ratings or {},
+            reasons=reasons,
+            note=note,
+            plays=plays or {},
+            events=events,
+            volume=volume,
         )
-        if self.store.next_open_trial(trial.session_id) is None:
-            self.store.close_session(trial.session_id, at=self._clock())
+        self._sittings.answer(trial_id, given, must_be_heard=must_be_heard)
+
+    def withdraw(self, session_id: str, trial_id: str) -> None:
+        """Take back the last answer of a sitting; its trial comes again, and the log keeps both answers."""
+        self._sittings.withdraw(session_id, trial_id)
+
+    # ------------------------------------------------------------------------------------------- before the first trial
+    def level_clip(self) -> bytes:
+        """A sound as loud as every clip of a trial, to set the volume by, as a WAV file."""
+        return calibration.level_clip()
+
+    def headphone_check(self, session_id: str) -> tuple[tuple[str, ...], ...]:
+        """Six trials of three tones, by opaque token. Raises NotFound for an unknown sitting."""
+        return self._sittings.headphone_check(session_id)
+
+    def check_headphones(self, session_id: str, answers: Sequence[int]) -> tuple[int, bool]:
+        """How many of the six were right and whether that is enough; kept with the sitting, and no reason to stop."""
+        session = self._sittings.session(session_id)
+        correct, passed = calibration.marked(session.seed, answers)
+        told = {"session": session.id, "correct": correct, "passed": passed}
+        self.store.add_act("headphones", session.reviewer, told, at=self._clock())
+        return correct, passed
 
     # ---------------------------------------------------------------------------------------------------------- inside
     def _session(self, kind: TrialKind, reviewer: str, seed: int | None, simulated: bool) -> Session:
         if not reviewer.strip():
             raise BadInput("A session needs the reviewer's name.")
         return Session(
-            id=secrets.token_hex(6),
+            id=self._new_token()[:12],
             kind=kind,
             reviewer=reviewer.strip(),
-            seed=secrets.randbits(31) if seed is None else seed,
+            seed=self._drawn_seed() if seed is None else seed,
             gate=DEFAULT_GATE.name,
             created_at=self._clock(),
             simulated=simulated,
         )
 
-    def _keep(self, session: Session, trials: Sequence[Trial]) -> Session:
-        self.store.add_session(session)
-        self.store.add_trials(trials)
+    def _drawn_seed(self) -> int:
+        return secrets.randbits(31)
+
+    def _begin(self, session: Session, trials: Sequence[Trial]) -> Session:
+        self._sittings.begin(session, trials)
         return session
 
-    def _sides_heard(self, reviewer: str) -> dict[tuple[str, str], int]:
+    def _more_questions(self, session: Session) -> Question | None:
+        """The next question of an adaptive sitting; None when its test has heard enough."""
+        return None
+
+    def _sides_heard(self, reviewer: str) -> dict[tuple[str, ...], int]:
         """How the sides stand of the pairs that this reviewer has answered, so that they stay even over sittings."""
         heard: list[Trial] = []
         for session in self.store.sessions():
@@ -153,4 +195,4 @@ class ListeningLab(Rendering):
 
 
 def _token() -> str:
-    return secrets.token_urlsafe(18)
+    return secrets.token_hex(16)

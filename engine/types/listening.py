@@ -45,7 +45,7 @@ class Treatment(StrEnum):
 
     NONE = ""
     LOWPASS = "lowpass"  # nothing above 3.5 kHz, as the low anchor of BS.1534
-    FAST = "fast"  # 15 % faster at the same pitch
+    FAST = "fast"  # 15 % faster and as much higher, as a tape that runs too fast
 
 
 class Design(StrEnum):

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
-from engine import audio, listening, scripts
+from engine import audio, scripts
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
 from engine.types import (
@@ -36,8 +34,6 @@ from engine.types import (
     Run,
     Score,
     Script,
-    Session,
-    Slot,
     Speech,
     Stop,
     Tier,
@@ -48,6 +44,7 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests.ui.fake_desk import RATE_HZ, FakeDesk, sound
+from tests.ui.fake_listening import FakeListening
 from tests.ui.fake_training import RUN_ID, VOICE, FakeTraining, add_runs
 from tests.ui.fake_voices import FakeVoices
 
@@ -68,9 +65,6 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     _runs: dict[str, Run] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     _clips: dict[str, Clip] = field(default_factory=dict)
-    _sessions: dict[str, Session] = field(default_factory=dict)
-    _trials: dict[str, Trial] = field(default_factory=dict)
-    _responses: dict[str, Response] = field(default_factory=dict)
     _verdicts: dict[Candidate, Verdict] = field(default_factory=dict)
     _history: list[Promotion] = field(default_factory=list)
     _trash: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +73,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     def __post_init__(self) -> None:
         self.workspace.create()
         self._jobs = Jobs(self.clock)
+        self.listening = FakeListening(self)
         self.open_desk()
         self.open_training()
 
@@ -145,7 +140,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         seconds = SECONDS[line.tier] * (1 - 0.02 * candidate.lora_scale)
         if not path.exists():
             audio.write(path, sound(key, seconds, 120 + 70 * candidate.lora_scale), RATE_HZ)
-        self._clips[key] = Clip(
+        self._clips[key] = clip = Clip(
             id=key,
             candidate=candidate,
             adapter_sha256=None,
@@ -163,7 +158,8 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
             harness_version="1",
             render_sec=0.1,
         )
-        return self._clips[key]
+        self.listening.store.add_clips([clip])
+        return clip
 
     def job(self, job_id: str) -> JobView:
         return self._jobs.view(job_id)
@@ -260,110 +256,19 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         return Speech(samples=sound(text, 1.0), sample_rate=RATE_HZ, tokens=25, stop=Stop.EOS, render_sec=0.1)
 
     # -------------------------------------------------------------------------------------------------------- listen
-    def open_gate_session(
-        self,
-        candidates: Sequence[Candidate],
-        *,
-        reviewer: str,
-        tiers: Iterable[Tier] = tuple(Tier),
-        simulated: bool = False,
-    ) -> Session:
-        wanted = set(tiers)
-        clips = [c for c in self.clips(candidates) if c.tier in wanted]
-        return self._open(TrialKind.GATE, reviewer, [[c] for c in clips], simulated)
+    def __getattr__(self, name: str) -> Any:
+        """What the studio has from its listening lab is that lab's."""
+        if FakeListening.offers(name):
+            return getattr(self.listening, name)
+        raise AttributeError(name)
 
-    def open_preference_session(self, pairs: Sequence[tuple[Candidate, Candidate]], *, reviewer: str) -> Session:
-        found = []
-        for a, b in pairs:
-            other = {c.line_id: c for c in self.clips([b])}
-            found += [[c, other[c.line_id]] for c in self.clips([a]) if c.line_id in other]
-        return self._open(TrialKind.PREFERENCE, reviewer, [p[::-1] if self.swapped else p for p in found], False)
+    @property
+    def _trials(self) -> dict[str, Trial]:
+        return self.listening.all_trials()
 
-    def _open(self, kind: TrialKind, reviewer: str, sides: Sequence[Sequence[Clip]], simulated: bool) -> Session:
-        session = Session(
-            id=self.new_token()[:12],
-            kind=kind,
-            reviewer=reviewer,
-            seed=1,
-            gate="launch",
-            created_at=self.clock(),
-            simulated=simulated,
-        )
-        self._sessions[session.id] = session
-        for position, clips in enumerate(sides):
-            slots = tuple(
-                Slot(label=n, token=self.new_token(), clip_id=c.id) for n, c in zip("AB", clips, strict=False)
-            )
-            trial = Trial(
-                id=self.new_token(),
-                session_id=session.id,
-                position=position,
-                kind=kind,
-                line_id=clips[0].line_id,
-                text=clips[0].text,
-                tier=clips[0].tier,
-                slots=slots,
-            )
-            self._trials[trial.id] = trial
-        return session
-
-    def sessions(self) -> list[Session]:
-        return list(self._sessions.values())[::-1]
-
-    def _own(self, session_id: str) -> list[Trial]:
-        if session_id not in self._sessions:
-            raise NotFound("There is no such sitting; open Listen again.")
-        return [t for t in self._trials.values() if t.session_id == session_id]
-
-    def session_progress(self, session_id: str) -> tuple[int, int]:
-        own = self._own(session_id)
-        return sum(t.id in self._responses for t in own), len(own)
-
-    def next_trial(self, session_id: str) -> listening.TrialView | None:
-        own = self._own(session_id)
-        trial = next((t for t in own if t.id not in self._responses), None)
-        if trial is None:
-            return None
-        return listening.view(trial, total=len(own))
-
-    def stimulus(self, token: str) -> bytes:
-        import io
-
-        import soundfile
-
-        trial, slot = next(((t, s) for t in self._trials.values() for s in t.slots if s.token == token), (None, None))
-        if trial is None or slot is None:
-            raise NotFound("no such token")
-        sides = {s.token: audio.read(self.clip(s.clip_id).path)[0] for s in trial.slots}
-        longest = max(len(s) for s in sides.values())
-        out = io.BytesIO()
-        own = sides[slot.token]
-        soundfile.write(out, np.pad(own, (0, longest - len(own))), RATE_HZ, format="WAV", subtype="PCM_16")
-        return out.getvalue()
-
-    def answer(
-        self,
-        trial_id: str,
-        choice: Choice,
-        *,
-        reasons: Sequence[str] = (),
-        note: str = "",
-        plays: Mapping[str, int] | None = None,
-    ) -> None:
-        if trial_id not in self._trials:
-            raise NotFound("There is no such trial; reload the page.")
-        before = self._responses.get(trial_id)
-        if before and before.choice is not choice:
-            raise Refused("This trial was answered already; an answer is never changed.")
-        self._responses[trial_id] = Response(
-            trial_id=trial_id,
-            session_id=self._trials[trial_id].session_id,
-            choice=choice,
-            reasons=tuple(reasons),
-            note=note,
-            plays=dict(plays or {}),
-            answered_at=self.clock(),
-        )
+    @property
+    def _responses(self) -> dict[str, Response]:
+        return self.listening.all_responses()
 
     # ---------------------------------------------------------------------------------------------------------- gate
     def _answers(self, candidate: Candidate) -> list[tuple[Tier, Response]]:

@@ -1,0 +1,78 @@
+"""The real listening lab over a database in memory, without the rest of a studio: pages are tested with its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from engine.sittings import Sittings
+from engine.store import MEMORY, Store
+from engine.studio.listening_lab import ListeningLab
+from engine.types import Candidate, Clip, Response, Session, Trial
+
+if TYPE_CHECKING:
+    from tests.ui.fake_studio import FakeStudio
+
+SEED = 1
+
+
+class FakeListening(ListeningLab):
+    """`swapped` exchanges what is behind every side: the clip of another candidate on the same line."""
+
+    def __init__(self, studio: FakeStudio) -> None:
+        self.fake = studio
+        self.workspace = studio.workspace
+        self.store = Store(MEMORY)
+        self._clock = studio.clock
+        self._new_token: Callable[[], str] = studio.new_token
+        self._sittings = Sittings(
+            self.store,
+            clock=self._clock,
+            new_token=self._new_token,
+            more=self._more_questions,
+            balance=self._sides_heard,
+        )
+
+    @classmethod
+    def offers(cls, name: str) -> bool:
+        """Whether the studio has this from its listening lab."""
+        return name in vars(ListeningLab) and not name.startswith("__")
+
+    def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
+        return self.fake.clips(candidates)
+
+    def label(self, candidate: Candidate) -> str:
+        return self.fake.label(candidate)
+
+    def script(self, name: str = "english") -> Any:
+        return self.fake.script(name)
+
+    def _drawn_seed(self) -> int:
+        return SEED
+
+    def _begin(self, session: Session, trials: Sequence[Trial]) -> Session:
+        return super()._begin(session, self._exchanged(trials) if self.fake.swapped else trials)
+
+    def _exchanged(self, trials: Sequence[Trial]) -> list[Trial]:
+        clips = {clip.id: clip for clip in self.clips()}
+        heard = [clips[slot.clip_id] for trial in trials for slot in trial.slots]
+        names = sorted({clip.candidate.id for clip in heard})
+        other = dict(zip(names, names[1:] + names[:1], strict=True))
+        by_name = {(clip.candidate.id, clip.line_id): clip.id for clip in heard}
+
+        def turned(clip: Clip) -> str:
+            return by_name[other[clip.candidate.id], clip.line_id]
+
+        return [
+            replace(trial, slots=tuple(replace(slot, clip_id=turned(clips[slot.clip_id])) for slot in trial.slots))
+            for trial in trials
+        ]
+
+    def all_trials(self) -> dict[str, Trial]:
+        return {trial.id: trial for session in self.store.sessions() for trial in self.store.trials(session.id)}
+
+    def all_responses(self) -> dict[str, Response]:
+        """The answers in force, in the order they were given."""
+        found = [response for session in self.store.sessions() for response in self.store.responses(session.id)]
+        return {response.trial_id: response for response in sorted(found, key=lambda each: each.answered_at)}

@@ -1,0 +1,173 @@
+"""The reviewers' routes: a trial, its audio by opaque token, the answer, and what comes before the first trial.
+
+Knows HTTP and which call of the studio answers. Nothing here may differ by what is behind a side: no header, no length,
+no sentence.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.types import REASON_CODES, Choice, EngineError
+
+if TYPE_CHECKING:
+    from engine.listening import Scale, TrialView
+    from engine.studio import Studio
+
+log = logging.getLogger(__name__)
+
+NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+MOST_EVENTS = 2000
+Label = str
+
+
+class Answer(BaseModel):
+    """What a browser sends for a trial. A field that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    session: str
+    trial: str
+    choice: Choice | None = None
+    rating: float | None = None
+    ratings: dict[Label, float] = Field(default_factory=dict, max_length=8)
+    reasons: list[str] = Field(default_factory=list, max_length=len(REASON_CODES))
+    note: str = Field(default="", max_length=500)
+    plays: dict[Label, int]
+    events: list[tuple[float, str, str, float]] = Field(default_factory=list, max_length=MOST_EVENTS)
+    volume: float | None = Field(default=None, ge=0, le=1)
+
+
+class Withdrawal(BaseModel):
+    """Which answer a browser takes back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    session: str
+    trial: str
+
+
+class HeadphoneAnswers(BaseModel):
+    """Which interval of each trial was the quietest, from 0."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    session: str
+    answers: list[int] = Field(min_length=6, max_length=6)
+
+
+def add(app: FastAPI, studio: Studio) -> None:
+    """Add the routes under /blind."""
+    _add_trials(app, studio)
+    _add_setting_up(app, studio)
+
+
+def _add_trials(app: FastAPI, studio: Studio) -> None:
+    @app.get("/blind/sittings")
+    def sittings() -> Response:
+        """The sittings that still have a question."""
+        found = []
+        for session in studio.sessions():
+            done, total = studio.session_progress(session.id)
+            if session.closed_at is None and done < total and not session.simulated:
+                found.append(
+                    {
+                        "session": session.id,
+                        "reviewer": session.reviewer,
+                        "kind": session.kind,
+                        "done": done,
+                        "total": total,
+                    }
+                )
+        return JSONResponse({"sittings": found}, headers=NO_STORE)
+
+    @app.get("/blind/trial")
+    def trial(session: str) -> Response:
+        """The trial to answer now; after a reload the same one."""
+        view = studio.next_trial(session)
+        return JSONResponse(_finished(studio, session) if view is None else payload(view), headers=NO_STORE)
+
+    @app.get("/blind/audio/{token}")
+    def audio(token: str) -> Response:
+        """One side's audio. Every side of a trial comes with the same headers and the same number of bytes."""
+        try:
+            sound = studio.stimulus(token)
+        except EngineError as error:  # its sentence may name a clip: the reviewer gets one that names nothing
+            log.warning("no audio for a trial: %s", error)
+            return JSONResponse({"error": "This clip is not here any more; reload the page."}, 404, headers=NO_STORE)
+        return Response(sound, media_type="audio/wav", headers=NO_STORE)
+
+    @app.post("/blind/answer")
+    def answer(given: Answer) -> Response:
+        """Keep one answer. Sending the same answer again changes nothing."""
+        studio.answer(
+            given.trial,
+            given.choice,
+            rating=given.rating,
+            ratings=given.ratings,
+            reasons=given.reasons,
+            note=given.note,
+            plays=given.plays,
+            events=given.events,
+            volume=given.volume,
+            must_be_heard=True,
+        )
+        return JSONResponse({"saved": True}, headers=NO_STORE)
+
+    @app.post("/blind/withdraw")
+    def withdraw(given: Withdrawal) -> Response:
+        """Take back the last answer: its trial is the next one again."""
+        studio.withdraw(given.session, given.trial)
+        return JSONResponse({"withdrawn": True}, headers=NO_STORE)
+
+
+def _add_setting_up(app: FastAPI, studio: Studio) -> None:
+    @app.get("/blind/level")
+    def level() -> Response:
+        """A sound as loud as every clip, to set the volume by."""
+        return Response(studio.level_clip(), media_type="audio/wav", headers=NO_STORE)
+
+    @app.get("/blind/headphones")
+    def headphones(session: str) -> Response:
+        """Six trials of three tones by opaque token; which one is right is not said."""
+        tokens = studio.headphone_check(session)
+        return JSONResponse({"trials": [{"tokens": list(each)} for each in tokens]}, headers=NO_STORE)
+
+    @app.post("/blind/headphones")
+    def checked(given: HeadphoneAnswers) -> Response:
+        """How many were right, and whether that is enough."""
+        correct, passed = studio.check_headphones(given.session, given.answers)
+        return JSONResponse({"correct": correct, "passed": passed}, headers=NO_STORE)
+
+
+def payload(view: TrialView) -> dict[str, Any]:
+    """All that a browser learns of a trial: its text and labels, and a token a side."""
+    return {
+        "trial": view.trial_id,
+        "kind": view.kind,
+        "text": view.text,
+        "slots": [{"label": label, "token": token} for label, token in view.slots],
+        "position": view.position,
+        "total": view.total,
+        "reasons": list(view.reasons),
+        "scale": None if view.scale is None else _scale(view.scale),
+        "training": view.training,
+        "switching": view.switching,
+        "upcoming": list(view.upcoming),
+        "previous": view.previous,
+        "control": view.control,
+    }
+
+
+def _scale(scale: Scale) -> dict[str, Any]:
+    labels = [[value, text] for value, text in scale.labels]
+    return {"min": scale.min, "max": scale.max, "step": scale.step, "labels": labels}
+
+
+def _finished(studio: Studio, session_id: str) -> dict[str, Any]:
+    return {"finished": True, "total": studio.session_progress(session_id)[1]}
