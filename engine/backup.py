@@ -104,6 +104,9 @@ def _folders(workspace: Workspace) -> tuple[Path, ...]:
         workspace.drafts,
         workspace.runs,
         workspace.clips,
+        workspace.references,
+        workspace.scripts,
+        workspace.sweeps,
         workspace.exports,
         workspace.trash,
     )

@@ -68,6 +68,7 @@ def publish(clips: Path, recipe: Mapping[str, Any], spoken: Sequence[Speech], *,
         "stop": speech.stop.value,
         "chunks": len(spoken),
         "tokens": speech.tokens,
+        "attempts": speech.attempts,
         "render_sec": speech.render_sec,
         "rendered_at": rendered_at,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoints, clip_cache, database, locks, runs, scripts, sweep
+from engine import checkpoints, clip_cache, database, locks, references, runs, scripts, sweep
 from engine.store import Store
 from engine.types import Adapter, BadInput, Candidate, Clip, GenerationSettings, Line
 from engine.workspace import Workspace
@@ -96,13 +96,15 @@ def _clips(workspace: Workspace, facts: list[dict[str, Any]]) -> Iterator[Clip]:
     for checkpoint_id, adapter in _checkpoints(workspace):
         adapters.setdefault(adapter.sha256, []).append((checkpoint_id, adapter))
     lines: dict[str, tuple[str, Line]] = {}
-    for name in scripts.names():
-        script = scripts.load(name)
+    shipped = [scripts.load(name) for name in scripts.names()]
+    for script in (*shipped, *scripts.versions(workspace.scripts)):
         for line in script.lines:
             lines.setdefault(line.text, (script.sha256, line))
+    prompts = {each.reference.sha256: each.reference for each in references.listing(workspace.references)}
     for each in facts:
         recipe = each["recipe"]
-        if recipe["text"] not in lines:
+        prompt = recipe.get("reference_sha256")
+        if recipe["text"] not in lines or (prompt is not None and prompt not in prompts):
             continue
         script_sha256, line = lines[recipe["text"]]
         for candidate, known in _candidates(recipe, adapters):
@@ -116,6 +118,8 @@ def _clips(workspace: Workspace, facts: list[dict[str, Any]]) -> Iterator[Clip]:
                 seed=int(recipe["seed"]),
                 settings=GenerationSettings(**recipe["settings"]),
                 rows=(),
+                language=str(recipe.get("language", "en")),
+                reference=prompts.get(prompt),
             )
             yield sweep.clip_of(job, workspace.clips, each)
 

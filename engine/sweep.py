@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import clip_cache, harness
+from engine import clip_cache, harness, segmentation
 from engine.types import (
     Adapter,
     BadInput,
@@ -22,6 +22,7 @@ from engine.types import (
     GenerationSettings,
     Line,
     NotFound,
+    Reference,
     Script,
     SpeakRow,
     Speech,
@@ -35,20 +36,21 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 16
 WINDOW_BATCHES = 4  # rows are sorted by length within so many batches: tight, and yet clips finish all along the way
-CHARS_PER_SEC = 14.0  # of ordinary English speech; estimates only
-BYTES_PER_SEC = 30_000  # of 16-bit mono FLAC at 24 kHz, rounded up; estimates only
-RENDER_SEC_PER_AUDIO_SEC = 0.06  # on two CPU cores, until this workspace has clips to learn from
+LEARNT_FROM = 200  # the latest clips of a backend: enough to know its pace, and few enough to look at
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the sweep form says. `tiers` None: all lines of the script."""
+    """What the sweep form says. `tiers` None: all lines of the script. Every candidate is rendered with each of the
+    `references` that its voice can take; None is none.
+    """
 
     candidates: tuple[Candidate, ...]
     script: Script
     seeds: tuple[int, ...] = (42,)
     settings: GenerationSettings = field(default_factory=GenerationSettings)
     tiers: tuple[Tier, ...] | None = None
+    references: tuple[Reference | None, ...] = (None,)
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -68,6 +70,19 @@ class Job:
     seed: int
     settings: GenerationSettings
     rows: tuple[SpeakRow, ...]
+    language: str = "en"
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What rendering costs: time and bytes for a second of audio, and how much audio a second of expected speech
+    becomes. The numbers are those of the built-in voice on two CPU cores, until there are clips to learn from.
+    """
+
+    render_sec: float = 0.06
+    bytes: float = 30_000.0  # of 16-bit mono FLAC at 24 kHz, rounded up
+    audio_sec: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +109,15 @@ class Plan:
                 found.setdefault(job.key, job)
         return tuple(found.values())
 
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The voices' models, in the order of the request: each is loaded once and renders all of its own."""
+        return tuple(dict.fromkeys(job.candidate.backend for job in self.jobs))
+
+    def of(self, backend: str) -> Plan:
+        """The part of the plan that one model renders; costs are those of the whole."""
+        return replace(self, jobs=tuple(job for job in self.jobs if job.candidate.backend == backend))
+
 
 def plan(
     request: Request,
@@ -101,36 +125,55 @@ def plan(
     clips: Path,
     adapters: Mapping[str, Adapter],
     infos: Mapping[str, BackendInfo],
+    paces: Mapping[str, Pace] | None = None,
 ) -> Plan:
     """What `request` asks for and what it costs. Reads the cache in `clips`; writes nothing and loads no model.
 
-    `adapters` are by checkpoint id, `infos` by backend. Raises BadInput for a request without lines, seeds or
-    candidates and for a line that the voice cannot pronounce, NotFound for a candidate whose adapter or backend is
-    not given.
+    `adapters` are by checkpoint id, `infos` and `paces` by backend. Raises BadInput for a request without lines, seeds
+    or candidates, for a line that the voice cannot pronounce and for a voice that needs a reference and gets none,
+    NotFound for a candidate whose adapter or backend is not given.
     """
     for what, given in (("candidate", request.candidates), ("line", request.lines), ("seed", request.seeds)):
         if not given:
             raise BadInput(f"A sweep needs at least one {what}; choose one and try again.")
     candidates = dict.fromkeys(request.candidates)
-    for backend in {candidate.backend for candidate in candidates}:
-        _check_backend(backend, request.lines, infos)
+    prompts = {
+        backend: _prompts(backend, request, infos)
+        for backend in dict.fromkeys(candidate.backend for candidate in candidates)
+    }
     jobs = tuple(
-        _job(request, candidate, line, seed, adapters, infos)
+        _job(request, candidate, line, seed, prompt, adapters, infos)
         for seed in dict.fromkeys(request.seeds)
         for line in request.lines
         for candidate in candidates
+        for prompt in prompts[candidate.backend]
     )
-    facts = {job.key: found for job in jobs if (found := clip_cache.find(clips, job.key)) is not None}
-    lengths = {job.key: _expected_sec(job) for job in jobs if job.key not in facts}
-    audio_sec = sum(lengths.values())
-    return Plan(
-        request=request,
-        jobs=jobs,
-        cached=frozenset(facts),
-        audio_sec=audio_sec,
-        estimate_sec=audio_sec * _render_factor(facts.values()),
-        estimate_bytes=round(audio_sec * BYTES_PER_SEC),
+    cached = frozenset(job.key for job in jobs if clip_cache.find(clips, job.key) is not None)
+    made = Plan(request=request, jobs=jobs, cached=cached, audio_sec=0.0, estimate_sec=0.0, estimate_bytes=0)
+    known = {backend: (paces or {}).get(backend, Pace()) for backend in prompts}
+    lengths = [(expected_sec(job) * known[job.candidate.backend].audio_sec, job) for job in made.missing]
+    return replace(
+        made,
+        audio_sec=sum(length for length, _ in lengths),
+        estimate_sec=sum(length * known[job.candidate.backend].render_sec for length, job in lengths),
+        estimate_bytes=round(sum(length * known[job.candidate.backend].bytes for length, job in lengths)),
     )
+
+
+def paces(clips: Sequence[Clip]) -> dict[str, Pace]:
+    """What rendering has cost here, by backend, from the latest clips of each whose files are there."""
+    found: dict[str, Pace] = {}
+    for backend in {clip.candidate.backend for clip in clips}:
+        own = [clip for clip in clips if clip.candidate.backend == backend and clip.path.is_file()][-LEARNT_FROM:]
+        audio_sec = sum(clip.duration_sec for clip in own)
+        hoped_sec = sum(_hoped_sec(clip.text, clip.chunks) for clip in own)
+        if audio_sec > 0 and hoped_sec > 0:
+            found[backend] = Pace(
+                render_sec=sum(clip.render_sec for clip in own) / audio_sec,
+                bytes=sum(clip.path.stat().st_size for clip in own) / audio_sec,
+                audio_sec=audio_sec / hoped_sec,
+            )
+    return found
 
 
 def render(
@@ -167,14 +210,27 @@ def render(
 
 
 # ------------------------------------------------------------------------------------------------------------- planning
-def _check_backend(backend: str, lines: Sequence[Line], infos: Mapping[str, BackendInfo]) -> None:
+def _prompts(backend: str, request: Request, infos: Mapping[str, BackendInfo]) -> tuple[Reference | None, ...]:
+    """The references that a model is rendered with; what it cannot speak is said here."""
     if backend not in infos:
         raise NotFound(
             f"There is no backend named {backend!r}; choose candidates of: {', '.join(sorted(infos)) or 'none'}."
         )
-    for line in lines:
-        if why := infos[backend].unpronounceable(line.text):
+    info = infos[backend]
+    if info.languages and request.script.language not in info.languages:
+        raise BadInput(
+            f"{info.title} speaks {', '.join(info.languages)} and the script {request.script.name} is in "
+            f"{request.script.language}: choose a script in a language of the voice."
+        )
+    for line in request.lines:
+        if why := info.unpronounceable(line.text):
             raise BadInput(f"The line {line.id!r} cannot be spoken by {backend}: {why.rstrip('.')}.")
+    if info.reference == "none":
+        return (None,)
+    given = tuple(dict.fromkeys(request.references)) or (None,)
+    if info.reference == "required" and None in given:
+        raise BadInput(f"{info.title} speaks only after a reference: choose a recording of the voice with its words.")
+    return given
 
 
 def _job(
@@ -182,6 +238,7 @@ def _job(
     candidate: Candidate,
     line: Line,
     seed: int,
+    reference: Reference | None,
     adapters: Mapping[str, Adapter],
     infos: Mapping[str, BackendInfo],
 ) -> Job:
@@ -190,6 +247,7 @@ def _job(
     if candidate.checkpoint_id is not None and adapter is None:
         raise NotFound(f"The adapter of {candidate.id} is not there; its checkpoint may be in the trash.")
     settings = dict(adapter.voice_settings) if adapter else {}
+    language = request.script.language
     rows = harness.rows(
         line.text,
         voice=candidate.voice,
@@ -198,6 +256,8 @@ def _job(
         lora_scale=candidate.lora_scale if adapter else 0.0,
         voice_settings=settings,
         settings=request.settings,
+        reference=reference,
+        language=language,
     )
     recipe = {
         "cache_version": clip_cache.CACHE_VERSION,
@@ -209,6 +269,8 @@ def _job(
         "voice": candidate.voice,
         "voice_settings": settings,
         "text": line.text,
+        "language": language,
+        "reference_sha256": reference.sha256 if reference else None,
         "seed": seed,
         "settings": asdict(request.settings),
         "harness_version": harness.HARNESS_VERSION,
@@ -223,18 +285,18 @@ def _job(
         seed=seed,
         settings=request.settings,
         rows=tuple(rows),
+        language=language,
+        reference=reference,
     )
 
 
-def _expected_sec(job: Job) -> float:
-    return len(job.line.text) / CHARS_PER_SEC + harness.PAUSE_SEC * (len(job.rows) - 1)
+def expected_sec(job: Job) -> float:
+    """How long a clip is expected to be, in ordinary speech."""
+    return _hoped_sec(job.line.text, len(job.rows))
 
 
-def _render_factor(known: Iterable[Mapping[str, Any]]) -> float:
-    """Seconds of rendering a second of audio: measured on the cached clips of this request when there are any."""
-    measured = [(float(facts["render_sec"]), float(facts["duration_sec"])) for facts in known]
-    spoken = sum(duration for _, duration in measured)
-    return sum(render for render, _ in measured) / spoken if spoken > 0 else RENDER_SEC_PER_AUDIO_SEC
+def _hoped_sec(text: str, chunks: int) -> float:
+    return segmentation.expected_sec(text) + harness.PAUSE_SEC * (chunks - 1)
 
 
 # ------------------------------------------------------------------------------------------------------------ rendering
@@ -273,19 +335,10 @@ def _spoken(
 def _timed(host: AdapterHost, rows: list[SpeakRow]) -> list[Speech]:
     """One batch; each row's `render_sec` is its share of the batch's time, by its length."""
     begun = time.perf_counter()
-    spoken = host.speak(rows)
+    spoken = harness.spoken(rows, host)
     elapsed = time.perf_counter() - begun
     total = max(1, sum(len(speech.samples) for speech in spoken))
-    return [
-        Speech(
-            samples=speech.samples,
-            sample_rate=speech.sample_rate,
-            tokens=speech.tokens,
-            stop=speech.stop,
-            render_sec=elapsed * len(speech.samples) / total,
-        )
-        for speech in spoken
-    ]
+    return [replace(speech, render_sec=elapsed * len(speech.samples) / total) for speech in spoken]
 
 
 # -------------------------------------------------------------------------------------------------------------- clips
@@ -308,6 +361,9 @@ def clip_of(job: Job, clips: Path, facts: Mapping[str, Any]) -> Clip:
         settings=job.settings,
         harness_version=str(facts["recipe"]["harness_version"]),
         render_sec=float(facts["render_sec"]),
+        language=job.language,
+        reference=job.reference,
+        attempts=int(facts.get("attempts", 1)),
     )
 
 

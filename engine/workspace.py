@@ -41,6 +41,21 @@ class Workspace:
         return self.root / "clips"
 
     @property
+    def references(self) -> Path:
+        """Audio prompts, by content."""
+        return self.root / "references"
+
+    @property
+    def scripts(self) -> Path:
+        """Listening scripts that were made from the shipped ones."""
+        return self.root / "scripts"
+
+    @property
+    def sweeps(self) -> Path:
+        """What was asked for, and how far it is."""
+        return self.root / "sweeps"
+
+    @property
     def exports(self) -> Path:
         return self.root / "exports"
 
@@ -60,5 +75,6 @@ class Workspace:
 
     def create(self) -> None:
         """Make the folders that are missing."""
-        for folder in (self.datasets, self.drafts, self.features, self.runs, self.clips, self.exports, self.trash):
+        made = (self.datasets, self.drafts, self.features, self.runs, self.clips, self.exports, self.trash)
+        for folder in (*made, self.references, self.scripts, self.sweeps):
             folder.mkdir(parents=True, exist_ok=True)

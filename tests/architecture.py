@@ -16,7 +16,10 @@ from functools import cached_property
 FILE_LINES = 400
 FUNCTION_LINES = 60
 
-PURE = ("engine.types", "engine.gate", "engine.retention", "engine.listening", "engine.statistics")
+PURE = (
+    *("engine.types", "engine.gate", "engine.retention", "engine.listening", "engine.statistics"),
+    *("engine.segmentation", "engine.tiers"),
+)
 PURE_MAY_IMPORT = ("numpy", "scipy", *PURE, "engine.splitting")
 IO_MODULES = frozenset("asyncio fcntl glob http io os shutil signal socket sqlite3 subprocess tempfile urllib".split())
 IO_CALLS = frozenset("open print input read_text read_bytes write_text write_bytes mkdir unlink rename".split())

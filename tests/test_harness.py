@@ -1,99 +1,16 @@
-"""The harness: splitting, seeds and joining."""
+"""The harness: seeds, rows, retries and joining."""
 
 from __future__ import annotations
 
-import itertools
+from pathlib import Path
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine import harness
-from engine.types import BadInput, Candidate, GenerationSettings, Stop
+from engine.types import Candidate, GenerationSettings, Reference, Stop
 from tests.fake_host import SAMPLE_RATE, FakeHost, adapter
 
-WORDS = st.sampled_from(
-    "the Harbour quiet, lamp; 3.14 1,000 20 000 Mr. Hale J. Ward U.S. e.g. https://a.b/c,d?e=f! ok? no! “Yes.” "
-    "well... etc. — (wait) No. 5 a.m. 7:45 half-way: don't x".split()
-)
-TEXTS = st.lists(WORDS, min_size=1, max_size=60).map(" ".join).filter(lambda t: any(c.isalnum() for c in t))
-
-
-@given(TEXTS, st.integers(min_value=1, max_value=200))
-def test_nothing_is_lost_or_added_by_splitting(text: str, max_chars: int) -> None:
-    """Chunks joined by a space are the text with its whitespace collapsed, and each chunk has something to say."""
-    chunks = harness.split(text, max_chars)
-    assert " ".join(chunks) == " ".join(text.split())
-    assert all(any(c.isalnum() for c in chunk) for chunk in chunks)
-
-
-@given(TEXTS, st.integers(min_value=10, max_value=200))
-def test_only_an_unbreakable_run_exceeds_the_limit(text: str, max_chars: int) -> None:
-    """A chunk is longer than the limit only when it holds no place where a chunk may end."""
-    for chunk in harness.split(text, max_chars):
-        if len(chunk) > max_chars:
-            assert harness.split(chunk, 1) == (chunk,) or _sounding_pieces(chunk) == 1
-
-
-def test_a_free_dash_counts_for_the_limit() -> None:
-    """Punctuation that stands alone goes with a word before the words are fitted, so no chunk grows past the limit."""
-    assert max(map(len, harness.split("the the the the the the ok? —", 11))) <= 11
-    assert harness.split("Yes. — No.", 6) == ("Yes. —", "No.")
-
-
-def _sounding_pieces(chunk: str) -> int:
-    return len(harness.split(chunk, 1))
-
-
-@given(TEXTS, st.integers(min_value=1, max_value=200))
-def test_numbers_stay_whole(text: str, max_chars: int) -> None:
-    """No boundary lies between two digit groups, so 20 000 and 1, 2 are never read as two sentences."""
-    chunks = harness.split(text, max_chars)
-    for left, right in itertools.pairwise(chunks):
-        assert not (left.rstrip(",.;:")[-1].isdigit() and right[0].isdigit())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("One here. Two here.", ("One here.", "Two here.")),
-        ("Mr. Hale paid 3.14 dollars. He left.", ("Mr. Hale paid 3.14 dollars.", "He left.")),
-        ("J. R. Ward came at 5 p.m. Nobody saw.", ("J. R. Ward came at 5 p.m.", "Nobody saw.")),
-        ("See https://a.b/c.d?e=f. Then go!", ("See https://a.b/c.d?e=f.", "Then go!")),
-        ("“Is it?” she asked. “It is.” So be it.", ("“Is it?”", "she asked.", "“It is.”", "So be it.")),
-        ("Bread, milk etc. were gone. All of it.", ("Bread, milk etc. were gone.", "All of it.")),
-        ("No. 5 is here. See fig. 3 now.", ("No. 5 is here.", "See fig. 3 now.")),
-    ],
-)
-def test_sentences_end_where_a_reader_would_end_them(text: str, expected: tuple[str, ...]) -> None:
-    """Abbreviations, initials, decimals and addresses are no ends of sentences; quotes stay with what they close."""
-    longest = max(len(sentence) for sentence in expected)
-    pieces = harness.split(text, longest)
-    assert " ".join(pieces) == text
-    assert {p for p in pieces if p.endswith((".", "!", "?", "”"))} >= {e for e in expected if len(e) > longest // 2}
-
-
-def test_a_long_sentence_is_divided_at_its_clauses() -> None:
-    """Commas and semicolons are the second kind of boundary, spaces the last."""
-    text = "We waited on the wall until the clock struck nine, then walked back; nobody spoke"
-    assert harness.split(text, 60) == (
-        "We waited on the wall until the clock struck nine,",
-        "then walked back; nobody spoke",
-    )
-    assert len(harness.split("word " * 40, 60)) == 4
-
-
-def test_short_sentences_share_a_chunk() -> None:
-    """Very short chunks are spoken badly, so neighbours are packed while they fit."""
-    assert harness.split("No. Not now. Why? Because.", 80) == ("No. Not now. Why? Because.",)
-
-
-@pytest.mark.parametrize("text", ["", "   ", "...", "—!"])
-def test_a_text_without_words_is_refused(text: str) -> None:
-    """There must be something to say."""
-    with pytest.raises(BadInput, match="nothing to say"):
-        harness.split(text)
+PROMPT = Reference(audio_path=Path("r.flac"), text="Hello.", sha256="r")
 
 
 def test_each_chunk_has_a_fixed_seed_of_its_own() -> None:
@@ -115,13 +32,15 @@ def test_rows_carry_all_that_their_audio_depends_on() -> None:
         lora_scale=0.5,
         voice_settings={"clock": 2.0},
         settings=settings,
+        reference=PROMPT,
+        language="de",
         max_chars=5,
     )
     assert [row.text for row in found] == ["One.", "Two."]
     assert {row.seed for row in found} == {harness.chunk_seed(7, 0), harness.chunk_seed(7, 1)}
     assert all(
-        (row.voice, row.adapter_sha256, row.lora_scale, row.voice_settings, row.settings)
-        == ("robin", "a", 0.5, {"clock": 2.0}, settings)
+        (row.voice, row.adapter_sha256, row.lora_scale, row.voice_settings, row.settings, row.reference, row.language)
+        == ("robin", "a", 0.5, {"clock": 2.0}, settings, PROMPT, "de")
         for row in found
     )
 
@@ -154,3 +73,24 @@ def test_a_text_ends_at_the_cap_when_any_chunk_does() -> None:
     assert len(fine.samples) == sum(round(len(r.text) / 14 * SAMPLE_RATE) for r in host.batches[0]) + 0.2 * SAMPLE_RATE
     endless = harness.speak(text + "And then forever.", host=host, candidate=candidate, adapter=adapter(), seed=1)
     assert endless.stop is Stop.CAP
+
+
+def test_a_retry_is_another_seed_and_is_counted() -> None:
+    """What was cut at the cap is drawn again as often as the settings allow, alone, and the clip says so."""
+    host = FakeHost()
+    base = Candidate(backend="fake", voice="robin")
+    text = "This goes on forever. And this does not."
+    allowed = GenerationSettings(retries=2)
+    asked = harness.rows(text, voice="robin", seed=1, settings=allowed, max_chars=22)
+    found = harness.spoken(asked, host)
+    assert [(speech.stop, speech.attempts) for speech in found] == [(Stop.CAP, 3), (Stop.EOS, 1)]
+    assert [len(batch) for batch in host.batches] == [2, 1, 1]
+    assert len({batch[0].seed for batch in host.batches}) == 3
+    assert harness.speak(text, host=host, candidate=base, adapter=None, seed=1, settings=allowed).attempts == 3
+
+
+def test_nothing_is_drawn_twice_unless_it_is_asked_for() -> None:
+    """Without retries a runaway stays what it is: a retry would hide what users will hear."""
+    host = FakeHost()
+    found = harness.spoken(harness.rows("It goes on forever.", voice="robin", seed=1), host)
+    assert (found[0].stop, found[0].attempts, len(host.batches)) == (Stop.CAP, 1, 1)

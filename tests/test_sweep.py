@@ -12,8 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from engine import audio, clip_cache, disk, harness, sweep
-from engine.types import BadInput, Candidate, Clip, DiskFull, GenerationSettings, Line, NotFound, Script, Stop, Tier
+from engine import audio, clip_cache, disk, harness, segmentation, sweep
+from engine.types import (
+    BadInput,
+    Candidate,
+    Clip,
+    DiskFull,
+    GenerationSettings,
+    Line,
+    NotFound,
+    Reference,
+    Script,
+    Stop,
+    Tier,
+)
 from tests.fake_host import FakeHost, adapter, backend_info
 
 LONG = "One sentence of an ordinary length stands here. " * 8
@@ -92,7 +104,7 @@ def test_every_clip_is_rendered_once_and_found_again(clips: Path) -> None:
     wider = FakeHost()
     rendered(clips, request(seeds=(42, 43)), host=wider)
     assert {row.seed for batch in wider.batches for row in batch} == {
-        harness.chunk_seed(43, i) for i in range(len(harness.split(LONG)))
+        harness.chunk_seed(43, i) for i in range(len(segmentation.split(LONG)))
     }
 
 
@@ -105,7 +117,7 @@ def test_a_clip_says_what_it_is(clips: Path) -> None:
     assert short.stop is Stop.CAP
     assert short.chunks == 1
     assert long.stop is Stop.EOS
-    assert long.chunks == len(harness.split(LONG))
+    assert long.chunks == len(segmentation.split(LONG))
     assert long.settings == settings
     assert long.harness_version == harness.HARNESS_VERSION
     info = audio.probe(long.path)
@@ -158,7 +170,7 @@ def test_equal_audio_is_shared_and_clips_are_not(clips: Path) -> None:
     assert len(found) == 4
     assert len({c.id for c in found}) == 4
     assert len({c.path for c in found}) == 2
-    assert host.spoken == 1 + len(harness.split(LONG))
+    assert host.spoken == 1 + len(segmentation.split(LONG))
 
 
 def test_rows_of_all_candidates_share_batches(clips: Path) -> None:
@@ -293,10 +305,66 @@ def test_an_utterly_silent_voice_still_gives_a_clip(clips: Path) -> None:
     assert all(audio.probe(clip.path).duration_sec > 0 for clip in found)
 
 
-def test_the_estimate_learns_from_the_cache(clips: Path) -> None:
-    """Once some clips are known, the rest is expected to render at their pace on this machine."""
-    rendered(clips, request(tiers=(Tier.LONG,)))
-    known = [clip_cache.find(clips, key) for key in planned(clips).cached]
-    pace = sum(f["render_sec"] for f in known if f) / sum(f["duration_sec"] for f in known if f)
-    plan = planned(clips)
-    assert plan.estimate_sec == pytest.approx(plan.audio_sec * pace)
+def test_the_estimate_learns_from_what_was_rendered(clips: Path) -> None:
+    """Once clips of a backend are there, the rest is expected at their pace, their length and their size."""
+    known = [replace(clip, render_sec=2 * clip.duration_sec) for clip in rendered(clips, request(tiers=(Tier.LONG,)))]
+    pace = sweep.paces(known)["fake"]
+    assert pace.render_sec == pytest.approx(2.0)
+    assert pace.audio_sec == pytest.approx(1.0, rel=0.05)
+    assert pace.bytes == pytest.approx(sum(c.path.stat().st_size for c in known) / sum(c.duration_sec for c in known))
+    infos = {"fake": backend_info()}
+    plan = sweep.plan(request(seeds=(7,)), clips=clips, adapters=ADAPTERS, infos=infos, paces={"fake": pace})
+    assert plan.estimate_sec == pytest.approx(2 * plan.audio_sec)
+    assert plan.estimate_bytes == pytest.approx(plan.audio_sec * pace.bytes, abs=1)
+    assert sweep.paces([replace(known[0], path=clips / "gone.flac")]) == {}
+
+
+PROMPTS = tuple(Reference(audio_path=Path(f"{n}.flac"), text=f"Words {n}.", sha256=n) for n in ("p1", "p2"))
+
+
+def with_reference(kind: str, **changes: object) -> sweep.Plan:
+    infos = {"fake": replace(backend_info(), reference=kind)}
+    return sweep.plan(request(**changes), clips=Path("nowhere"), adapters=ADAPTERS, infos=infos)
+
+
+def test_a_voice_is_rendered_with_every_reference_that_it_can_take() -> None:
+    """Each reference is a clip of its own, in every row of it; a prompt-free voice has one clip whatever is chosen."""
+    plain = with_reference("optional")
+    both = with_reference("optional", references=(None, *PROMPTS))
+    assert len(both.jobs) == 3 * len(plain.jobs)
+    assert {job.key for job in plain.jobs} < {job.key for job in both.jobs}
+    assert all(row.reference == job.reference for job in both.jobs for row in job.rows)
+    free = with_reference("none", references=PROMPTS)
+    assert [job.key for job in free.jobs] == [job.key for job in with_reference("none").jobs]
+
+
+def test_a_voice_that_needs_a_reference_says_so() -> None:
+    """Without one nothing is planned; with one it is."""
+    with pytest.raises(BadInput, match="only after a reference"):
+        with_reference("required")
+    assert {job.reference for job in with_reference("required", references=PROMPTS[:1]).jobs} == {PROMPTS[0]}
+
+
+def test_a_clip_names_its_language_reference_and_attempts(clips: Path) -> None:
+    """What it was spoken with is kept with it, and a clip that was drawn again says how often."""
+    asked = request(
+        script=replace(script("Go on forever.", "Good evening."), language="de"),
+        references=PROMPTS[:1],
+        settings=GenerationSettings(retries=1),
+    )
+    infos = {"fake": replace(backend_info(), reference="optional")}
+    plan = sweep.plan(asked, clips=clips, adapters=ADAPTERS, infos=infos)
+    for clip in sweep.render(plan, host=FakeHost(), clips=clips):  # type: ignore[arg-type]
+        assert (clip.language, clip.reference) == ("de", PROMPTS[0])
+        assert (clip.attempts, clip.stop) == ((2, Stop.CAP) if clip.line_id == "line-0" else (1, Stop.EOS))
+
+
+def test_a_plan_over_several_models_has_a_part_for_each(clips: Path) -> None:
+    """Candidates of two backends in one request are rendered model by model, and nothing is left out."""
+    other = Candidate(backend="other", voice="robin")
+    infos = {"fake": backend_info(), "other": backend_info("other")}
+    plan = sweep.plan(request(candidates=(BASE, other, *STEERED)), clips=clips, adapters=ADAPTERS, infos=infos)
+    assert plan.backends == ("fake", "other")
+    parts = [plan.of(backend) for backend in plan.backends]
+    assert [len(part.jobs) for part in parts] == [10, 2]
+    assert sum(len(list(sweep.render(part, host=FakeHost(), clips=clips))) for part in parts) == 12  # type: ignore[arg-type]

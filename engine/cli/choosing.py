@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.types import BadInput, Candidate, GenerationSettings
+from engine.types import BadInput, Candidate, GenerationSettings, Reference
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -76,6 +76,23 @@ def voice_of(studio: Studio, args: Namespace) -> tuple[Candidate, GenerationSett
         return promotion.candidate, settings_of(args, promotion.settings)
     candidate = parse_candidate(studio, args.candidate) if args.candidate else _base(studio, args.backend, args.voice)
     return candidate, settings_of(args)
+
+
+def add_reference(parser: ArgumentParser) -> None:
+    """Flags that choose one audio prompt: `--reference`, by name or as a file with `--reference-text`."""
+    parser.add_argument("--reference", metavar="NAME|FILE", help="an audio prompt, for voices that follow one")
+    parser.add_argument("--reference-text", default="", metavar="TEXT", help="what is said in a --reference FILE")
+    parser.add_argument("--language", default="en", help="the language of the text (default: en)")
+
+
+def reference_of(studio: Studio, args: Namespace) -> Reference | None:
+    """The audio prompt that the flags of `add_reference` choose."""
+    if args.reference is None:
+        return None
+    path = Path(args.reference)
+    if path.is_file():
+        return studio.keep_reference(path, args.reference_text).reference
+    return studio.reference(args.reference)
 
 
 def _base(studio: Studio, backend: str, voice: str) -> Candidate:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli import data, deciding, keeping, machine, releasing, rendering, statistics, training
+from engine.cli import data, deciding, keeping, machine, prompting, releasing, rendering, statistics, training
 from engine.cli.output import dump
 from engine.cli.verb import Answer, Verb
 from engine.types import EngineError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 VERBS: tuple[Verb, ...] = (
     *data.VERBS,
     *training.VERBS,
+    *prompting.VERBS,
     *rendering.VERBS,
     *deciding.VERBS,
     *statistics.VERBS,

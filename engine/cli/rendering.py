@@ -8,7 +8,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.choosing import add_candidates, add_settings, add_voice, candidates_of, settings_of, voice_of
+from engine.cli.choosing import (
+    add_candidates,
+    add_reference,
+    add_settings,
+    add_voice,
+    candidates_of,
+    reference_of,
+    settings_of,
+    voice_of,
+)
 from engine.cli.output import progress, seconds, size, table
 from engine.cli.verb import Answer, Verb
 from engine.types import BadInput, Clip, Score, Speech, Tier
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
 def _sweep_arguments(parser: ArgumentParser) -> None:
     add_candidates(parser)
     parser.add_argument("--script", default="english", help="the listening script (default: english)")
+    parser.add_argument(
+        "--references", nargs="+", metavar="NAME", help="audio prompts, each a clip of its own ('none': without one)"
+    )
     parser.add_argument("--tiers", nargs="+", choices=[t.value for t in Tier], help="only these tiers (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42], help="a clip for each seed (default: 42)")
     add_settings(parser)
@@ -38,6 +50,7 @@ def _sweep(studio: Studio, args: Namespace) -> Answer:
         seeds=tuple(args.seeds),
         settings=settings_of(args),
         tiers=tuple(Tier(tier) for tier in args.tiers) if args.tiers else None,
+        references=tuple(None if n == "none" else studio.reference(n) for n in args.references or ["none"]),
     )
     plan = studio.plan_sweep(request)
     if args.plan:
@@ -85,6 +98,7 @@ def _speak_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, help="the file to write, .wav or .flac")
     parser.add_argument("--seed", type=int, default=42, help="the same seed says it the same way (default: 42)")
     add_voice(parser)
+    add_reference(parser)
     add_settings(parser)
 
 
@@ -108,13 +122,12 @@ def _speak(studio: Studio, args: Namespace) -> Answer:
 
 
 def _spoken(studio: Studio, args: Namespace) -> Speech:
+    said = {"seed": args.seed, "reference": reference_of(studio, args), "language": args.language}
     if args.adapter is not None:
         settings = settings_of(args)
-        return studio.speak_adapter(
-            args.text, adapter=args.adapter, lora_scale=args.scale, seed=args.seed, settings=settings
-        )
+        return studio.speak_adapter(args.text, adapter=args.adapter, lora_scale=args.scale, settings=settings, **said)
     candidate, settings = voice_of(studio, args)
-    return studio.speak(args.text, candidate=candidate, seed=args.seed, settings=settings)
+    return studio.speak(args.text, candidate=candidate, settings=settings, **said)
 
 
 # --------------------------------------------------------------------------------------------------------------- screen

@@ -52,7 +52,7 @@ class DataDesk(Drafting):
             settings,
             needs.of(settings.backend),
             decisions=self.decisions(draft_id),
-            held_back=repairs.listening_lines(_listening_scripts()),
+            held_back=repairs.listening_lines(_listening_scripts(self.workspace.scripts)),
             originals=drafts.original_texts(folder),
         )
 
@@ -74,7 +74,7 @@ class DataDesk(Drafting):
                 now=self._clock(),
                 name=name or draft.name,
                 decisions={row: tuple(made.values()) for row, made in drafts.decisions(folder).items()},
-                scripts=_listening_scripts(),
+                scripts=_listening_scripts(self.workspace.scripts),
                 originals=drafts.original_texts(folder),
                 on_progress=going_on(report),
             )
@@ -119,7 +119,7 @@ class DataDesk(Drafting):
                 out=out,
                 now=self._clock(),
                 name=name,
-                scripts=_listening_scripts(),
+                scripts=_listening_scripts(self.workspace.scripts),
                 on_progress=on_progress,
             )
 
@@ -175,8 +175,9 @@ class DataDesk(Drafting):
         return done / "manifest.jsonl"
 
 
-def _listening_scripts() -> tuple[Script, ...]:
-    return tuple(scripts.load(name) for name in scripts.names())
+def _listening_scripts(edited: Path) -> tuple[Script, ...]:
+    """Every line that may be listened to: none of them is trained on."""
+    return (*(scripts.load(name) for name in scripts.names()), *scripts.versions(edited))
 
 
 def _checked(settings: PrepareSettings) -> PrepareSettings:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import adapters, backends, dataset, harness, scripts, sweep
+from engine import adapters, backends, dataset, harness, sweep
 from engine.jobs import Report
-from engine.studio.training import Training
+from engine.studio.prompting import Prompting
 from engine.types import (
     BadInput,
     Candidate,
@@ -20,8 +20,8 @@ from engine.types import (
     Clip,
     GenerationSettings,
     NotFound,
+    Reference,
     Score,
-    Script,
     Speech,
     Tier,
     Utterance,
@@ -59,7 +59,7 @@ class Grid:
     cells: Mapping[tuple[str | None, float], GridCell]
 
 
-class Rendering(Training):
+class Rendering(Prompting):
     """What the Sweep page does."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
@@ -67,14 +67,6 @@ class Rendering(Training):
         self._ears: dict[str, Ear | None] = {}
         self._targets: dict[str, Profile | None] = {}  # by dataset
         self._bases: dict[str, Profile | None] = {}  # by the base's clip
-
-    def scripts(self) -> tuple[str, ...]:
-        """The names of the listening scripts."""
-        return scripts.names()
-
-    def script(self, name: str = "english") -> Script:
-        """A listening script: the fixed texts that every candidate speaks."""
-        return scripts.load(name)
 
     # ----------------------------------------------------------------------------------------------------- candidates
     def candidates(
@@ -114,7 +106,8 @@ class Rendering(Training):
             c.checkpoint_id: self.checkpoint(c.checkpoint_id).adapter for c in request.candidates if c.checkpoint_id
         }
         infos = {backend: backends.info(backend) for backend in {c.backend for c in request.candidates}}
-        return sweep.plan(request, clips=self.workspace.clips, adapters=adapters, infos=infos)
+        paces = sweep.paces(self.store.clips())
+        return sweep.plan(request, clips=self.workspace.clips, adapters=adapters, infos=infos, paces=paces)
 
     def start_sweep(self, request: sweep.Request) -> str:
         """Render and screen in the background; returns the job's id."""
@@ -132,27 +125,36 @@ class Rendering(Training):
     def _sweep(self, plan: sweep.Plan, report: Progress | Report, cancelled: Callable[[], bool]) -> list[Clip]:
         clips: list[Clip] = []
         total = 2 * len(plan.jobs)
-        backend = plan.request.candidates[0].backend
 
         def give_up() -> None:
             if cancelled():
                 raise _GivenUp
 
         def on_wait(sentence: str) -> None:
-            report(0, total, sentence)
+            report(len(clips), total, sentence)
 
-        with suppress(_GivenUp), self.host(backend, what="a sweep", on_wait=on_wait, give_up=give_up) as host:
-            for clip in sweep.render(plan, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock):
-                self.store.add_clips([clip])
-                clips.append(clip)
-                report(len(clips), total, "rendering")
-            # The base's clips first: the others are compared with them.
-            for done, clip in enumerate(sorted(clips, key=lambda c: not c.candidate.is_base), start=1):
-                if cancelled():
-                    break
-                self.screen(clip)
-                report(len(clips) + done, total, "listening by measures")
+        with suppress(_GivenUp):
+            for backend in plan.backends:
+                with self.host(backend, what="a sweep", on_wait=on_wait, give_up=give_up) as host:
+                    part = plan.of(backend)
+                    for clip in sweep.render(
+                        part, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock
+                    ):
+                        self.store.add_clips([clip])
+                        clips.append(clip)
+                        report(len(clips), total, "rendering")
+            self._screen_all(clips, report, cancelled, total)
         return clips
+
+    def _screen_all(
+        self, clips: Sequence[Clip], report: Progress | Report, cancelled: Callable[[], bool], total: int
+    ) -> None:
+        """The base's clips first: the others are compared with them."""
+        for done, clip in enumerate(sorted(clips, key=lambda c: not c.candidate.is_base), start=1):
+            if cancelled():
+                return
+            self.screen(clip)
+            report(len(clips) + done, total, "listening by measures")
 
     # ------------------------------------------------------------------------------------------------ clips and scores
     def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
@@ -236,6 +238,8 @@ class Rendering(Training):
         candidate: Candidate,
         seed: int = 42,
         settings: GenerationSettings | None = None,
+        reference: Reference | None = None,
+        language: str = "en",
     ) -> Speech:
         """Speak any text through the splitter with the base or a checkpoint at its scale."""
         with self.host(candidate.backend, wait_sec=30) as host:
@@ -250,6 +254,8 @@ class Rendering(Training):
                 adapter=adapter,
                 seed=seed,
                 settings=settings or GenerationSettings(),
+                reference=self._taken(candidate.backend, reference),
+                language=language,
             )
 
     def speak_adapter(
@@ -260,6 +266,8 @@ class Rendering(Training):
         lora_scale: float,
         seed: int = 42,
         settings: GenerationSettings | None = None,
+        reference: Reference | None = None,
+        language: str = "en",
     ) -> Speech:
         """Speak with the adapter in a checkpoint's or an export's folder, whichever workspace it came from."""
         loaded = adapters.load_adapter(adapter)
@@ -268,7 +276,16 @@ class Rendering(Training):
         )
         with self.host(loaded.backend, wait_sec=30) as host:
             host.add(loaded)
-            return harness.speak(text, host=host, candidate=candidate, adapter=loaded, seed=seed, settings=settings)
+            return harness.speak(
+                text,
+                host=host,
+                candidate=candidate,
+                adapter=loaded,
+                seed=seed,
+                settings=settings,
+                reference=self._taken(loaded.backend, reference),
+                language=language,
+            )
 
     # ------------------------------------------------------------------------------------------- what screeners need
     def _ear(self, backend: str) -> Ear | None:

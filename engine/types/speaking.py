@@ -52,18 +52,27 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationSettings:
-    """How tokens are drawn. `max_factor` caps a chunk at that multiple of its expected length."""
+    """How tokens are drawn. `max_factor` caps a chunk at that multiple of its expected length.
+
+    `retries` is how often a chunk that was cut at the cap is drawn again with another seed. 0 in every gate: a retry
+    hides a failure that users would hear.
+    """
 
     temperature: float = 0.3
     top_k: int = 30
     top_p: float = 1.0
     repetition_penalty: float = 1.0
     max_factor: float = 3.0
+    retries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeakRow:
-    """One row of a batch: a chunk of text and all that its audio may depend on. Nothing else may influence it."""
+    """One row of a batch: a chunk of text and all that its audio may depend on. Nothing else may influence it.
+
+    `expected_sec` is how long the harness expects the chunk to take, in whatever script it is written: what a backend
+    without a clock of its own scales its cap by. 0: not known. `language` is the script's, such as "en" or "zh".
+    """
 
     text: str
     voice: str
@@ -73,6 +82,8 @@ class SpeakRow:
     voice_settings: Mapping[str, float] = field(default_factory=dict)
     settings: GenerationSettings = GenerationSettings()
     reference: Reference | None = None
+    language: str = "en"
+    expected_sec: float = 0.0
 
 
 class Stop(StrEnum):
@@ -82,13 +93,14 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """What a row became. `samples` is float32 mono in -1..1, shape (n,)."""
+    """What a row became. `samples` is float32 mono in -1..1, shape (n,); `attempts` is how many times it was drawn."""
 
     samples: NDArray[np.float32]
     sample_rate: int
     tokens: int
     stop: Stop
     render_sec: float
+    attempts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ def test_empty_text(text: str) -> None:
         "[SPEAKER_01] hello there",
         "[00:12] hello there",
         "*sighs* all right then",
-        "他说 （笑） 好",  # noqa: RUF001 (the brackets that Chinese and Japanese subtitles have)
+        "他说 （笑） 好",  # (the brackets that Chinese and Japanese subtitles have)
     ],
 )
 def test_tags(text: str) -> None:

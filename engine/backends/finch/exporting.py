@@ -12,7 +12,7 @@ from engine.backends.finch.info import ASSETS, CONFIG_FILE
 from engine.types import Adapter
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = ("engine/__init__.py", "engine/audio.py", "engine/harness.py")
+SOURCES = ("engine/__init__.py", "engine/audio.py", "engine/harness.py", "engine/segmentation.py")
 PACKAGES = ("engine/types", "engine/backends", "engine/backends/finch")
 NETS = ("language_model", "encoder", "decoder", "vocoder")
 NOT_NEEDED = ("exporting.py",)
