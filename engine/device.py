@@ -9,15 +9,21 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 AUTO, CPU = "auto", "cpu"
 MEMINFO, CPUINFO = Path("/proc/meminfo"), Path("/proc/cpuinfo")
 BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+BF16_CAPABILITY = 8  # of the first NVIDIA cards with bf16 products of their own (Ampere)
 GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' Linux: without one there is no GPU
 ASK_SEC = 60.0  # the first import of torch on a cold disk takes its time
 ASK_AUTO = "import torch; print('cuda:0' if torch.cuda.is_available() else 'cpu')"
+ASK_CARD = (
+    "import sys, torch; p = torch.cuda.get_device_properties(sys.argv[1]); "
+    "print(p.major, p.minor, int(bool(torch.version.hip)), p.name)"
+)
 ASK_MEMORY = "import sys, torch; print(*torch.cuda.mem_get_info(sys.argv[1]))"
 
 
@@ -27,6 +33,30 @@ class DeviceMemory:
 
     free_bytes: int
     total_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A GPU: what its maker calls it, and its compute capability. AMD's have numbers of their own."""
+
+    name: str
+    major: int
+    minor: int
+    is_amd: bool = False
+
+    @property
+    def has_bf16(self) -> bool:
+        """Whether bf16 products are the card's own. torch takes them from an older one as well, and emulates them."""
+        return self.is_amd or self.major >= BF16_CAPABILITY
+
+    @property
+    def without_bf16(self) -> str:
+        """Why a run in bf16 is not started on it, and the mend."""
+        return (
+            f"The {self.name} (compute capability {self.major}.{self.minor}) computes fp16 and no bf16, which it would "
+            "emulate more slowly than fp32; train in fp32 here: fp16 needs a scaled loss, which this trainer does not "
+            "have. A card of compute capability 8.0 or newer takes bf16."
+        )
 
 
 def resolve(name: str) -> str:
@@ -48,10 +78,22 @@ def memory(name: str, *, meminfo: Path = MEMINFO) -> DeviceMemory | None:
     return DeviceMemory(free_bytes=free, total_bytes=total)
 
 
-def has_bf16(name: str, *, cpuinfo: Path = CPUINFO) -> bool:
-    """Whether 16-bit products are the device's own: every card that trains has them, a CPU where its flags say so."""
+@functools.lru_cache(maxsize=16)
+def card(name: str) -> Card | None:
+    """The GPU that `cuda:N` is; None where it cannot be asked for."""
+    major, minor, is_amd, *words = [*_ask(ASK_CARD, name).split(), "", "", "", ""]
+    if not (major.isdigit() and minor.isdigit()):
+        return None
+    return Card(name=" ".join(words).strip(), major=int(major), minor=int(minor), is_amd=is_amd == "1")
+
+
+def has_bf16(name: str, *, cpuinfo: Path = CPUINFO, ask: Callable[[str], Card | None] = card) -> bool:
+    """Whether 16-bit products are the device's own: a card's by its capability, a CPU's where its flags say so. Of a
+    card that does not answer nothing bad is said.
+    """
     if name != CPU:
-        return True
+        found = ask(name)
+        return found is None or found.has_bf16
     try:
         return any(flag in cpuinfo.read_text(encoding="utf-8") for flag in BF16_FLAGS)
     except OSError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from engine import disk, memory
 from engine.backends.sizes import ModelSize
-from engine.device import DeviceMemory
+from engine.device import Card, DeviceMemory
 from engine.train import batches
 from engine.types import (
     Change,
@@ -52,6 +52,7 @@ class Facts:
     uncached_sec: float = 0.0
     full_sft: bool = True
     has_bf16: bool = True
+    card: Card | None = None  # the GPU, where the device is one and answers
 
     @property
     def total_sec(self) -> float:
@@ -321,7 +322,9 @@ def _machine(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
         yield _refused(
             config, "optimizer", "adamw", f"Paged 8-bit AdamW needs a CUDA card; this run is on {facts.device}."
         )
-    if config.precision == "bf16" and not facts.has_bf16:
+    if config.precision == "bf16" and facts.card and not facts.card.has_bf16:
+        yield _refused(config, "precision", "fp32", facts.card.without_bf16)
+    elif config.precision == "bf16" and not facts.has_bf16:
         text = f"{facts.device} computes bf16 slower than fp32 and gains nothing."
         yield PreflightItem(
             check="precision", level=Level.WARN, text=text, changes=(_change(config, "precision", "fp32", "is faster"),)

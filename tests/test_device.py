@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import device
-from engine.device import DeviceMemory
+from engine.device import Card, DeviceMemory
 
 MEMINFO = "MemTotal:       16000 kB\nMemFree:  10 kB\nMemAvailable:    9000 kB\nHugePages_Total:       0\n"
 
@@ -41,14 +41,37 @@ def test_a_machine_that_does_not_say_is_not_known(tmp_path: Path, content: str |
 
 
 def test_16_bit_products_are_the_cpus_own_where_its_flags_say_so(tmp_path: Path) -> None:
-    """Emulated ones are slower than 32 bits; every card that trains has them."""
+    """Emulated ones are slower than 32 bits."""
     told = tmp_path / "cpuinfo"
     assert not device.has_bf16("cpu", cpuinfo=told)
     told.write_text("flags : fpu sse avx512f")
     assert not device.has_bf16("cpu", cpuinfo=told)
     told.write_text("flags : fpu sse avx512_bf16")
     assert device.has_bf16("cpu", cpuinfo=told)
-    assert device.has_bf16("cuda:0", cpuinfo=tmp_path / "none")
+
+
+def card(major: int, minor: int, **changes: bool) -> Card:
+    return Card(name="Tesla T4", major=major, minor=minor, **changes)
+
+
+@pytest.mark.parametrize(
+    ("found", "has"),
+    [(card(7, 5), False), (card(8, 0), True), (card(9, 0), True), (card(6, 0, is_amd=True), True), (None, True)],
+)
+def test_16_bit_products_are_a_cards_own_by_its_capability(found: Card | None, has: bool) -> None:
+    """torch emulates them on older cards without a word; what no card answers is not held against it."""
+    assert device.has_bf16("cuda:0", ask=lambda _: found) is has
+
+
+def test_a_card_is_read_from_what_torch_says_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name may have spaces; a machine without one has none."""
+    device.card.cache_clear()
+    monkeypatch.setattr(device, "_ask", lambda *_: "7 5 0 Tesla T4")
+    assert device.card("cuda:0") == card(7, 5)
+    device.card.cache_clear()
+    monkeypatch.setattr(device, "_ask", lambda *_: "")
+    assert device.card("cuda:0") is None
+    device.card.cache_clear()
 
 
 def test_a_card_that_is_not_there_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

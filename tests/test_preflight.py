@@ -9,7 +9,7 @@ import pytest
 
 from engine import disk, memory, preflight
 from engine.backends import sizes
-from engine.device import DeviceMemory
+from engine.device import Card, DeviceMemory
 from engine.preflight import Facts
 from engine.types import Dataset, Level, PreflightItem, RunConfig
 from tests.run_factory import prepared
@@ -242,6 +242,14 @@ def test_one_checkpoint_is_nothing_to_choose_from() -> None:
             replace(CONFIG, precision="bf16"),
             replace(FACTS, has_bf16=False),
             Level.WARN,
+            "precision",
+            "fp32",
+        ),
+        (
+            "precision",
+            replace(CONFIG, precision="bf16"),
+            replace(GPU, has_bf16=False, card=Card(name="Tesla T4", major=7, minor=5)),
+            Level.REFUSE,
             "precision",
             "fp32",
         ),

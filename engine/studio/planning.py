@@ -84,6 +84,7 @@ class Planning(Watching):
             full_sft=_can_be_full(config.backend, config.base_model),
             uncached_sec=0.0 if is_cached else in_all,
             has_bf16=device.has_bf16(wanted[0]),
+            card=device.card(wanted[0]) if wanted[0].startswith("cuda") else None,
         )
 
     def _seconds(self, data: Dataset) -> tuple[tuple[float, ...], float]:

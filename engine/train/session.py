@@ -5,7 +5,7 @@ Knows how a run's record becomes a session and where a resumed run goes on. Know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import backends, checkpoints, dataset, run_config
 from engine.backends import CountsLossTokens
+from engine.device import Card
 from engine.run_folder import RunFolder
 from engine.train import batches, features, parts, recompute, seeds, state_files
 from engine.train.control import Control
@@ -92,7 +93,9 @@ def prepare(
     config = run_config.from_json(record["config"])
     source = _dataset(folder, record)
     rows = [row for row in dataset.utterances(source) if row.split != TEST]
-    model = backends.load(config.backend, config.base_model, _device(config, world))
+    device = _device(config, world)
+    must_be_computable(config, device)
+    model = backends.load(config.backend, config.base_model, device)
     point = world.told(_resume_point(folder, model, journal) if world.rank == 0 else None)
     seeds.set_generators(seeds.derive(config.seed, "features"))
     voice = world.told(_voice(model, config, point, rows) if world.rank == 0 else None)
@@ -151,6 +154,20 @@ def _weights(model: SpeechModel, examples: Sequence[Any]) -> list[int]:
 
 def _voice(model: SpeechModel, config: RunConfig, point: ResumePoint | None, rows: Sequence[Any]) -> str:
     return point[0].adapter.voice if point else config.voice or model.closest_voice(rows)
+
+
+def must_be_computable(config: RunConfig, name: str, properties: Callable[[str], Any] | None = None) -> None:
+    """Raises Refused for bf16 on a card that has none of its own. `properties` are torch's of a device by its name;
+    those of `torch.cuda` where none are given.
+    """
+    if config.precision != "bf16" or not name.startswith("cuda"):
+        return
+    import torch
+
+    told = (properties or torch.cuda.get_device_properties)(name)
+    card = Card(name=told.name, major=told.major, minor=told.minor, is_amd=bool(torch.version.hip))
+    if not card.has_bf16:
+        raise Refused(card.without_bf16)
 
 
 def _device(config: RunConfig, world: World) -> str:

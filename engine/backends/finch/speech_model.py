@@ -306,5 +306,5 @@ def _pitch_hz(utterance: Utterance) -> float:
 def _has_bfloat16(kind: str) -> bool:
     """Whether bfloat16 products are native."""
     if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
