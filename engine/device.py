@@ -81,10 +81,11 @@ def memory(name: str, *, meminfo: Path = MEMINFO) -> DeviceMemory | None:
 @functools.lru_cache(maxsize=16)
 def card(name: str) -> Card | None:
     """The GPU that `cuda:N` is; None where it cannot be asked for."""
-    major, minor, is_amd, *words = [*_ask(ASK_CARD, name).split(), "", "", "", ""]
-    if not (major.isdigit() and minor.isdigit()):
+    told = _ask(ASK_CARD, name).split(maxsplit=3)
+    try:
+        return Card(name=told[3], major=int(told[0]), minor=int(told[1]), is_amd=told[2] == "1")
+    except (ValueError, IndexError):
         return None
-    return Card(name=" ".join(words).strip(), major=int(major), minor=int(minor), is_amd=is_amd == "1")
 
 
 def has_bf16(name: str, *, cpuinfo: Path = CPUINFO, ask: Callable[[str], Card | None] = card) -> bool:

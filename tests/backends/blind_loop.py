@@ -1,11 +1,44 @@
-"""From a checkpoint to a verified export through the studio, as every backend must be able to go."""
+"""From recordings to a dataset, and from a checkpoint to a verified export, through the studio, as every backend must
+be able to go.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from engine import needs
 from engine.studio import Request, Studio
-from engine.types import BadInput, Bundle, Candidate, Choice, GenerationSettings, Line, Outcome, Script, Tier
+from engine.types import (
+    BadInput,
+    Bundle,
+    Candidate,
+    Choice,
+    Dataset,
+    GenerationSettings,
+    Line,
+    Outcome,
+    PrepareSettings,
+    Script,
+    Severity,
+    Tier,
+)
+from engine.workspace import Workspace
+from tests import spoken_clips
 
 ALIAS = "candidate/tiny"
+
+
+def audited_and_prepared(home: Path, source: Path, backend: str) -> Dataset:
+    """Real speech at the backend's rate, listened to by the audit and passed by it, cut into a dataset."""
+    recorded = spoken_clips.speak(source, rate=needs.of(backend).sample_rate)
+    settings = PrepareSettings(backend=backend, validation_share=0.3)
+    with Studio(Workspace(home), clock=lambda: 1.0, device="cpu") as studio:
+        report = studio.audit(recorded, backend=backend)
+        if faults := [one.explanation for one in report.findings if one.severity is Severity.ERROR]:
+            raise BadInput(f"The audit found faults in {recorded}: {faults[0]}")
+        if len(report.manifest.utterances) != len(spoken_clips.TEXTS):
+            raise BadInput(f"The audit saw {len(report.manifest.utterances)} rows of {recorded}.")
+        return studio.prepare(recorded, backend=backend, settings=settings)
 
 
 def script(text: str) -> Script:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
+import re
+import runpy
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine import backends, checkpoints, dataset, harness, manifest, needs, runs
+from engine import backends, checkpoints, dataset, harness, needs, runs
 from engine.adapters import AdapterHost
 from engine.backends import sizes
 from engine.bundle import record, writing
@@ -25,7 +27,7 @@ from engine.studio import Studio
 from engine.sweep import Request
 from engine.train import loop, worker
 from engine.types import (
-    AuditReport,
+    BadInput,
     Bundle,
     Candidate,
     Checkpoint,
@@ -33,7 +35,6 @@ from engine.types import (
     Line,
     NotFound,
     Outcome,
-    PrepareSettings,
     Run,
     RunConfig,
     RunState,
@@ -44,13 +45,14 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests import transformers_factory
-from tests.backends.blind_loop import judged_and_exported
+from tests.backends.blind_loop import audited_and_prepared, judged_and_exported
 from tests.judgement_factory import make_promotion, make_verdict
 
 POCKET = "pocket_tts"
 SETTINGS = GenerationSettings(temperature=0.7)  # and with max_factor 3 what upstream lets a text take
 LINE = "Please go home."
 SCALE = 0.6
+IMPORT = re.compile(r"^\s*(?:import|from) [\w.]+", re.MULTILINE)
 
 
 @pytest.fixture(scope="module", name="base")
@@ -66,17 +68,10 @@ def _base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module", name="workspace")
 def _workspace(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root = tmp_path_factory.mktemp("loop")
-    workspace = Workspace(root / "home")
-    workspace.create()
-    texts = (*transformers_factory.TEXTS, "A bell rings.", "They sang on.")
-    manifest.write(root / "source" / "manifest.jsonl", transformers_factory.make_utterances(root / "source", texts))
-    read = manifest.read(root / "source" / "manifest.jsonl")
-    report = AuditReport(manifest=read, backend=POCKET, findings=())  # tones: no speech for an audit to look at
-    wanted = needs.of(POCKET)
-    assert (wanted.sample_rate, wanted.trainable_here) == (24_000, True)
-    settings = PrepareSettings(backend=POCKET, validation_share=0.3)
-    dataset.prepare(report, settings, wanted, root=workspace.datasets, now=1.0)
-    return workspace
+    prepared = audited_and_prepared(root / "home", root / "source", POCKET)
+    assert (prepared.sample_rate, prepared.unresolved, prepared.excluded_count) == (24_000, 0, 0)
+    assert needs.of(POCKET).trainable_here
+    return Workspace(root / "home")
 
 
 def make_run(workspace: Workspace, **changes: object) -> Run:
@@ -174,6 +169,24 @@ def test_every_weight_but_the_codecs_is_trained(workspace: Workspace, base: Path
     assert first.samples.tobytes() != spoken.samples.tobytes()
 
 
+def test_what_cannot_be_trained_is_named_before_the_first_step(
+    workspace: Workspace, checkpoint: Checkpoint, base: Path, tmp_path: Path
+) -> None:
+    """Data of another rate makes no run; a row that is longer than the model's positions ends one before a step."""
+    prepared = dataset.listing(workspace.datasets)[0]
+    config = runs.get(workspace.runs / checkpoint.run_id).config
+    with pytest.raises(BadInput, match=r"prepare it for pocket_tts \(24000 Hz\)"):
+        runs.create(tmp_path, config, now=1.0, dataset=replace(prepared, sample_rate=16_000))
+    short = shutil.copytree(base, tmp_path / "short")
+    told = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(told | {"max_position_embeddings": 60}))
+    run = make_run(workspace, base_model=str(short))
+    assert worker.work(run.path) != 0
+    ended = runs.get(run.path)
+    assert (ended.state, ended.step) == (RunState.FAILED, 0)
+    assert re.search(r"Row \S+ takes \d+ positions.*the model has 60.*leave the row out", ended.error)
+
+
 def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
     """Two clips at 24 kHz, measured and kept, over one loaded base."""
     lines = (Line(id="s1", tier=Tier.SHORT, text=LINE),)
@@ -233,17 +246,32 @@ def _bundle(
     )
 
 
+def run_script(script: Path, arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run an exported script as its own program; it may know nothing of Earmark."""
+    imported = {line.split()[1].partition(".")[0] for line in IMPORT.findall(script.read_text(encoding="utf-8"))}
+    assert "transformers" in imported
+    assert not imported & {"engine", "tests", "ui", "app"}
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "argv", [str(script), *arguments])
+        for name in [name for name in os.environ if name.startswith("EARMARK")]:
+            patched.delenv(name)
+        runpy.run_path(str(script), run_name="__main__")
+
+
 def test_an_export_speaks_in_upstreams_class(
-    bundle: Bundle, checkpoint: Checkpoint, host: AdapterHost, base: Path, tmp_path: Path
+    bundle: Bundle,
+    checkpoint: Checkpoint,
+    host: AdapterHost,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The bundle's own script, which knows transformers and PEFT alone, gives the samples that the app gives a row with
     its seed; the adapter is in them.
     """
     assert not bundle.notes  # it was spoken through plain PEFT before it was written
-    command = [sys.executable, "-I", str(bundle.path / record.SCRIPT_FILE)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "EARMARK"))}
     target = tmp_path / "said.wav"
-    subprocess.run([*command, str(base), LINE, str(target), "7"], check=True, cwd=tmp_path, env=clean, timeout=300)
+    run_script(bundle.path / record.SCRIPT_FILE, [str(base), LINE, str(target), "7"], monkeypatch)
     found, rate = soundfile.read(target, dtype="float32")
     adapter = checkpoint.adapter
     row = SpeakRow(
@@ -282,9 +310,7 @@ def test_a_csm_export_speaks_in_upstreams_class(tmp_path: Path, monkeypatch: pyt
     settings = {"temperature": 0.0, "top_k": 30, "top_p": 1.0, "max_factor": 0.5}
     (bundle / "voice.json").write_text(json.dumps(told | {"settings": settings}))
     (bundle / "speak.py").write_text(csm_export.script())
-    command = [sys.executable, "-I", str(bundle / "speak.py"), str(base), LINE, str(tmp_path / "said.wav")]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "EARMARK"))}
-    subprocess.run(command, check=True, cwd=tmp_path, env=clean | {"HF_HUB_OFFLINE": "1"}, timeout=300)
+    run_script(bundle / "speak.py", [str(base), LINE, str(tmp_path / "said.wav")], monkeypatch)
     found, _ = soundfile.read(tmp_path / "said.wav", dtype="float32")
     host = AdapterHost(model)
     host.add(adapter)

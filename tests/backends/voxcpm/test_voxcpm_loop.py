@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import runpy
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine import checkpoints, dataset, harness, manifest, needs, runs
+from engine import checkpoints, dataset, harness, needs, runs
 from engine.adapters import AdapterHost
 from engine.backends import sizes
 from engine.backends.voxcpm import generation, native, speech_model
@@ -27,13 +29,12 @@ from engine.studio import Studio
 from engine.sweep import Request
 from engine.train import listening, loop, worker
 from engine.types import (
-    AuditReport,
+    BadInput,
     Candidate,
     Checkpoint,
     GenerationSettings,
     Line,
     Outcome,
-    PrepareSettings,
     Run,
     RunConfig,
     RunState,
@@ -44,7 +45,7 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests import voxcpm_factory
-from tests.backends.blind_loop import judged_and_exported
+from tests.backends.blind_loop import audited_and_prepared, judged_and_exported
 from tests.judgement_factory import make_promotion, make_verdict
 from tests.voxcpm_factory import SECOND
 
@@ -68,17 +69,10 @@ def _base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module", name="workspace")
 def _workspace(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root = tmp_path_factory.mktemp("loop")
-    workspace = Workspace(root / "home")
-    workspace.create()
-    rows = voxcpm_factory.make_utterances(root / "source", count=6)
-    manifest.write(root / "source" / "manifest.jsonl", rows)
-    read = manifest.read(root / "source" / "manifest.jsonl")
-    report = AuditReport(manifest=read, backend=SECOND, findings=())  # tones: no speech for an audit to look at
-    wanted = replace(needs.of(SECOND), min_sec=0.1)
-    assert (wanted.sample_rate, wanted.trainable_here) == (16_000, True)
-    settings = PrepareSettings(backend=SECOND, validation_share=0.3)
-    dataset.prepare(report, settings, wanted, root=workspace.datasets, now=1.0)
-    return workspace
+    prepared = audited_and_prepared(root / "home", root / "source", SECOND)
+    assert (prepared.sample_rate, prepared.unresolved, prepared.excluded_count) == (16_000, 0, 0)
+    assert needs.of(SECOND).trainable_here
+    return Workspace(root / "home")
 
 
 def make_run(workspace: Workspace, **changes: object) -> Run:
@@ -170,6 +164,26 @@ def test_a_run_tells_both_losses(workspace: Workspace, checkpoint: Checkpoint) -
     assert checkpoint.epoch == 2
     assert checkpoint.adapter.parts == ("lm", "dit")
     assert len(checkpoints.listing(workspace.runs / checkpoint.run_id)) == 2
+
+
+def test_what_cannot_be_trained_is_named_before_the_first_step(
+    workspace: Workspace, checkpoint: Checkpoint, base: Path, tmp_path: Path
+) -> None:
+    """Data at the rate that the model speaks at makes no run; a row that is longer than the model's positions ends one
+    before a step.
+    """
+    prepared = dataset.listing(workspace.datasets)[0]
+    config = runs.get(workspace.runs / checkpoint.run_id).config
+    with pytest.raises(BadInput, match=r"at 48000 Hz; prepare it for voxcpm2 \(16000 Hz\)"):
+        runs.create(tmp_path, config, now=1.0, dataset=replace(prepared, sample_rate=48_000))
+    short = shutil.copytree(base, tmp_path / "short")
+    told = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(told | {"max_length": 60}))
+    run = make_run(workspace, base_model=str(short))
+    assert worker.work(run.path) != 0
+    ended = runs.get(run.path)
+    assert (ended.state, ended.step) == (RunState.FAILED, 0)
+    assert re.search(r"Row \S+ takes \d+ positions.*the model has 60.*leave the row out", ended.error)
 
 
 def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
