@@ -197,6 +197,9 @@ def _sit(studio: Studio, candidates: Sequence[Candidate], reviewer: str, memory:
             memory[heard] = judge(_listen(studio, sound, trial.text))
         answer = memory[heard]
         studio.answer(trial.trial_id, answer.choice, reasons=answer.reasons, note=answer.note)
+        while (asked := studio.flag_question(session.id)) is not None:
+            # What the ear flagged, the same ear cannot confirm.
+            studio.answer_flag(session.id, asked.trial_id, asked.choices[-1][0])
 
 
 def _listen(studio: Studio, sound: bytes, text: str) -> Screening:

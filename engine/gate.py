@@ -1,15 +1,18 @@
 """From answers to an outcome, with the reasons in sentences. Pure: the same answers give the same outcome.
 
-Knows rules and answers. Knows nothing of scores: screeners flag, people decide. Knows nothing of what follows from an
-outcome.
+Knows rules, answers, and what reviewers said to screeners' flags. Screeners flag and people decide: a flag decides
+nothing by itself, except where a rule marks its screener as automatic. Knows nothing of what follows from an outcome.
 
-How a tier comes out:
+How a tier comes out, the first that applies:
 
-- A fail that names one of the rule's fatal reasons fails the tier at once, whoever else passed it.
-- A clip that somebody failed and nobody passed counts as failed; more than `max_fail` of them fail the tier.
-- A clip that was both passed and failed is disputed, and a pass that names a fatal reason contradicts itself. Neither
-  decides anything: the tier stays undecided.
-- Otherwise the tier passes with `min_pass` passes, and is undecided before that.
+1. A fail that names one of the rule's fatal reasons fails the tier at once, whoever else passed it. So does a flag for
+   a fatal reason that a reviewer confirmed and none refuted, and a flag of an automatic screener that none refuted.
+2. A clip that somebody failed and nobody passed counts as failed; more than `max_fail` of them fail the tier.
+3. A clip that was both passed and failed is disputed, as is such a flag that was both confirmed and refuted; and a pass
+   that names a fatal reason contradicts itself. None of these decides anything: the tier stays undecided.
+4. A flag for a fatal reason on a passed clip that was put to nobody yet leaves the tier undecided.
+5. The tier passes with `min_pass` clips, each passed by `reviewers` different people, all of the rule's lines among
+   them; it is undecided before that.
 
 A candidate fails with any tier, passes with all tiers, and is undecided otherwise. Where a person answered, simulated
 reviewers are not counted: the two are never mixed.
@@ -17,11 +20,11 @@ reviewers are not counted: the two are never mixed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.types import BadInput, Candidate, Choice, Finding, Gate, Outcome, Rule, Tier
+from engine import gate_record, gate_words
+from engine.types import BadInput, Candidate, Choice, Finding, Flag, FlagChoice, Gate, Outcome, Rule, Tier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,34 +36,58 @@ class Judged:
     reasons: tuple[str, ...] = ()
     reviewer: str
     clip_id: str
+    line_id: str = ""
+    script_sha256: str = ""
     simulated: bool = False
 
 
-DEFAULT_GATE = Gate(
-    name="three-tiers",
-    version=1,
-    rules=(
-        Rule(tier=Tier.SHORT),
-        Rule(tier=Tier.MEDIUM),
-        Rule(tier=Tier.LONG, fatal_reasons=("dropped word", "merged word")),
-    ),
-)
+@dataclass(frozen=True, kw_only=True)
+class Flagged:
+    """What a screener says against a clip of the candidate, and who said what to it."""
+
+    flag: Flag
+    tier: Tier
+    line_id: str = ""
+    script_sha256: str = ""
+    said: tuple[tuple[str, FlagChoice], ...] = ()  # reviewer and what they said, one a reviewer
+    simulated: bool = False  # who said it
+
+    def by(self, choice: FlagChoice) -> tuple[str, ...]:
+        """The reviewers who said this, by name."""
+        return tuple(sorted(reviewer for reviewer, said in self.said if said is choice))
+
+    @property
+    def is_confirmed(self) -> bool:
+        return bool(self.by(FlagChoice.YES))
+
+    @property
+    def is_refuted(self) -> bool:
+        return bool(self.by(FlagChoice.NO))
 
 
-def decide(gate: Gate, candidate: Candidate, judged: Sequence[Judged]) -> tuple[Outcome, tuple[Finding, ...]]:
+def decide(
+    gate: Gate, candidate: Candidate, judged: Sequence[Judged], flagged: Sequence[Flagged] = ()
+) -> tuple[Outcome, tuple[Finding, ...]]:
     """What the answers about `candidate` say under `gate`: the outcome, and a finding for every rule in its order.
 
     The base model is judged like any candidate, as the control: whether it may be promoted is not asked here. Answers
-    about tiers without a rule are not counted. Raises BadInput for a gate that cannot decide, or an answer that is
-    neither pass nor fail.
+    about tiers, lines and scripts that the gate does not count are not counted. Raises BadInput for a gate that cannot
+    decide, or an answer that is neither pass nor fail.
     """
-    _check(gate)
+    gate_record.check(gate)
     for answer in judged:
         if answer.choice not in (Choice.PASS, Choice.FAIL):
             raise BadInput(f"{candidate.id}: a gate asks for pass or fail, not {answer.choice}; leave preferences out.")
-    counted = [answer for answer in judged if not answer.simulated] or judged
+    people_only = any(not answer.simulated for answer in judged)
+    answers = [answer for answer in judged if not (people_only and answer.simulated)]
+    flags = sorted((_unsaid(each) if people_only and each.simulated else each for each in flagged), key=_place)
     findings = tuple(
-        _decide_tier(rule, [answer for answer in counted if answer.tier is rule.tier]) for rule in gate.rules
+        _decide_tier(
+            rule,
+            [answer for answer in answers if counts(gate, answer.tier, answer.line_id, answer.script_sha256, rule)],
+            [each for each in flags if counts(gate, each.tier, each.line_id, each.script_sha256, rule)],
+        )
+        for rule in gate.rules
     )
     outcomes = [finding.outcome for finding in findings]
     if Outcome.FAIL in outcomes:
@@ -70,85 +97,183 @@ def decide(gate: Gate, candidate: Candidate, judged: Sequence[Judged]) -> tuple[
     return Outcome.UNDECIDED, findings
 
 
-def _check(gate: Gate) -> None:
-    tiers = Counter(rule.tier for rule in gate.rules)
-    if missing := [tier for tier in Tier if tiers[tier] == 0]:
-        raise BadInput(
-            f"Gate {gate.name!r} has no rule for the {', '.join(missing)} tier; nothing passes unheard, so add one."
-        )
-    if twice := [tier for tier, count in tiers.items() if count > 1]:
-        raise BadInput(f"Gate {gate.name!r} has two rules for the {', '.join(twice)} tier; keep one.")
-    for rule in gate.rules:
-        if rule.min_pass < 1 or rule.max_fail < 0:
-            raise BadInput(f"Gate {gate.name!r} lets the {rule.tier} tier pass without a pass; ask for at least one.")
+def counts(gate: Gate, tier: Tier, line_id: str, script_sha256: str, rule: Rule | None = None) -> bool:
+    """Whether a clip of this line counts under the gate: for `rule`, or for any."""
+    rule = rule or gate.rule(tier)
+    if rule is None or rule.tier is not tier:
+        return False
+    return (not rule.lines or line_id in rule.lines) and (not gate.scripts or script_sha256 in gate.scripts)
 
 
-def _decide_tier(rule: Rule, answers: Sequence[Judged]) -> Finding:
-    passed = [answer for answer in answers if answer.choice is Choice.PASS]
-    failed = [answer for answer in answers if answer.choice is Choice.FAIL]
-    outcome, explanation = _outcome(rule, passed, failed)
+def _place(flagged: Flagged) -> tuple[object, ...]:
+    return (flagged.flag.clip_id, flagged.flag.id, flagged.flag.version, flagged.said)
+
+
+def _unsaid(flagged: Flagged) -> Flagged:
+    return Flagged(flag=flagged.flag, tier=flagged.tier, line_id=flagged.line_id, script_sha256=flagged.script_sha256)
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """The answers and flags of one tier, sorted by what the rule makes of them."""
+
+    rule: Rule
+    answers: Sequence[Judged]
+    flags: Sequence[Flagged]
+
+    @property
+    def passed(self) -> list[Judged]:
+        return [answer for answer in self.answers if answer.choice is Choice.PASS]
+
+    @property
+    def failed(self) -> list[Judged]:
+        return [answer for answer in self.answers if answer.choice is Choice.FAIL]
+
+    def is_fatal(self, answer: Judged) -> bool:
+        return bool(set(answer.reasons) & set(self.rule.fatal_reasons))
+
+    @property
+    def disputed_clips(self) -> set[str]:
+        return {answer.clip_id for answer in self.passed} & {answer.clip_id for answer in self.failed}
+
+    @property
+    def failed_clips(self) -> set[str]:
+        return {answer.clip_id for answer in self.failed} - self.disputed_clips
+
+    @property
+    def passed_clips(self) -> dict[str, set[str]]:
+        """Clips that nobody failed, with who passed them."""
+        found: dict[str, set[str]] = {}
+        for answer in self.passed:
+            if answer.clip_id not in self.disputed_clips:
+                found.setdefault(answer.clip_id, set()).add(answer.reviewer)
+        return found
+
+    @property
+    def weighty(self) -> list[Flagged]:
+        """Flags that can fail the tier: for a fatal reason, or of an automatic screener."""
+        fatal, automatic = self.rule.fatal_reasons, self.rule.automatic
+        return [each for each in self.flags if each.flag.reason in fatal or each.flag.screener in automatic]
+
+    @property
+    def standing(self) -> list[Flagged]:
+        """Flags that fail the tier: not refuted, and confirmed unless automatic."""
+        automatic = self.rule.automatic
+        found = [each for each in self.weighty if not each.is_refuted]
+        return [each for each in found if each.is_confirmed or each.flag.screener in automatic]
+
+    @property
+    def open_flags(self) -> list[Flagged]:
+        """Flags for a fatal reason on clips that somebody passed, put to nobody yet."""
+        heard = {answer.clip_id for answer in self.passed}
+        return [each for each in self.weighty if each.flag.clip_id in heard and not each.said]
+
+
+def _decide_tier(rule: Rule, answers: Sequence[Judged], flags: Sequence[Flagged]) -> Finding:
+    heard = _Heard(rule, answers, flags)
+    outcome, explanation, is_disputed = _outcome(heard)
     return Finding(
         tier=rule.tier,
         outcome=outcome,
-        passes=len(passed),
-        fails=len(failed),
+        passes=len(heard.passed),
+        fails=len(heard.failed),
         explanation=f"{rule.tier.capitalize()}: {explanation}",
+        needed=_needed(heard) if outcome is Outcome.UNDECIDED else (),
+        is_disputed=is_disputed,
     )
 
 
-def _outcome(rule: Rule, passed: Sequence[Judged], failed: Sequence[Judged]) -> tuple[Outcome, str]:
-    if fatal := [answer for answer in failed if set(answer.reasons) & set(rule.fatal_reasons)]:
+def _outcome(heard: _Heard) -> tuple[Outcome, str, bool]:
+    """The outcome, why, and whether people disagree."""
+    rule, passed, failed = heard.rule, heard.passed, heard.failed
+    if fatal := [answer for answer in failed if heard.is_fatal(answer)]:
         named = [reason for reason in rule.fatal_reasons if any(reason in answer.reasons for answer in fatal)]
-        return Outcome.FAIL, f"{_names(fatal)} heard {_and(named)}, which fails this tier at once."
-    failed_clips = {answer.clip_id for answer in failed}
-    disputed = failed_clips & {answer.clip_id for answer in passed}
-    agreed = failed_clips - disputed
+        who = gate_words.people(answer.reviewer for answer in fatal)
+        return Outcome.FAIL, f"{who} heard {gate_words.listed(named)}, which fails this tier at once.", False
+    if heard.standing:
+        return Outcome.FAIL, _standing(heard.standing[0]), False
+    disputed, agreed = heard.disputed_clips, heard.failed_clips
+    why = gate_words.because(answer.reasons for answer in failed)
     if len(agreed) > rule.max_fail:
-        heard = len({answer.clip_id for answer in (*passed, *failed)})
-        return Outcome.FAIL, f"{_of(len(agreed), heard)} failed{_because(failed)}; {_at_most(rule.max_fail)} may fail."
-    if len(failed_clips) > rule.max_fail:
-        for_it = _names([answer for answer in passed if answer.clip_id in disputed])
-        against = _names([answer for answer in failed if answer.clip_id in disputed])
-        told = f"disputed, {_clips(len(disputed))} passed by {for_it} and failed by {against}{_because(failed)}."
-        return Outcome.UNDECIDED, told
-    if torn := [answer for answer in passed if set(answer.reasons) & set(rule.fatal_reasons)]:
-        return (
-            Outcome.UNDECIDED,
-            f"{_names(torn)} passed a clip and named what fails this tier; that answer decides nothing.",
-        )
-    if len(passed) < rule.min_pass:
-        short = rule.min_pass - len(passed)
-        return Outcome.UNDECIDED, (
-            "not heard yet."
-            if not (passed or failed)
-            else f"{len(passed)} of {rule.min_pass} passes; {short} more needed."
-        )
-    return Outcome.PASS, f"{len(passed)} of {len(passed) + len(failed)} answers passed{_because(failed)}."
+        total = len({answer.clip_id for answer in heard.answers})
+        told = f"{gate_words.of(len(agreed), total)} failed{why}; {gate_words.at_most(rule.max_fail)} may fail."
+        return Outcome.FAIL, told, False
+    if len(agreed) + len(disputed) > rule.max_fail:
+        for_it = gate_words.people(answer.reviewer for answer in passed if answer.clip_id in disputed)
+        against = gate_words.people(answer.reviewer for answer in failed if answer.clip_id in disputed)
+        told = f"disputed, {gate_words.clips(len(disputed))} passed by {for_it} and failed by {against}{why}."
+        return Outcome.UNDECIDED, told, True
+    return _of_passes(heard, why)
 
 
-# ---------------------------------------------------------------------------------------------------------------- words
-def _names(answers: Sequence[Judged]) -> str:
-    return _and(sorted({answer.reviewer for answer in answers}))
+def _of_passes(heard: _Heard, why: str) -> tuple[Outcome, str, bool]:
+    """The outcome where no fail decides it."""
+    passed = heard.passed
+    if torn := [answer for answer in passed if heard.is_fatal(answer)]:
+        who = gate_words.people(answer.reviewer for answer in torn)
+        told = f"{who} passed a clip and named what fails this tier; that answer decides nothing."
+        return Outcome.UNDECIDED, told, True
+    if split := [each for each in heard.weighty if each.is_confirmed and each.is_refuted]:
+        yes, no = (gate_words.listed(split[0].by(choice)) for choice in (FlagChoice.YES, FlagChoice.NO))
+        told = f"disputed, {yes} heard {gate_words.flag(split[0].flag)} and {no} did not."
+        return Outcome.UNDECIDED, told, True
+    if not heard.answers:
+        return Outcome.UNDECIDED, "not heard yet.", False
+    if heard.open_flags:
+        told = f"passed so far, but nobody has said whether {gate_words.flag(heard.open_flags[0].flag)} is there."
+        return Outcome.UNDECIDED, told, False
+    if missing := _passes_missing(heard):
+        return Outcome.UNDECIDED, missing, False
+    return Outcome.PASS, f"{len(passed)} of {len(heard.answers)} answers passed{why}.", False
 
 
-def _and(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+def _standing(flagged: Flagged) -> str:
+    told = gate_words.flag(flagged.flag)
+    if flagged.is_confirmed:
+        return f"{gate_words.listed(flagged.by(FlagChoice.YES))} confirmed {told}, which fails this tier at once."
+    return f"the screener {flagged.flag.screener} found {told}, which fails this tier by an automatic rule."
 
 
-def _because(failed: Sequence[Judged]) -> str:
-    counts = Counter(reason for answer in failed for reason in answer.reasons)
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    told = ", ".join(reason if count == 1 else f"{reason} {count} times" for reason, count in ordered)
-    return f" ({told})" if told else ""
+def _enough(heard: _Heard) -> set[str]:
+    """The clips that enough people passed."""
+    return {clip for clip, people in heard.passed_clips.items() if len(people) >= heard.rule.reviewers}
 
 
-def _clips(count: int) -> str:
-    return "one clip was" if count == 1 else f"{count} clips were"
+def _passes_missing(heard: _Heard) -> str:
+    rule, enough = heard.rule, _enough(heard)
+    lines = _lines_missing(heard)
+    if len(enough) >= rule.min_pass and not lines:
+        return ""
+    each = "" if rule.reviewers == 1 else f" by {rule.reviewers} people"
+    if len(enough) < rule.min_pass:
+        return f"{len(enough)} of {rule.min_pass} passes{each}; {rule.min_pass - len(enough)} more needed."
+    return f"{gate_words.listed(lines)} {'is' if len(lines) == 1 else 'are'} not passed{each} yet."
 
 
-def _of(count: int, total: int) -> str:
-    return "the only clip" if count == total == 1 else f"{count} of {total} clips"
+def _lines_missing(heard: _Heard) -> list[str]:
+    enough = _enough(heard)
+    passed = {answer.line_id for answer in heard.passed if answer.clip_id in enough}
+    return [line for line in heard.rule.lines if line not in passed]
 
 
-def _at_most(count: int) -> str:
-    return "none" if count == 0 else f"at most {count}"
+# ------------------------------------------------------------------------------------------------------------- needed
+def _needed(heard: _Heard) -> tuple[str, ...]:
+    """What would decide an undecided tier, in sentences, the nearest first."""
+    rule = heard.rule
+    found = [_of_disputed(len(heard.disputed_clips))] if heard.disputed_clips else []
+    for each in heard.weighty:
+        if each.is_confirmed and each.is_refuted:
+            found.append(f"Agreement on whether {gate_words.flag(each.flag)} is there.")
+    found += [f"Confirm or refute: {gate_words.flag(each.flag)}." for each in heard.open_flags]
+    short = rule.min_pass - len(_enough(heard))
+    people = "" if rule.reviewers == 1 else f", each by {rule.reviewers} different people"
+    if short > 0:
+        found.append(f"{short} more {'clip' if short == 1 else 'clips'} passed{people}.")
+    if lines := _lines_missing(heard):
+        found.append(f"A pass of {gate_words.listed(lines)}{people}.")
+    return tuple(dict.fromkeys(found))
+
+
+def _of_disputed(count: int) -> str:
+    clips = "a disputed clip" if count == 1 else f"{count} disputed clips"
+    return f"Listen together to {clips} and answer anew: both sides have stood by their answers."

@@ -86,6 +86,7 @@ def from_session(session: Session) -> Row:
         "place": session.place,
         "dry_run": session.dry_run,
         "switching": session.switching.value,
+        "gate_sha256": session.gate_sha256,
     }
 
 
@@ -103,6 +104,7 @@ def to_session(row: Mapping[str, Any]) -> Session:
         place=row["place"],
         dry_run=row["dry_run"],
         switching=Switching(row["switching"]),
+        gate_sha256=row["gate_sha256"],
     )
 
 

@@ -113,13 +113,32 @@ _RESPONSES = """trial_id VARCHAR, session_id VARCHAR, choice VARCHAR, reasons JS
     volume DOUBLE, presented JSON DEFAULT '{}', shown_at DOUBLE, PRIMARY KEY (trial_id, attempt)"""
 
 
-TABLES = (*_FIRST_TABLES, *_LISTENING_TABLES)
+_GATE_TABLES = {
+    "gates": "sha256 VARCHAR PRIMARY KEY, name VARCHAR, version BIGINT, record JSON, kept_at DOUBLE",
+    "flag_answers": """session_id VARCHAR, trial_id VARCHAR, clip_id VARCHAR, screener VARCHAR, version BIGINT,
+        reason VARCHAR, words JSON, choice VARCHAR, answered_at DOUBLE""",
+}
+
+
+def m0005_the_rules_of_their_day(connection: Connection) -> None:
+    """Gates are kept as they were; verdicts and sittings name the rules that they were under, and reviewers answer to
+    what screeners flag.
+    """
+    for table, columns in _GATE_TABLES.items():
+        connection.execute(f"CREATE TABLE {table} (seq BIGINT DEFAULT nextval('arrival'), {columns})")
+    connection.execute("ALTER TABLE verdicts ADD COLUMN gate_sha256 VARCHAR DEFAULT ''")
+    connection.execute("ALTER TABLE sessions ADD COLUMN gate_sha256 VARCHAR DEFAULT ''")
+    connection.execute("ALTER TABLE scores ADD COLUMN reasons JSON DEFAULT '{}'")
+
+
+TABLES = (*_FIRST_TABLES, *_LISTENING_TABLES, *_GATE_TABLES)
 Migration = Callable[[Connection], None]
 MIGRATIONS: tuple[Migration, ...] = (
     m0001_judgements,
     m0002_where_a_promoted_voice_came_from,
     m0003_what_a_clip_was_spoken_with,
     m0004_listening_tests,
+    m0005_the_rules_of_their_day,
 )
 
 

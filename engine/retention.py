@@ -21,6 +21,8 @@ class Facts:
     """What retention may know. `verdicts` are those in force, one a candidate and gate; `promotions` all there ever
     were, in order.
 
+    `overtaken_candidates` have a failing verdict that the answers of today no longer give.
+
     `resume_points`, `open_trial_checkpoints`, `pinned` and `exported` are ids of checkpoints, `favourites` too: what
     reviewers preferred in A/B trials, best first. `now` is seconds since
     the epoch. Simulated reviewers' failing verdicts let a checkpoint go only with `simulated_counts`; what they passed
@@ -34,6 +36,7 @@ class Facts:
     resume_points: frozenset[str] = frozenset()
     exported: frozenset[str] = frozenset()
     swept_candidates: frozenset[Candidate] = frozenset()
+    overtaken_candidates: frozenset[Candidate] = frozenset()
     favourites: Sequence[str] = ()
     now: float
     promoted_kept_sec: float = PROMOTED_KEPT_SEC
@@ -138,6 +141,24 @@ def not_judged(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
     return tuple(f"{_scale(candidate)} has no verdict yet" for candidate in waiting)
 
 
+def unheard(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
+    """A candidate of it was failed by automatic rules alone: a verdict, but nobody has listened."""
+    return tuple(
+        f"{_scale(verdict.candidate)} failed by an automatic rule and was heard by nobody"
+        for verdict in facts.verdicts_of(checkpoint.id)
+        if verdict.outcome is Outcome.FAIL and not any(f.passes or f.fails for f in verdict.findings)
+    )
+
+
+def overtaken(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
+    """A candidate of it failed, but what was answered since says something else."""
+    return tuple(
+        f"{_scale(candidate)} was answered about since its verdict"
+        for candidate in sorted(facts.overtaken_candidates, key=lambda candidate: candidate.lora_scale)
+        if candidate.checkpoint_id == checkpoint.id
+    )
+
+
 def in_open_trial(checkpoint: Checkpoint, facts: Facts) -> tuple[str, ...]:
     """A reviewer may be listening to it."""
     return ("in an open trial",) if checkpoint.id in facts.open_trial_checkpoints else ()
@@ -166,6 +187,8 @@ POLICIES: tuple[Policy, ...] = (
     disputed,
     favourite,
     not_judged,
+    unheard,
+    overtaken,
     in_open_trial,
     pinned,
     exported,
@@ -179,7 +202,7 @@ def _scale(candidate: Candidate) -> str:
 
 
 def _is_disputed(verdict: Verdict) -> bool:
-    return any(finding.passes and finding.fails for finding in verdict.findings)
+    return any(finding.is_disputed or (finding.passes and finding.fails) for finding in verdict.findings)
 
 
 def _tally(verdict: Verdict) -> str:

@@ -13,11 +13,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engine import gate_record
 from engine.types import (
     BadInput,
     Candidate,
     Clip,
     Finding,
+    Flag,
+    FlagAnswer,
+    FlagChoice,
+    Gate,
     GenerationSettings,
     Outcome,
     Promotion,
@@ -136,6 +141,7 @@ def from_score(score: Score) -> Row:
         "unit": score.unit,
         "passed": score.passed,
         "explanation": score.explanation,
+        "reasons": dump({reason: list(words) for reason, words in score.reasons.items()}),
     }
 
 
@@ -148,6 +154,7 @@ def to_score(row: Mapping[str, Any]) -> Score:
         unit=row["unit"],
         passed=row["passed"],
         explanation=row["explanation"],
+        reasons={reason: tuple(words) for reason, words in json.loads(row["reasons"]).items()},
     )
 
 
@@ -163,6 +170,7 @@ def from_verdict(verdict: Verdict) -> Row:
         "decided_by": verdict.decided_by,
         "decided_at": verdict.decided_at,
         "simulated": verdict.simulated,
+        "gate_sha256": verdict.gate_sha256,
     }
 
 
@@ -177,11 +185,54 @@ def to_verdict(row: Mapping[str, Any]) -> Verdict:
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
         simulated=row["simulated"],
+        gate_sha256=row["gate_sha256"],
     )
 
 
 def _to_finding(kept: Mapping[str, Any]) -> Finding:
-    return Finding(**{**kept, "tier": Tier(kept["tier"]), "outcome": Outcome(kept["outcome"])})
+    needed = tuple(kept.get("needed", ()))
+    return Finding(**{**kept, "tier": Tier(kept["tier"]), "outcome": Outcome(kept["outcome"]), "needed": needed})
+
+
+def from_gate(gate: Gate, at: float) -> Row:
+    record = gate_record.to_record(gate)
+    sha256 = gate_record.sha256(gate)
+    return {"sha256": sha256, "name": gate.name, "version": gate.version, "record": dump(record), "kept_at": at}
+
+
+def to_gate(row: Mapping[str, Any]) -> Gate:
+    return gate_record.from_record(json.loads(row["record"]), where=f"the kept gate {row['sha256'][:8]}")
+
+
+def from_flag_answer(answer: FlagAnswer) -> Row:
+    return {
+        "session_id": answer.session_id,
+        "trial_id": answer.trial_id,
+        "clip_id": answer.flag.clip_id,
+        "screener": answer.flag.screener,
+        "version": answer.flag.version,
+        "reason": answer.flag.reason,
+        "words": dump(list(answer.flag.words)),
+        "choice": answer.choice.value,
+        "answered_at": answer.answered_at,
+    }
+
+
+def to_flag_answer(row: Mapping[str, Any]) -> FlagAnswer:
+    flag = Flag(
+        clip_id=row["clip_id"],
+        screener=row["screener"],
+        version=row["version"],
+        reason=row["reason"],
+        words=tuple(json.loads(row["words"])),
+    )
+    return FlagAnswer(
+        session_id=row["session_id"],
+        trial_id=row["trial_id"],
+        flag=flag,
+        choice=FlagChoice(row["choice"]),
+        answered_at=row["answered_at"],
+    )
 
 
 def from_promotion(promotion: Promotion) -> Row:

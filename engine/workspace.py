@@ -60,6 +60,11 @@ class Workspace:
         return self.root / "exports"
 
     @property
+    def gates(self) -> Path:
+        """The workspace's own gates; shipped ones lie elsewhere."""
+        return self.root / "gates"
+
+    @property
     def leases(self) -> Path:
         """A lock file for each device."""
         return self.root / "leases"

@@ -18,7 +18,7 @@ FUNCTION_LINES = 60
 
 PURE = (
     *("engine.types", "engine.gate", "engine.retention", "engine.listening", "engine.statistics"),
-    *("engine.segmentation", "engine.tiers"),
+    *("engine.gate_record", "engine.gate_words", "engine.gate_flags", "engine.segmentation", "engine.tiers"),
 )
 PURE_MAY_IMPORT = ("numpy", "scipy", *PURE, "engine.splitting")
 IO_MODULES = frozenset("asyncio fcntl glob http io os shutil signal socket sqlite3 subprocess tempfile urllib".split())

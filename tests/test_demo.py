@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from engine import demo
+from engine import demo, gate_files
 from engine.cli.output import dump
-from engine.gate import DEFAULT_GATE, Judged, decide
+from engine.gate import Judged, decide
 from engine.listening import TrialView
 from engine.screeners import Screening
 from engine.types import (
@@ -232,13 +232,16 @@ class FakeStudio:
             )
         )
 
+    def flag_question(self, session_id: str) -> None:
+        """The ear in memory flags nothing beyond what the rule fails."""
+
     def judge(self, *, by: str) -> None:
         self.judged_by = by
 
     def verdicts(self) -> list[Verdict]:
         found = []
         for candidate in dict.fromkeys(clip.candidate for clip in self.made):
-            outcome, findings = decide(DEFAULT_GATE, candidate, self.answers[candidate.id])
+            outcome, findings = decide(gate_files.load(), candidate, self.answers[candidate.id])
             found.append(
                 Verdict(
                     id=candidate.id,

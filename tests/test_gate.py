@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.gate import DEFAULT_GATE, Judged, decide
+from engine import gate_files
+from engine.gate import Judged, decide
 from engine.types import REASON_CODES, BadInput, Choice, Gate, Outcome, Rule, Tier
 from tests.judgement_factory import BASE, make_candidate
 
+DEFAULT_GATE = gate_files.load()
 PASS, FAIL, UNDECIDED = Outcome.PASS, Outcome.FAIL, Outcome.UNDECIDED
 CANDIDATE = make_candidate()
 TWO_OF_THREE = Gate(
@@ -92,7 +94,8 @@ def test_dropped_words_are_fatal_in_the_long_tier_only(tier: Tier) -> None:
         ("+a; +b; -c; -d", FAIL),
         ("-a; -b", FAIL),
         ("-a", UNDECIDED),  # neither passes nor fails enough
-        ("+a; +b; -a", PASS),
+        ("+a; +b; -a", UNDECIDED),  # of two passed clips one is disputed
+        ("+a; +b; +c; -a", PASS),  # the dispute is the one fail that is allowed
         ("+a; +b; -a; -b", UNDECIDED),  # two disputed
         ("+a; +b; -a; -c", UNDECIDED),  # one disputed, one failed: it hangs on the dispute
         ("+a; +b; -c:merged word", FAIL),
@@ -243,6 +246,7 @@ def test_a_tier_that_lacks_passes_says_how_many() -> None:
         ((Rule(tier=Tier.SHORT), Rule(tier=Tier.MEDIUM)), "no rule for the long tier"),
         ((*DEFAULT_GATE.rules, Rule(tier=Tier.LONG)), "two rules for the long tier"),
         ((*DEFAULT_GATE.rules[:2], Rule(tier=Tier.LONG, min_pass=0)), "without a pass"),
+        ((*DEFAULT_GATE.rules[:2], Rule(tier=Tier.LONG, reviewers=0)), "without a pass"),
     ],
 )
 def test_a_gate_that_could_pass_the_unheard_is_refused(rules: tuple[Rule, ...], told: str) -> None:
@@ -258,11 +262,12 @@ def test_a_preference_is_no_gate_answer() -> None:
 
 
 def test_the_default_gate_is_pinned() -> None:
-    """Changed rules are a new version: verdicts name the version that they were given under."""
+    """Changed rules are a new version: whoever edits the file must give it another one."""
     assert (
         Gate(
             name="three-tiers",
-            version=1,
+            version=2,
+            about="One pass a tier and no fail; a word dropped or merged in the long tier fails at once.",
             rules=(
                 Rule(tier=Tier.SHORT, min_pass=1, max_fail=0),
                 Rule(tier=Tier.MEDIUM, min_pass=1, max_fail=0),

@@ -55,4 +55,5 @@ def test_the_released_steps_are_pinned() -> None:
         "m0002_where_a_promoted_voice_came_from",
         "m0003_what_a_clip_was_spoken_with",
         "m0004_listening_tests",
+        "m0005_the_rules_of_their_day",
     ]

@@ -31,6 +31,18 @@ def disputed_verdict() -> Verdict:
     return replace(verdict, findings=(replace(verdict.findings[0], passes=2, fails=1),))
 
 
+def torn_verdict() -> Verdict:
+    """Everybody passed it, and they disagree about a flag."""
+    verdict = make_verdict(HALF, UNDECIDED)
+    return replace(verdict, findings=tuple(replace(finding, is_disputed=True) for finding in verdict.findings))
+
+
+def unheard_verdict() -> Verdict:
+    """An automatic rule failed it before anybody listened."""
+    verdict = make_verdict(HALF)
+    return replace(verdict, findings=tuple(replace(finding, passes=0) for finding in verdict.findings))
+
+
 def answer(**facts: object) -> Retained:
     """What retention says of the subject; by default it has one candidate, rendered and failed."""
     given_facts: dict[str, object] = {"verdicts": FAILED, "swept_candidates": frozenset({HALF}), "now": NOW, **facts}
@@ -61,6 +73,9 @@ def test_a_checkpoint_whose_every_candidate_failed_may_go() -> None:
         ({"open_trial_checkpoints": frozenset({SUBJECT.id})}, ("in an open trial",)),
         ({"pinned": frozenset({SUBJECT.id})}, ("pinned",)),
         ({"verdicts": (disputed_verdict(),)}, ("scale 0.5 is disputed (2 pass, 1 fail)",)),
+        ({"verdicts": (torn_verdict(),)}, ("scale 0.5 is disputed (3 pass, 0 fail)",)),
+        ({"verdicts": (unheard_verdict(),)}, ("scale 0.5 failed by an automatic rule and was heard by nobody",)),
+        ({"overtaken_candidates": frozenset({HALF})}, ("scale 0.5 was answered about since its verdict",)),
         ({"favourites": (SUBJECT.id, LAST.id)}, ("preferred most by reviewers",)),
         ({"favourites": (LAST.id, SUBJECT.id)}, ("runner-up in preference",)),
         ({"exported": frozenset({SUBJECT.id})}, ("exported",)),
@@ -224,7 +239,14 @@ def test_every_answer_has_a_reason(facts: Facts) -> None:
 @given(facts_drawn, facts_drawn)
 def test_more_protection_never_drops_more(facts: Facts, others: Facts) -> None:
     """Adding pins, exports, open trials, resume points or rendered candidates only keeps more."""
-    protecting = ("open_trial_checkpoints", "pinned", "resume_points", "exported", "swept_candidates")
+    protecting = (
+        "open_trial_checkpoints",
+        "pinned",
+        "resume_points",
+        "exported",
+        "swept_candidates",
+        "overtaken_candidates",
+    )
     more = replace(facts, **{name: getattr(facts, name) | getattr(others, name) for name in protecting})
     assert dropped(more) <= dropped(facts)
 
@@ -245,6 +267,7 @@ def test_the_facts_are_pinned() -> None:
         "resume_points",
         "exported",
         "swept_candidates",
+        "overtaken_candidates",
         "favourites",
         "now",
         "promoted_kept_sec",

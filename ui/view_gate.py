@@ -21,12 +21,21 @@ if TYPE_CHECKING:
 
 TIER_NAMES = {Tier.SHORT: "short 5 s", Tier.MEDIUM: "medium 15 s", Tier.LONG: "long 30 s+"}
 
+# How a state looks beside its word.
+SHAPES = {
+    "pass": "pass",
+    "fail": "fail",
+    "in review": "wait",
+    "disputed": "split",
+    "waiting": "none",
+    "no clips": "empty",
+}
 SHORT_BYTES = 10_000_000_000  # below this the page says what a full disk would do
 
 
 def matrix(rows: Sequence[MatrixRow], kept: Mapping[str, Retained]) -> str:
     """Candidates down, tiers across: what was heard, what it proves, what keeps the checkpoint."""
-    asked = [r for r in rows if any(t.passes or t.fails or t.waiting or t.outcome for t in r.tiers.values())]
+    asked = [r for r in rows if any(t.passes or t.fails or t.waiting for t in r.tiers.values())]
     unasked = [r.label for r in rows if r not in asked]
     top = "".join(f'<th scope="col">{h}</th>' for h in ("candidate", *TIER_NAMES.values(), "evidence", "keeps it"))
     groups = [list(own) for _, own in groupby(asked, key=lambda r: r.candidate.checkpoint_id)]
@@ -57,16 +66,10 @@ def _matrix_row(row: MatrixRow, span: int, kept: Mapping[str, Retained]) -> str:
 
 
 def tier_state(cell: TierState) -> str:
-    """One cell: decided, in review, heard but not decided, or not asked yet."""
+    """One cell by shape and word, with its answers."""
     heard = cell.passes + cell.fails
     told = f" <small>{cell.passes} of {heard}</small>" if heard else ""
-    if cell.waiting:
-        return view.state("wait", "in review" if heard else "waiting") + told
-    if cell.outcome is Outcome.PASS:
-        return view.state("pass", "pass") + told
-    if cell.outcome is Outcome.FAIL:
-        return view.state("fail", "fail") + told
-    return (view.state("wait", "undecided") if heard else view.state("none", "not asked")) + told
+    return view.state(SHAPES[cell.state.value], cell.state.value) + told
 
 
 def _simulated(row: MatrixRow) -> str:

@@ -6,7 +6,7 @@ Knows no measure and no recogniser. Everything that several screeners need of a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -125,8 +125,16 @@ class Screener(Protocol):
     def __call__(self, heard: Heard) -> Score: ...
 
 
-def score(screener: Screener, heard: Heard, *, value: float, passed: bool | None, explanation: str) -> Score:
-    """The screener's answer about this clip."""
+def score(
+    screener: Screener,
+    heard: Heard,
+    *,
+    value: float,
+    passed: bool | None,
+    explanation: str,
+    reasons: Mapping[str, Sequence[str]] | None = None,
+) -> Score:
+    """The screener's answer about this clip; `reasons` are the codes that a flag is evidence for, with their words."""
     return Score(
         clip_id=heard.clip_id,
         screener=screener.name,
@@ -135,6 +143,7 @@ def score(screener: Screener, heard: Heard, *, value: float, passed: bool | None
         unit=screener.unit,
         passed=passed,
         explanation=explanation,
+        reasons={reason: tuple(words) for reason, words in (reasons or {}).items()},
     )
 
 

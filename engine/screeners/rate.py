@@ -42,4 +42,5 @@ class Rate:
             value=found,
             passed=passed,
             explanation=f"{told}, {100 * ratio:.0f} % of the base's rate{verdict}.",
+            reasons={} if passed else {"too fast" if ratio > 1 else "too slow": ()},
         )

@@ -42,7 +42,9 @@ class Words:
         told = "; ".join(fault for fault in faults if fault) or f"All {len(asked)} words are there"
         if unclear:
             told += f"; {_named(unclear, 'unclear')}"
-        return score(self, heard, value=value, passed=not (dropped or merged or inserted), explanation=f"{told}.")
+        found = {"dropped word": dropped, "merged word": merged, "inserted speech": inserted}
+        reasons = {reason: texts for reason, texts in found.items() if texts}
+        return score(self, heard, value=value, passed=not reasons, explanation=f"{told}.", reasons=reasons)
 
 
 def _texts(words: Iterable[WordScore], state: str) -> list[str]:

@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.studio.deciding import MatrixRow, PreferenceRow, TierState
+from engine.studio.deciding import GateChange, PreferenceRow
+from engine.studio.evidence import AnswerSeen, ClipSeen, FlagQuestion
+from engine.studio.gate_desk import GateListed
+from engine.studio.matrix import MatrixRow, State, TierState
 from engine.studio.releasing import Releasing
 from engine.studio.rendering import Grid, GridCell
 from engine.sweep import Request
@@ -19,7 +22,21 @@ from engine.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Grid", "GridCell", "MatrixRow", "PreferenceRow", "Request", "Studio", "TierState"]
+__all__ = [
+    "AnswerSeen",
+    "ClipSeen",
+    "FlagQuestion",
+    "GateChange",
+    "GateListed",
+    "Grid",
+    "GridCell",
+    "MatrixRow",
+    "PreferenceRow",
+    "Request",
+    "State",
+    "Studio",
+    "TierState",
+]
 
 
 class Studio(Releasing):

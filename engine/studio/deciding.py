@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine import checkpoints, gate, retention
-from engine.gate import DEFAULT_GATE, Judged
+from engine import checkpoints, gate, gate_files, retention
+from engine.gate import Judged
 from engine.retention import Facts
-from engine.statistics import binomial, paired_model, preference
+from engine.statistics import paired_model, preference
 from engine.statistics.comparison import Comparison
 from engine.statistics.newton import NotConverged
-from engine.studio.listening_lab import ListeningLab
-from engine.types import BadInput, Candidate, Choice, Outcome, Retained, RunState, Tier, TrialKind, Verdict
+from engine.studio import matrix
+from engine.studio.evidence import ClipSeen, Evidence, Record
+from engine.studio.matrix import MatrixRow
+from engine.types import (
+    BadInput,
+    Candidate,
+    Choice,
+    Finding,
+    Gate,
+    Outcome,
+    Retained,
+    RunState,
+    Session,
+    Tier,
+    TrialKind,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TierState:
-    """One cell of the matrix. `outcome` None: nothing was asked yet; `waiting` trials are open."""
-
-    outcome: Outcome | None
-    passes: int
-    fails: int
-    waiting: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class MatrixRow:
-    """One candidate over the tiers, with the evidence in words and what keeps its checkpoint."""
+class GateChange:
+    """What a gate would make of a candidate, where that is something else than its verdict. None: no verdict yet."""
 
     candidate: Candidate
     label: str
-    tiers: Mapping[Tier, TierState]
-    outcome: Outcome | None
-    evidence: str
-    keeps: str
-    simulated: bool
+    before: Outcome | None
+    after: Outcome
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,50 +56,69 @@ class PreferenceRow:
     simulated: bool
 
 
-class Deciding(ListeningLab):
+class Deciding(Evidence):
     """What the Gate page does."""
 
-    def matrix(self) -> list[MatrixRow]:
-        """Every candidate that was rendered or judged, base first, then by checkpoint and scale."""
-        judged, waiting = self._judged(), self._waiting()
-        verdicts = {v.candidate: v for v in self.store.verdicts()}
-        kept = {r.checkpoint_id: r for r in self.retention()}
-        rendered = {clip.candidate for clip in self.clips()}
-        rows = [
-            self._row(c, judged.get(c, []), waiting.get(c, []), verdicts.get(c), kept)
-            for c in rendered | set(judged) | set(verdicts)
-        ]
-        return sorted(rows, key=lambda r: (r.candidate.checkpoint_id or "", r.candidate.lora_scale))
+    def matrix(self, gate: str = "", run_id: str = "") -> list[MatrixRow]:
+        """Every candidate that was rendered or judged (of one run, with the base), as it stands under a gate now: base
+        first, then by checkpoint and scale.
+        """
+        rules, record = self.gate(gate), self._record()
+        verdicts = {v.candidate: v for v in self.store.verdicts() if v.gate == rules.name}
+        found = matrix.build(rules, record, verdicts, self.label, self._retained())
+        return [row for row in found if row.candidate.is_base or not run_id or _run_of(row.candidate) == run_id]
 
-    def judge(self, *, by: str) -> list[Verdict]:
-        """Decide every candidate that has answers; only verdicts that changed are written. Returns those."""
-        latest = {v.candidate: v for v in self.store.verdicts()}
+    def evidence(self, candidate: Candidate, tier: Tier, gate: str = "") -> list[ClipSeen]:
+        """What speaks for and against a candidate in one tier: its clips with answers, flags, and what was said to
+        them. Unblinded.
+        """
+        return matrix.clips_seen(self.gate(gate), self._record(), candidate, tier, self._gate_label)
+
+    def gate_changes(self, gate: Gate | str) -> list[GateChange]:
+        """What a gate would make of all answers so far, where that differs from the verdicts in force under its name.
+        Nothing is written.
+        """
+        rules = self.gate(gate) if isinstance(gate, str) else gate
+        record = self._record()
+        latest = {v.candidate: v for v in self.store.verdicts() if v.gate == rules.name}
+        changes = []
+        for candidate, (outcome, findings) in _decided(rules, record).items():
+            before = latest[candidate].outcome if candidate in latest else None
+            if before is not outcome:
+                why = next((f.explanation for f in findings if f.outcome is outcome), "")
+                label = self.label(candidate)
+                changes.append(GateChange(candidate=candidate, label=label, before=before, after=outcome, why=why))
+        return sorted(changes, key=lambda change: change.candidate.id)
+
+    def judge(self, *, by: str, gate: str = "") -> list[Verdict]:
+        """Decide every candidate that has answers under a gate, by default the first; only verdicts that changed are
+        written. Returns those. Earlier answers count whatever gate they were given under.
+        """
+        rules, sha256 = self._gate_in_use(gate)
+        latest = {v.candidate: v for v in self.store.verdicts() if v.gate == rules.name}
+        record = self._record()
         changed: list[Verdict] = []
-        for candidate, answers in self._judged().items():
-            outcome, findings = gate.decide(DEFAULT_GATE, candidate, answers)
-            before = latest.get(candidate)
-            simulated = all(a.simulated for a in answers)
-            if before and (before.outcome, before.findings, before.simulated) == (outcome, findings, simulated):
-                continue
-            changed.append(
-                Verdict(
-                    id=uuid.uuid4().hex[:12],
-                    candidate=candidate,
-                    gate=DEFAULT_GATE.name,
-                    gate_version=DEFAULT_GATE.version,
-                    outcome=outcome,
-                    findings=findings,
-                    decided_by=by,
-                    decided_at=self._clock(),
-                    simulated=simulated,
-                )
+        for candidate, (outcome, findings) in _decided(rules, record).items():
+            made = Verdict(
+                id=uuid.uuid4().hex[:12],
+                candidate=candidate,
+                gate=rules.name,
+                gate_version=rules.version,
+                outcome=outcome,
+                findings=findings,
+                decided_by=by,
+                decided_at=self._clock(),
+                simulated=_is_simulated(record.judged.get(candidate, [])),
+                gate_sha256=sha256,
             )
+            if candidate not in latest or _said(latest[candidate]) != _said(made):
+                changed.append(made)
         for verdict in changed:
             self.store.add_verdict(verdict)
         return changed
 
     def verdicts(self) -> list[Verdict]:
-        """The latest verdict of every candidate."""
+        """The latest verdict of every candidate under every gate."""
         return self.store.verdicts()
 
     def preferences(self) -> list[PreferenceRow]:
@@ -136,29 +158,12 @@ class Deciding(ListeningLab):
         return retention.retain(self.checkpoints(), self._facts())
 
     # ---------------------------------------------------------------------------------------------------------- inside
-    def _judged(self) -> dict[Candidate, list[Judged]]:
-        """Gate answers by candidate. Where a person answered, simulated answers do not count."""
-        found: dict[Candidate, list[Judged]] = {}
-        for session in self.store.sessions():
-            if session.kind is not TrialKind.GATE or session.dry_run:
-                continue
-            trials = {t.id: t for t in self.store.trials(session.id)}
-            for response in self.store.responses(session.id):
-                trial = trials[response.trial_id]
-                if not trial.counts or response.choice is None:
-                    continue
-                candidate = self.store.clip(trial.slots[0].clip_id).candidate
-                found.setdefault(candidate, []).append(
-                    Judged(
-                        tier=trial.tier,
-                        choice=response.choice,
-                        reasons=response.reasons,
-                        reviewer=session.reviewer,
-                        clip_id=trial.slots[0].clip_id,
-                        simulated=session.simulated,
-                    )
-                )
-        return {c: [a for a in answers if not a.simulated] or answers for c, answers in found.items()}
+    def _retained(self) -> dict[str, Retained]:
+        return {answer.checkpoint_id: answer for answer in self.retention()}
+
+    def _gate_label(self, session: Session) -> str:
+        rules = self.gate_kept(session.gate_sha256)
+        return f"{rules.name} version {rules.version}"
 
     def _waiting(self) -> dict[Candidate, list[Tier]]:
         found: dict[Candidate, list[Tier]] = {}
@@ -179,8 +184,28 @@ class Deciding(ListeningLab):
                 str(act.data["checkpoint"]) for act in self.store.acts("export") if act.data.get("checkpoint")
             ),
             swept_candidates=frozenset(clip.candidate for clip in self.clips()),
+            overtaken_candidates=self._overtaken(),
             favourites=self._favourites(),
             now=self._clock(),
+        )
+
+    def _overtaken(self) -> frozenset[Candidate]:
+        """Candidates whose failing verdict would not be given again by its own rules, from all answers so far."""
+        failed = [verdict for verdict in self.store.verdicts() if verdict.outcome is Outcome.FAIL]
+        if not failed:
+            return frozenset()
+        record, kept = self._record(), self.store.gates()
+        return frozenset(
+            verdict.candidate
+            for verdict in failed
+            if verdict.candidate in record.judged
+            and gate.decide(
+                kept.get(verdict.gate_sha256, gate_files.BEFORE_KEPT),
+                verdict.candidate,
+                record.judged[verdict.candidate],
+                record.flagged.get(verdict.candidate, []),
+            )[0]
+            is not Outcome.FAIL
         )
 
     def _favourites(self) -> tuple[str, ...]:
@@ -210,54 +235,25 @@ class Deciding(ListeningLab):
                 points.add(own[-1].id)
         return frozenset(points)
 
-    def _row(
-        self,
-        candidate: Candidate,
-        answers: Sequence[Judged],
-        waiting: Sequence[Tier],
-        verdict: Verdict | None,
-        kept: Mapping[str, Retained],
-    ) -> MatrixRow:
-        outcomes = {f.tier: f.outcome for f in verdict.findings} if verdict else {}
-        tiers = {
-            tier: TierState(
-                outcome=outcomes.get(tier),
-                passes=sum(a.tier is tier and a.choice is Choice.PASS for a in answers),
-                fails=sum(a.tier is tier and a.choice is Choice.FAIL for a in answers),
-                waiting=sum(t is tier for t in waiting),
-            )
-            for tier in Tier
-        }
-        return MatrixRow(
-            candidate=candidate,
-            label=self.label(candidate),
-            tiers=tiers,
-            outcome=verdict.outcome if verdict else None,
-            evidence=_evidence(answers),
-            keeps=_keeps(candidate, kept),
-            simulated=bool(verdict and verdict.simulated),
-        )
+
+def _decided(rules: Gate, record: Record) -> dict[Candidate, tuple[Outcome, tuple[Finding, ...]]]:
+    """The outcome of every candidate that has an answer, or a flag of an automatic rule."""
+    automatic = {name for rule in rules.rules for name in rule.automatic}
+    flagged = {c for c, flags in record.flagged.items() if any(each.flag.screener in automatic for each in flags)}
+    return {
+        candidate: gate.decide(rules, candidate, record.judged.get(candidate, []), record.flagged.get(candidate, []))
+        for candidate in [*record.judged, *sorted(flagged - record.judged.keys(), key=lambda c: c.id)]
+    }
 
 
-def _evidence(answers: Iterable[Judged]) -> str:
-    """'9 of 9 passes: above 72 % with 95 % confidence', or the reasons of the fails with their counts."""
-    own = list(answers)
-    if not own:
-        return ""
-    passes = sum(a.choice is Choice.PASS for a in own)
-    if passes == len(own):
-        bound = binomial.pass_rate_lower_bound(passes, len(own), 0.95)
-        return f"{passes} of {len(own)} passes: above {bound:.0%} with 95 % confidence"
-    reasons: dict[str, int] = {}
-    for answer in own:
-        for reason in answer.reasons:
-            reasons[reason] = reasons.get(reason, 0) + 1
-    told = ", ".join(f"{r} ×{n}" for r, n in sorted(reasons.items(), key=lambda item: -item[1]))
-    return f"{passes} of {len(own)} passes" + (f"; {told}" if told else "")
+def _is_simulated(answers: Sequence[Judged]) -> bool:
+    return bool(answers) and all(answer.simulated for answer in answers)
 
 
-def _keeps(candidate: Candidate, kept: Mapping[str, Retained]) -> str:
-    if candidate.checkpoint_id is None:
-        return "control"
-    answer = kept.get(candidate.checkpoint_id)
-    return "in the trash or gone" if answer is None else "; ".join(answer.reasons)
+def _said(verdict: Verdict) -> tuple[object, ...]:
+    """What makes two verdicts the same: not when, nor by whom."""
+    return verdict.outcome, verdict.findings, verdict.simulated, verdict.gate_sha256
+
+
+def _run_of(candidate: Candidate) -> str:
+    return (candidate.checkpoint_id or "").rpartition("@")[0]

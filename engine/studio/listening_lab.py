@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from engine import calibration, listening
-from engine.gate import DEFAULT_GATE
+from engine.gate import counts
 from engine.listening import Question
 from engine.sittings import Given, Sittings
-from engine.studio.rendering import Rendering
+from engine.studio.gate_desk import GateDesk
 from engine.types import (
     BadInput,
     Candidate,
     Choice,
     Clip,
+    Gate,
     PlayerEvent,
     Session,
     Tier,
@@ -27,7 +29,7 @@ from engine.types import (
 from engine.workspace import Workspace
 
 
-class ListeningLab(Rendering):
+class ListeningLab(GateDesk):
     """What the Listen page does, and what sends candidates there."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
@@ -43,16 +45,30 @@ class ListeningLab(Rendering):
         *,
         reviewer: str,
         tiers: Iterable[Tier] = tuple(Tier),
+        gate: str = "",
         seed: int | None = None,
         simulated: bool = False,
     ) -> Session:
-        """Pass or fail, one clip a trial: every rendered line of the tiers, of every candidate, in a seeded order."""
-        session = self._session(TrialKind.GATE, reviewer, seed, simulated)
-        wanted = set(tiers)
-        clips = [clip for c in candidates for clip in self._one_take(c) if clip.tier in wanted]
+        """Pass or fail, one clip a trial: every rendered line of the tiers that counts under the gate, of every
+        candidate, in a seeded order. Without a gate's name the default one is asked.
+
+        The order looks at lines and the seed alone, never at what screeners flagged: it would tell.
+        """
+        rules, sha256 = self._gate_in_use(gate)
+        session = replace(self._session(TrialKind.GATE, reviewer, seed, simulated), gate=rules.name, gate_sha256=sha256)
+        clips = self._asked(rules, candidates, frozenset(tiers))
         if not clips:
-            raise BadInput("None of these candidates has rendered clips yet; run a sweep over them first.")
-        trials = listening.gate_trials(clips, session_id=session.id, seed=session.seed, new_token=self._new_token)
+            raise BadInput(
+                f"None of these candidates has a rendered clip that counts under {rules.name}; run a sweep over them "
+                "first."
+            )
+        trials = listening.gate_trials(
+            clips,
+            session_id=session.id,
+            seed=session.seed,
+            new_token=self._new_token,
+            repeats=round(rules.catch_rate * len(clips)),
+        )
         return self._begin(session, trials)
 
     def open_preference_session(
@@ -91,7 +107,10 @@ class ListeningLab(Rendering):
 
     def next_trial(self, session_id: str) -> listening.TrialView | None:
         """The trial to answer now; the same one after a reload. None when the sitting is done."""
-        return self._sittings.view(session_id)
+        view = self._sittings.view(session_id)
+        if view is None or view.kind is not TrialKind.GATE:
+            return view
+        return replace(view, reasons=self.gate_kept(self._sittings.session(session_id).gate_sha256).reasons)
 
     def stimulus(self, token: str) -> bytes:
         """The audio behind an opaque token: same container, rate, loudness and length for every side of its trial."""
@@ -149,6 +168,16 @@ class ListeningLab(Rendering):
         return correct, passed
 
     # ---------------------------------------------------------------------------------------------------------- inside
+    def _asked(self, rules: Gate, candidates: Sequence[Candidate], tiers: frozenset[Tier]) -> list[Clip]:
+        """The clips that a gate asks about: of the candidates, and of their bases where it has a hidden control."""
+        bases = [Candidate(backend=c.backend, voice=c.voice) for c in candidates] if rules.hidden_control else []
+        return [
+            clip
+            for candidate in dict.fromkeys([*candidates, *bases])
+            for clip in self._one_take(candidate, rules)
+            if clip.tier in tiers
+        ]
+
     def _session(self, kind: TrialKind, reviewer: str, seed: int | None, simulated: bool) -> Session:
         if not reviewer.strip():
             raise BadInput("A session needs the reviewer's name.")
@@ -157,7 +186,7 @@ class ListeningLab(Rendering):
             kind=kind,
             reviewer=reviewer.strip(),
             seed=self._drawn_seed() if seed is None else seed,
-            gate=DEFAULT_GATE.name,
+            gate="",
             created_at=self._clock(),
             simulated=simulated,
         )
@@ -182,11 +211,12 @@ class ListeningLab(Rendering):
                 heard += [trial for trial in self.store.trials(session.id) if trial.id in answered]
         return listening.side_balance(heard, lambda clip_id: self.store.clip(clip_id).candidate.id)
 
-    def _one_take(self, candidate: Candidate) -> list[Clip]:
-        """One clip a line: the lowest seed, so that no candidate is heard at its luckiest."""
+    def _one_take(self, candidate: Candidate, rules: Gate | None = None) -> list[Clip]:
+        """One clip a line that counts under `rules`: the lowest seed, so that no candidate is heard at its luckiest."""
         takes: dict[str, Clip] = {}
         for clip in sorted(self.clips([candidate]), key=lambda c: (c.line_id, c.seed)):
-            takes.setdefault(clip.line_id, clip)
+            if rules is None or counts(rules, clip.tier, clip.line_id, clip.script_sha256):
+                takes.setdefault(clip.line_id, clip)
         return list(takes.values())
 
     def _same_lines(self, first: Candidate, second: Candidate) -> list[tuple[Clip, Clip]]:

@@ -40,12 +40,14 @@ class Releasing(Keeping):
         by: str,
         reason: str = "",
         settings: GenerationSettings | None = None,
+        gate: str = "",
     ) -> Promotion:
-        """Point an alias at a candidate. Raises Refused unless its latest verdict is a pass.
+        """Point an alias at a candidate. Raises Refused unless its latest verdict, under `gate` or any, is a pass.
 
         It will speak with the generation settings of the clips that were judged, unless others are given.
         """
-        verdict = next((v for v in self.store.verdicts() if v.candidate == candidate), None)
+        about = [v for v in self.store.verdicts() if v.candidate == candidate and gate in ("", v.gate)]
+        verdict = about[-1] if about else None
         checkpoint = self.checkpoint(candidate.checkpoint_id) if candidate.checkpoint_id else None
         made = promotion.promote(
             candidate,

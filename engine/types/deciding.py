@@ -8,26 +8,92 @@ from enum import StrEnum
 from pathlib import Path
 
 from engine.types.adapters import Candidate
+from engine.types.listening import REASON_CODES
 from engine.types.speaking import GenerationSettings, Tier
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What one tier asks for: at least `min_pass` passes and at most `max_fail` fails; `fatal_reasons` fail at once."""
+    """What one tier asks for.
+
+    At least `min_pass` clips must pass, each by `reviewers` different people, and at most `max_fail` may fail;
+    `fatal_reasons` fail the tier at once. Only `lines` of the script count, and each of them must pass; without any,
+    every line of the tier counts. A flag of a screener in `automatic` fails the tier without a person, until a person
+    refutes it.
+    """
 
     tier: Tier
     min_pass: int = 1
     max_fail: int = 0
+    reviewers: int = 1
     fatal_reasons: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    automatic: tuple[str, ...] = ()
+
+
+class Hearing(StrEnum):
+    ALONE = "alone"  # one clip a question
+    BESIDE_CONTROL = "beside control"  # beside the base's clip of the same line, which is named as the control
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Versioned rules: data, not code. A changed gate is a new version."""
+    """Versioned rules: data, not code. A changed gate is a new version, and the hash of its record says which.
+
+    `reasons` are those offered to reviewers. With `hidden_control` the base is asked about too, like any candidate and
+    without its name. `catch_rate` is the share of clips that are asked about twice. Only clips of `scripts` (hashes)
+    count; without any, those of every script.
+    """
 
     name: str
     version: int
     rules: tuple[Rule, ...]
+    about: str = ""
+    reasons: tuple[str, ...] = REASON_CODES
+    hearing: Hearing = Hearing.ALONE
+    hidden_control: bool = False
+    catch_rate: float = 0.0
+    scripts: tuple[str, ...] = ()
+
+    def rule(self, tier: Tier) -> Rule | None:
+        """What the gate asks for in a tier."""
+        return next((rule for rule in self.rules if rule.tier is tier), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flag:
+    """What a screener says against a clip: evidence for one reason code, about some words of the text.
+
+    `reason` is empty where the screener cannot say which. `words` are empty where it is not about words.
+    """
+
+    clip_id: str
+    screener: str
+    version: int
+    reason: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same finding about the same clip."""
+        return f"{self.screener}/{self.reason}"
+
+
+class FlagChoice(StrEnum):
+    YES = "yes"  # confirmed: the reviewer heard it too
+    NO = "no"  # refuted
+    UNSURE = "cannot tell"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagAnswer:
+    """What a reviewer said to a flag, after their answer about the clip was stored. Rows are only added."""
+
+    session_id: str
+    trial_id: str
+    flag: Flag
+    choice: FlagChoice
+    answered_at: float
 
 
 class Outcome(StrEnum):
@@ -38,13 +104,18 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Why a tier came out as it did, in a sentence a reviewer understands."""
+    """Why a tier came out as it did, in a sentence a reviewer understands, and what is still needed to decide it.
+
+    `passes` and `fails` count answers. `is_disputed`: people disagree, and that is what keeps it undecided.
+    """
 
     tier: Tier
     outcome: Outcome
     passes: int
     fails: int
     explanation: str
+    needed: tuple[str, ...] = ()
+    is_disputed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +129,7 @@ class Verdict:
     decided_by: str
     decided_at: float
     simulated: bool = False
+    gate_sha256: str = ""  # of the rules it was decided under; empty before rules were kept
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,6 +181,7 @@ class Session:
     place: int = 0
     dry_run: bool = False
     switching: Switching = Switching.RESTART
+    gate_sha256: str = ""  # of the rules that were in force when it was opened
 
 
 @dataclass(frozen=True, kw_only=True)

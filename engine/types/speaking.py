@@ -135,7 +135,11 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One screener's answer about one clip. `passed` None: a fact, not a judgement. Screeners flag; people decide."""
+    """One screener's answer about one clip. `passed` None: a fact, not a judgement. Screeners flag; people decide.
+
+    `reasons` of a flagged clip are the reason codes that it is evidence for, each with the words it is about (none
+    where it is not about words).
+    """
 
     clip_id: str
     screener: str
@@ -144,6 +148,7 @@ class Score:
     unit: str
     passed: bool | None
     explanation: str
+    reasons: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

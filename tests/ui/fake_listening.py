@@ -1,4 +1,6 @@
-"""The real listening lab over a database in memory, without the rest of a studio: pages are tested with its rules."""
+"""The real listening lab and gate over a database in memory, without the rest of a studio: pages are tested with its
+rules.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from engine.sittings import Sittings
 from engine.store import MEMORY, Store
+from engine.studio.deciding import Deciding
+from engine.studio.evidence import Evidence
+from engine.studio.gate_desk import GateDesk
 from engine.studio.listening_lab import ListeningLab
-from engine.types import Candidate, Clip, Response, Session, Trial
+from engine.types import Candidate, Checkpoint, Clip, Gate, Response, Retained, Session, Trial
 
 if TYPE_CHECKING:
     from tests.ui.fake_studio import FakeStudio
 
 SEED = 1
+JUDGING = ("matrix", "evidence", "gate_changes", "judge", "verdicts")
 
 
-class FakeListening(ListeningLab):
+class FakeListening(Deciding):
     """`swapped` exchanges what is behind every side: the clip of another candidate on the same line."""
 
     def __init__(self, studio: FakeStudio) -> None:
@@ -26,6 +32,7 @@ class FakeListening(ListeningLab):
         self.store = Store(MEMORY)
         self._clock = studio.clock
         self._new_token: Callable[[], str] = studio.new_token
+        self._gates_kept: dict[str, Gate] = {}
         self._sittings = Sittings(
             self.store,
             clock=self._clock,
@@ -36,11 +43,18 @@ class FakeListening(ListeningLab):
 
     @classmethod
     def offers(cls, name: str) -> bool:
-        """Whether the studio has this from its listening lab."""
-        return name in vars(ListeningLab) and not name.startswith("__")
+        """Whether the studio has this from its listening lab or its gates."""
+        found = {*vars(ListeningLab), *vars(GateDesk), *vars(Evidence), *JUDGING}
+        return name in found and not name.startswith("__")
 
     def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
         return self.fake.clips(candidates)
+
+    def checkpoints(self, run_id: str | None = None) -> list[Checkpoint]:
+        return self.fake.checkpoints(run_id)
+
+    def retention(self) -> list[Retained]:
+        return self.fake.retention()
 
     def label(self, candidate: Candidate) -> str:
         return self.fake.label(candidate)

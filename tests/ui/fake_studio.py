@@ -23,7 +23,6 @@ from engine.types import (
     Choice,
     Clip,
     Dataset,
-    Finding,
     GenerationSettings,
     NotFound,
     Outcome,
@@ -38,7 +37,6 @@ from engine.types import (
     Stop,
     Tier,
     Trial,
-    TrialKind,
     Verdict,
     WordScore,
 )
@@ -65,7 +63,6 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     _runs: dict[str, Run] = field(default_factory=dict)
     _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
     _clips: dict[str, Clip] = field(default_factory=dict)
-    _verdicts: dict[Candidate, Verdict] = field(default_factory=dict)
     _history: list[Promotion] = field(default_factory=list)
     _trash: dict[str, Any] = field(default_factory=dict)
     _pinned: set[str] = field(default_factory=set)
@@ -271,87 +268,9 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         return self.listening.all_responses()
 
     # ---------------------------------------------------------------------------------------------------------- gate
-    def _answers(self, candidate: Candidate) -> list[tuple[Tier, Response]]:
-        return [
-            (self._trials[i].tier, r)
-            for i, r in self._responses.items()
-            if self._trials[i].kind is TrialKind.GATE
-            and self.clip(self._trials[i].slots[0].clip_id).candidate == candidate
-        ]
-
-    def judge(self, *, by: str) -> list[Verdict]:
-        changed = []
-        for candidate in {c.candidate for c in self.clips()}:
-            answers = self._answers(candidate)
-            if not answers:
-                continue
-            findings = tuple(self._finding(tier, [r for t, r in answers if t is tier]) for tier in Tier)
-            outcomes = {f.outcome for f in findings}
-            outcome = next((o for o in (Outcome.FAIL, Outcome.UNDECIDED) if o in outcomes), Outcome.PASS)
-            verdict = Verdict(
-                id=uuid.uuid4().hex[:12],
-                candidate=candidate,
-                gate="launch",
-                gate_version=1,
-                outcome=outcome,
-                findings=findings,
-                decided_by=by,
-                decided_at=self.clock(),
-            )
-            before = self._verdicts.get(candidate)
-            if before is None or (before.outcome, before.findings) != (outcome, findings):
-                self._verdicts[candidate] = verdict
-                changed.append(verdict)
-        return changed
-
-    def _finding(self, tier: Tier, responses: Sequence[Response]) -> Finding:
-        passes = sum(r.choice is Choice.PASS for r in responses)
-        fails = len(responses) - passes
-        outcome = Outcome.FAIL if fails else Outcome.PASS if passes else Outcome.UNDECIDED
-        return Finding(
-            tier=tier, outcome=outcome, passes=passes, fails=fails, explanation=f"{passes} of {len(responses)} passed."
-        )
-
-    def verdicts(self) -> list[Verdict]:
-        return list(self._verdicts.values())
-
-    def matrix(self) -> list[Any]:
-        open_trials = [t for t in self._trials.values() if t.id not in self._responses]
-        kept = {r.checkpoint_id: r for r in self.retention()}
-        rows = []
-        for candidate in {c.candidate for c in self.clips()}:
-            verdict, answers = self._verdicts.get(candidate), self._answers(candidate)
-            tiers = {
-                tier: SimpleNamespace(
-                    outcome=next((f.outcome for f in verdict.findings if f.tier is tier), None) if verdict else None,
-                    passes=sum(t is tier and r.choice is Choice.PASS for t, r in answers),
-                    fails=sum(t is tier and r.choice is Choice.FAIL for t, r in answers),
-                    waiting=sum(
-                        t.tier is tier and self.clip(t.slots[0].clip_id).candidate == candidate for t in open_trials
-                    ),
-                )
-                for tier in Tier
-            }
-            keeps = (
-                "control"
-                if candidate.is_base
-                else "; ".join(kept[candidate.checkpoint_id].reasons)
-                if candidate.checkpoint_id in kept
-                else "in the trash"
-            )
-            passed = sum(r.choice is Choice.PASS for _, r in answers)
-            rows.append(
-                SimpleNamespace(
-                    candidate=candidate,
-                    label=self.label(candidate),
-                    tiers=tiers,
-                    outcome=verdict.outcome if verdict else None,
-                    evidence=f"{passed} of {len(answers)} passes" if answers else "",
-                    keeps=keeps,
-                    simulated=False,
-                )
-            )
-        return sorted(rows, key=lambda r: (r.candidate.checkpoint_id or "", r.candidate.lora_scale))
+    @property
+    def _verdicts(self) -> dict[Candidate, Verdict]:
+        return {verdict.candidate: verdict for verdict in self.listening.verdicts()}
 
     def preferences(self) -> list[Any]:
         return []

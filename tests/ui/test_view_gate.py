@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from engine.statistics import preference_summary
-from engine.studio import MatrixRow, PreferenceRow, TierState
+from engine.statistics.preference import preference_summary
+from engine.studio import MatrixRow, PreferenceRow, State, TierState
 from engine.types import Candidate, Outcome, Retained, Tier
 from ui import view_gate
 
@@ -15,15 +15,15 @@ BASE = Candidate(backend="finch", voice="robin")
 EPOCH = Candidate(backend="finch", voice="robin", checkpoint_id="run@000040", lora_scale=0.3)
 
 
-def cell(outcome: Outcome | None = None, passes: int = 0, fails: int = 0, waiting: int = 0) -> TierState:
-    return TierState(outcome=outcome, passes=passes, fails=fails, waiting=waiting)
+def cell(state: State = State.WAITING, passes: int = 0, fails: int = 0, waiting: int = 0) -> TierState:
+    return TierState(state=state, passes=passes, fails=fails, waiting=waiting)
 
 
 def row(candidate: Candidate = EPOCH, one: TierState | None = None, **changes: object) -> MatrixRow:
     made = MatrixRow(
         candidate=candidate,
         label="epoch 1 at 0.3",
-        tiers=dict.fromkeys(Tier, one or cell(Outcome.PASS, passes=2)),
+        tiers=dict.fromkeys(Tier, one or cell(State.PASS, passes=2)),
         outcome=Outcome.PASS,
         evidence="6 of 6 passes",
         keeps="passed at 0.3",
@@ -35,12 +35,12 @@ def row(candidate: Candidate = EPOCH, one: TierState | None = None, **changes: o
 @pytest.mark.parametrize(
     ("state", "shape", "word"),
     [
-        (cell(Outcome.PASS, passes=3), "em-pass", "pass"),
-        (cell(Outcome.FAIL, passes=1, fails=2), "em-fail", "fail"),
-        (cell(Outcome.UNDECIDED, passes=1, fails=1), "em-wait", "undecided"),
-        (cell(passes=1, waiting=2), "em-wait", "in review"),
-        (cell(waiting=2), "em-wait", "waiting"),
-        (cell(), "em-none", "not asked"),
+        (cell(State.PASS, passes=3), "em-pass", "pass"),
+        (cell(State.FAIL, passes=1, fails=2), "em-fail", "fail"),
+        (cell(State.DISPUTED, passes=1, fails=1), "em-split", "disputed"),
+        (cell(State.IN_REVIEW, passes=1, waiting=2), "em-wait", "in review"),
+        (cell(waiting=2), "em-none", "waiting"),
+        (cell(State.NO_CLIPS), "em-empty", "no clips"),
     ],
 )
 def test_a_tier_has_one_state(state: TierState, shape: str, word: str) -> None:
@@ -94,7 +94,7 @@ def test_retention_says_what_would_happen_and_touches_nothing_unjudged() -> None
 
 def test_how_sure_speaks_of_the_candidate_with_most_passes_and_not_of_the_base() -> None:
     """The control's passes say nothing about a candidate."""
-    base = row(BASE, cell(Outcome.PASS, passes=9), label="base")
+    base = row(BASE, cell(State.PASS, passes=9), label="base")
     told = view_gate.how_sure([base, row()], [])
     assert "epoch 1 at 0.3" in told
     assert "No candidate has passed" in view_gate.how_sure([base], [])
