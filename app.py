@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--host",
         default="127.0.0.1",
-        help="the address to serve at; any other than this machine's needs a reviewer token",
+        help="the address to serve at; any other than this machine's needs a token",
     )
     made.add_argument("--port", type=int, default=PORT, help=f"the port (default {PORT}; 0 takes a free one)")
     made.add_argument(

@@ -177,13 +177,17 @@ class Sittings:
             return self._added(sitting, question)
 
     # -------------------------------------------------------------------------------------------------------- answering
-    def answer(self, trial_id: str, given: Given, *, must_be_heard: bool = False) -> None:
+    def answer(
+        self, trial_id: str, given: Given, *, session_id: str | None = None, must_be_heard: bool = False
+    ) -> None:
         """Keep an answer. The same answer again changes nothing.
 
         Raises Refused when the trial has another answer, it is not its turn, a side was not heard (with
         `must_be_heard`) or the sitting is closed; BadInput when it is no answer; NotFound.
         """
         sitting, trial = self._of_trial(trial_id)
+        if session_id is not None and session_id != sitting.session.id:
+            raise BadInput("This trial belongs to another sitting; reload the page.")
         with sitting.turn:
             if must_be_heard:
                 listening.check_heard(trial, given.plays)

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from http.cookies import CookieError, SimpleCookie
@@ -24,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.types import Refused
 
 COOKIE = "earmark"
+GUEST_COOKIE = "earmark_guest"  # the token of an invitation: it ends when the invitation does
 COOKIE_MAX_AGE_SEC = 30 * 24 * 3600
 LISTEN = "/listen/"
 REVIEWER_PATHS = ("/listen", "/blind", "/look")  # a reviewer hears clips and answers: no run, no checkpoint, no export
@@ -47,12 +49,21 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listener:
+    """Who listens: an invited reviewer, by name, or somebody else of this workspace. `everybodys` opens any sitting."""
+
+    reviewer: str | None = None
+    everybodys: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Access:
     """The rules of one server. Empty tokens: bound to this machine, and open to whoever sits at it."""
 
     host: str
     engineer_token: str = ""
     reviewer_token: str = ""
+    guest: Callable[[str], str | None] = lambda token: None  # the reviewer whom an invitation's token lets in
 
     @property
     def is_open(self) -> bool:
@@ -79,14 +90,14 @@ class Access:
 
 
 def rules(host: str, *, reviewer_token: str = "", engineer_token: str = "") -> Access:
-    """The rules for a server at `host`. Raises Refused when others could reach it and no reviewer token was set.
+    """The rules for a server at `host`. Raises Refused when others could reach it and no token was set.
 
     An engineer token that is needed and was not given is made up; the caller prints it once.
     """
-    if not is_loopback(host) and not reviewer_token:
+    if not is_loopback(host) and not reviewer_token and not engineer_token:
         raise Refused(
-            f"--host {host} lets other machines in: give --reviewer-token too (reviewers then open Listen alone), "
-            "or leave --host out to serve this machine only."
+            f"--host {host} lets other machines in: give --engineer-token too (reviewers then come by invitation), or "
+            "--reviewer-token (with it they open Listen alone), or leave --host out to serve this machine only."
         )
     if reviewer_token and not engineer_token:
         engineer_token = secrets.token_urlsafe(18)
@@ -116,13 +127,31 @@ class Guard:
             return JSONResponse({"error": "This request did not come from one of Earmark's own pages."}, 403)
         if UNUSED.search(request.url.path):
             return JSONResponse({"error": "Earmark's pages neither upload files nor fetch them by path."}, 403)
+        if "invite" in request.query_params and request.method == "GET":
+            return self._welcome(request, request.query_params["invite"])
+        request.scope.setdefault("state", {})["listener"] = self._listener(request)
         if self.access.is_open:
             return None
         if request.url.path == "/login":
             return await self._login(request)
         if "token" in request.query_params and request.method == "GET":
-            return self._enter(request, request.query_params["token"], _without_token(request))
+            return self._enter(request, request.query_params["token"], _without(request, "token"))
         return self._admit(request)
+
+    def _listener(self, request: Request) -> Listener:
+        """An invited reviewer hears their own sittings alone, unless they are more than that by another token."""
+        token = _cookie(request, GUEST_COOKIE)
+        reviewer = self.access.guest(token) if token else None
+        is_member = self.access.is_open or self.access.role_of_cookie(_cookie(request, COOKIE)) is not None
+        return Listener(reviewer=reviewer, everybodys=is_member)
+
+    def _welcome(self, request: Request, token: str) -> Response:
+        """Somebody opens the link of an invitation: from now on their browser has the token in a cookie."""
+        if self.access.guest(token) is None:
+            return _login_page("This invitation has ended or was taken back. Ask for a new link.", status=401)
+        answer = RedirectResponse(_without(request, "invite"), 303)
+        self._set_cookie(request, answer, GUEST_COOKIE, token)
+        return answer
 
     def _is_own_page(self, request: Request) -> bool:
         """Refuses a name that merely points at this machine (DNS rebinding) and a write sent from a foreign page."""
@@ -134,7 +163,9 @@ class Guard:
 
     def _admit(self, request: Request) -> Response | None:
         path = request.url.path
-        role = self.access.role_of_cookie(_cookie(request))
+        role = self.access.role_of_cookie(_cookie(request, COOKIE))
+        if role is None and request.state.listener.reviewer is not None:
+            role = Role.REVIEWER
         if role is Role.ENGINEER or _under(path, PUBLIC_PATHS) or (role and _under(path, REVIEWER_PATHS)):
             return None
         if "text/html" not in request.headers.get("accept", ""):
@@ -154,16 +185,20 @@ class Guard:
         if role is None:
             return _login_page("This token is not known. Ask for a new link.", status=401)
         answer = RedirectResponse(to, 303)
+        self._set_cookie(request, answer, COOKIE, self.access.cookie(role))
+        return answer
+
+    def _set_cookie(self, request: Request, answer: Response, name: str, value: str) -> None:
         answer.set_cookie(
-            COOKIE,
-            self.access.cookie(role),
+            name,
+            value,
             max_age=COOKIE_MAX_AGE_SEC,
             httponly=True,
             samesite="lax",
             secure=request.url.scheme == "https",
         )
         answer.headers["Referrer-Policy"] = "no-referrer"  # the token was in the address
-        return answer
+        answer.headers["Cache-Control"] = "no-store"
 
 
 def _name(host: str) -> str:
@@ -175,16 +210,17 @@ def _under(path: str, prefixes: tuple[str, ...]) -> bool:
     return any(path == prefix or path.startswith(prefix + "/") for prefix in prefixes)
 
 
-def _cookie(request: Request) -> str:
+def _cookie(request: Request, name: str) -> str:
     try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+        found = SimpleCookie(request.headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return found.value if found else ""
 
 
-def _without_token(request: Request) -> str:
-    left = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "token"])
+def _without(request: Request, name: str) -> str:
+    """The address that was asked for, without the secret in it."""
+    left = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != name])
     return request.url.path + (f"?{left}" if left else "")
 
 

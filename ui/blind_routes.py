@@ -9,19 +9,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from engine.types import REASON_CODES, Choice, EngineError
+from engine.types import REASON_CODES, Choice, EngineError, NotFound
+from ui.access import Listener
 
 if TYPE_CHECKING:
     from engine.listening import Scale, TrialView
     from engine.studio import Studio
+    from engine.types import Session
 
 log = logging.getLogger(__name__)
 
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+NO_SITTING = "There is no such sitting; open Listen again."
 MOST_EVENTS = 2000
 Label = str
 
@@ -69,33 +72,34 @@ def add(app: FastAPI, studio: Studio) -> None:
 
 def _add_trials(app: FastAPI, studio: Studio) -> None:
     @app.get("/blind/sittings")
-    def sittings() -> Response:
-        """The sittings that still have a question."""
-        found = []
-        for session in studio.sessions():
-            done, total = studio.session_progress(session.id)
-            if session.closed_at is None and done < total and not session.simulated:
-                found.append(
-                    {
-                        "session": session.id,
-                        "reviewer": session.reviewer,
-                        "kind": session.kind,
-                        "done": done,
-                        "total": total,
-                    }
-                )
-        return JSONResponse({"sittings": found}, headers=NO_STORE)
+    def sittings(request: Request) -> Response:
+        """The sittings that still have a question: an invited reviewer's own, or everybody's."""
+        listener = _listener(request)
+        found = [
+            {
+                "session": each.session.id,
+                "reviewer": each.session.reviewer,
+                "kind": each.session.kind,
+                "done": each.answered,
+                "total": each.total,
+                **_before_it(studio, each.session),
+            }
+            for each in studio.waiting_sittings(listener.reviewer)
+        ]
+        return JSONResponse({"reviewer": listener.reviewer, "sittings": found}, headers=NO_STORE)
 
     @app.get("/blind/trial")
-    def trial(session: str) -> Response:
+    def trial(request: Request, session: str) -> Response:
         """The trial to answer now; after a reload the same one."""
+        _check_own(studio, request, session)
         view = studio.next_trial(session)
         return JSONResponse(_finished(studio, session) if view is None else payload(view), headers=NO_STORE)
 
     @app.get("/blind/audio/{token}")
-    def audio(token: str) -> Response:
+    def audio(request: Request, token: str) -> Response:
         """One side's audio. Every side of a trial comes with the same headers and the same number of bytes."""
         try:
+            _check_own(studio, request, studio.session_of_token(token))
             sound = studio.stimulus(token)
         except EngineError as error:  # its sentence may name a clip: the reviewer gets one that names nothing
             log.warning("no audio for a trial: %s", error)
@@ -103,8 +107,9 @@ def _add_trials(app: FastAPI, studio: Studio) -> None:
         return Response(sound, media_type="audio/wav", headers=NO_STORE)
 
     @app.post("/blind/answer")
-    def answer(given: Answer) -> Response:
+    def answer(request: Request, given: Answer) -> Response:
         """Keep one answer. Sending the same answer again changes nothing."""
+        _check_own(studio, request, given.session)
         studio.answer(
             given.trial,
             given.choice,
@@ -115,13 +120,15 @@ def _add_trials(app: FastAPI, studio: Studio) -> None:
             plays=given.plays,
             events=given.events,
             volume=given.volume,
+            session_id=given.session,
             must_be_heard=True,
         )
         return JSONResponse({"saved": True}, headers=NO_STORE)
 
     @app.post("/blind/withdraw")
-    def withdraw(given: Withdrawal) -> Response:
+    def withdraw(request: Request, given: Withdrawal) -> Response:
         """Take back the last answer: its trial is the next one again."""
+        _check_own(studio, request, given.session)
         studio.withdraw(given.session, given.trial)
         return JSONResponse({"withdrawn": True}, headers=NO_STORE)
 
@@ -133,16 +140,42 @@ def _add_setting_up(app: FastAPI, studio: Studio) -> None:
         return Response(studio.level_clip(), media_type="audio/wav", headers=NO_STORE)
 
     @app.get("/blind/headphones")
-    def headphones(session: str) -> Response:
+    def headphones(request: Request, session: str) -> Response:
         """Six trials of three tones by opaque token; which one is right is not said."""
+        _check_own(studio, request, session)
         tokens = studio.headphone_check(session)
         return JSONResponse({"trials": [{"tokens": list(each)} for each in tokens]}, headers=NO_STORE)
 
     @app.post("/blind/headphones")
-    def checked(given: HeadphoneAnswers) -> Response:
+    def checked(request: Request, given: HeadphoneAnswers) -> Response:
         """How many were right, and whether that is enough."""
+        _check_own(studio, request, given.session)
         correct, passed = studio.check_headphones(given.session, given.answers)
         return JSONResponse({"correct": correct, "passed": passed}, headers=NO_STORE)
+
+
+def _listener(request: Request) -> Listener:
+    """Who asks, as the guard found; without a guard in front, somebody at this machine."""
+    return getattr(request.state, "listener", None) or Listener()
+
+
+def _check_own(studio: Studio, request: Request, session_id: str) -> None:
+    """Raises NotFound alike for a sitting that is not there and one of somebody else."""
+    listener = _listener(request)
+    try:
+        session = studio.session(session_id)
+    except NotFound:
+        raise NotFound(NO_SITTING) from None
+    if not listener.everybodys and listener.reviewer != session.reviewer:
+        raise NotFound(NO_SITTING)
+
+
+def _before_it(studio: Studio, session: Session) -> dict[str, Any]:
+    """What the test says before its first trial. Its name is the engineers': it may say what is compared."""
+    test = studio.test_of(session)
+    if test is None:
+        return {"instructions": "", "headphones": False, "dry_run": False}
+    return {"instructions": test.instructions, "headphones": test.headphones, "dry_run": session.dry_run}
 
 
 def payload(view: TrialView) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import threading
 import webbrowser
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -131,6 +132,7 @@ def serve(studio: Studio, access: Access, *, port: int, open_browser: bool) -> N
     if open_browser:
         threading.Timer(0.5, webbrowser.open, [link]).start()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being asked to end closes the workspace too
+    access = replace(access, guest=studio.guest)
     front = Front(lambda: build(studio))
     config = uvicorn.Config(Guard(front, access), log_level="warning", server_header=False, timeout_graceful_shutdown=2)
     with suppress(KeyboardInterrupt):

@@ -9,7 +9,7 @@ alone.
 
 from engine.listening.answering import Scale, check_answer, check_heard, choices, is_same_answer, scale
 from engine.listening.order import williams
-from engine.listening.planning import check_test, questions, sitting_trials, treatments
+from engine.listening.planning import check_test, questions, sitting_seed, sitting_trials, treatments
 from engine.listening.question import LABELS, MOST_STIMULI, Question, pair, several, single
 from engine.listening.sides import SideBalance, side_balance
 from engine.listening.trials import added_trial, gate_trials, preference_trials
@@ -40,6 +40,7 @@ __all__ = [
     "several",
     "side_balance",
     "single",
+    "sitting_seed",
     "sitting_trials",
     "treatments",
     "view",

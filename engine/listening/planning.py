@@ -36,6 +36,11 @@ Clips = Mapping[tuple[str, str], Clip]  # by candidate id and line id
 MOST_TRIALS = 1000  # a sitting; nobody hears more
 
 
+def sitting_seed(seed: int, place: int) -> int:
+    """The seed of the sitting at `place`, from its test's: whoever has the plan can draw all sittings again."""
+    return Random(f"{seed} sitting {place}").getrandbits(31)
+
+
 def check_test(test: ListeningTest) -> None:
     """Raises BadInput, naming what to change, for a plan that cannot be carried out."""
     if not test.name.strip():

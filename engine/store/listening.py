@@ -103,6 +103,15 @@ class ListeningTables(OpenDatabase):
         """Every trial that still waits for an answer, over all open sittings."""
         return self._trials(f"WHERE {_IS_OPEN}", [])
 
+    def pairs_answered_by(self, reviewer: str) -> list[Trial]:
+        """The trials of two sides, or of two and X, that a reviewer has answered; dry runs are no part of it."""
+        return self._trials(
+            """WHERE session_id IN (FROM sessions SELECT id WHERE reviewer = $1 AND NOT dry_run)
+               AND kind IN ('preference', 'abx', 'cmos')
+               AND EXISTS (FROM responses WHERE responses.trial_id = trials.id)""",
+            [reviewer],
+        )
+
     def slot(self, token: str) -> tuple[Trial, Slot] | None:
         """The trial and the side that an opaque token stands for; None for a token that was never given out."""
         found = self._trials("WHERE trials.id = (SELECT trial_id FROM slots WHERE token = $1)", [token])

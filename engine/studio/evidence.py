@@ -13,7 +13,7 @@ from functools import cached_property
 
 from engine import gate_flags, screeners
 from engine.gate import Flagged, Judged
-from engine.studio.listening_lab import ListeningLab
+from engine.studio.listening_tests import ListeningTests
 from engine.types import (
     BadInput,
     Candidate,
@@ -162,7 +162,7 @@ class Record:
         return found
 
 
-class Evidence(ListeningLab):
+class Evidence(ListeningTests):
     """Reads sittings for the Gate page, and asks reviewers about flags."""
 
     def flag_question(self, session_id: str) -> FlagQuestion | None:

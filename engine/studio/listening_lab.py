@@ -20,6 +20,7 @@ from engine.types import (
     Choice,
     Clip,
     Gate,
+    ListeningTest,
     PlayerEvent,
     Session,
     Tier,
@@ -99,7 +100,15 @@ class ListeningLab(GateDesk):
 
     def session(self, session_id: str) -> Session:
         """One sitting. Raises NotFound."""
-        return self.store.session(session_id)
+        return self._sittings.session(session_id)
+
+    def session_of_token(self, token: str) -> str:
+        """The sitting that a side belongs to. Raises NotFound."""
+        return self._sittings.session_of_token(token)
+
+    def test_of(self, session: Session) -> ListeningTest | None:
+        """The test that a sitting is part of, if it is of one."""
+        return self.store.test(session.test_id) if session.test_id else None
 
     def session_progress(self, session_id: str) -> tuple[int, int]:
         """Answered and all trials of a sitting, without the training trial."""
@@ -128,11 +137,12 @@ class ListeningLab(GateDesk):
         plays: Mapping[str, int] | None = None,
         events: Sequence[PlayerEvent] = (),
         volume: float | None = None,
+        session_id: str | None = None,
         must_be_heard: bool = False,
     ) -> None:
         """Keep an answer before the next trial is shown. Answering the same way twice changes nothing.
 
-        `must_be_heard` refuses an answer before every side was played to its end.
+        `session_id` refuses a trial of another sitting, `must_be_heard` an answer before every side was heard.
         """
         given = Given(
             choice=choice,
@@ -144,7 +154,7 @@ class ListeningLab(GateDesk):
             events=events,
             volume=volume,
         )
-        self._sittings.answer(trial_id, given, must_be_heard=must_be_heard)
+        self._sittings.answer(trial_id, given, session_id=session_id, must_be_heard=must_be_heard)
 
     def withdraw(self, session_id: str, trial_id: str) -> None:
         """Take back the last answer of a sitting; its trial comes again, and the log keeps both answers."""
@@ -204,12 +214,10 @@ class ListeningLab(GateDesk):
 
     def _sides_heard(self, reviewer: str) -> dict[tuple[str, ...], int]:
         """How the sides stand of the pairs that this reviewer has answered, so that they stay even over sittings."""
-        heard: list[Trial] = []
-        for session in self.store.sessions():
-            if session.kind is TrialKind.PREFERENCE and session.reviewer == reviewer:
-                answered = {response.trial_id for response in self.store.responses(session.id)}
-                heard += [trial for trial in self.store.trials(session.id) if trial.id in answered]
-        return listening.side_balance(heard, lambda clip_id: self.store.clip(clip_id).candidate.id)
+        heard = self.store.pairs_answered_by(reviewer)
+        clips = {slot.clip_id for trial in heard for slot in trial.slots}
+        names = {clip_id: self.store.clip(clip_id).candidate.id for clip_id in clips}
+        return listening.side_balance(heard, names.__getitem__)
 
     def _one_take(self, candidate: Candidate, rules: Gate | None = None) -> list[Clip]:
         """One clip a line that counts under `rules`: the lowest seed, so that no candidate is heard at its luckiest."""

@@ -14,7 +14,8 @@ from engine.studio.deciding import Deciding
 from engine.studio.evidence import Evidence
 from engine.studio.gate_desk import GateDesk
 from engine.studio.listening_lab import ListeningLab
-from engine.types import Candidate, Checkpoint, Clip, Gate, Response, Retained, Session, Trial
+from engine.studio.listening_tests import ListeningTests
+from engine.types import Candidate, Checkpoint, Clip, Gate, Invitation, Response, Retained, Session, Trial
 
 if TYPE_CHECKING:
     from tests.ui.fake_studio import FakeStudio
@@ -31,6 +32,7 @@ class FakeListening(Deciding):
         self.workspace = studio.workspace
         self.store = Store(MEMORY)
         self._clock = studio.clock
+        self._guests: dict[str, Invitation] = {}
         self._new_token: Callable[[], str] = studio.new_token
         self._gates_kept: dict[str, Gate] = {}
         self._sittings = Sittings(
@@ -44,7 +46,7 @@ class FakeListening(Deciding):
     @classmethod
     def offers(cls, name: str) -> bool:
         """Whether the studio has this from its listening lab or its gates."""
-        found = {*vars(ListeningLab), *vars(GateDesk), *vars(Evidence), *JUDGING}
+        found = {*vars(ListeningLab), *vars(ListeningTests), *vars(GateDesk), *vars(Evidence), *JUDGING}
         return name in found and not name.startswith("__")
 
     def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
