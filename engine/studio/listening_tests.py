@@ -132,13 +132,11 @@ class ListeningTests(ListeningLab):
         """
         test = self._completed(test)
         clips = self.test_clips(test)
-        prepared = []
-        for place, reviewer in enumerate(test.reviewers):
-            session = self._sitting_of(test, reviewer, place)
-            prepared.append((session, self._trials_of(test, session, clips)))
+        sittings = [self._sitting_of(test, reviewer, place) for place, reviewer in enumerate(test.reviewers)]
+        prepared = [(session, self._trials_of(test, session, clips)) for session in sittings]
         self.store.add_test(test)
         for session, trials in prepared:
-            self._begin(session, trials)
+            self._begin(self._under_gate(session), trials)
         return test
 
     def add_reviewer(self, test_id: str, reviewer: str) -> Session:
@@ -254,14 +252,12 @@ class ListeningTests(ListeningLab):
         return test
 
     def _sitting_of(self, test: ListeningTest, reviewer: str, place: int) -> Session:
-        rules, sha256 = self._gate_in_use(test.gate) if test.kind is TrialKind.GATE else (None, "")
         return Session(
             id=self._new_token()[:12],
             kind=test.kind,
             reviewer=reviewer,
             seed=listening.sitting_seed(test.seed, place),
-            gate=rules.name if rules else "",
-            gate_sha256=sha256,
+            gate=test.gate,
             created_at=self._clock(),
             test_id=test.id,
             place=place,
@@ -269,7 +265,14 @@ class ListeningTests(ListeningLab):
         )
 
     def _open_sitting(self, test: ListeningTest, session: Session) -> Session:
-        return self._begin(session, self._trials_of(test, session, self.test_clips(test)))
+        return self._begin(self._under_gate(session), self._trials_of(test, session, self.test_clips(test)))
+
+    def _under_gate(self, session: Session) -> Session:
+        """A gate's sitting names the rules that its answers are given under, as they are now."""
+        if session.kind is not TrialKind.GATE:
+            return session
+        rules, sha256 = self._gate_in_use(session.gate)
+        return replace(session, gate=rules.name, gate_sha256=sha256)
 
     def _trials_of(self, test: ListeningTest, session: Session, clips: Mapping[tuple[str, str], Clip]) -> list[Trial]:
         return listening.sitting_trials(
