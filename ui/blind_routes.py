@@ -66,11 +66,12 @@ class HeadphoneAnswers(BaseModel):
 
 def add(app: FastAPI, studio: Studio) -> None:
     """Add the routes under /blind."""
+    _add_queue(app, studio)
     _add_trials(app, studio)
     _add_setting_up(app, studio)
 
 
-def _add_trials(app: FastAPI, studio: Studio) -> None:
+def _add_queue(app: FastAPI, studio: Studio) -> None:
     @app.get("/blind/sittings")
     def sittings(request: Request) -> Response:
         """The sittings that still have a question: an invited reviewer's own, or everybody's."""
@@ -88,6 +89,8 @@ def _add_trials(app: FastAPI, studio: Studio) -> None:
         ]
         return JSONResponse({"reviewer": listener.reviewer, "sittings": found}, headers=NO_STORE)
 
+
+def _add_trials(app: FastAPI, studio: Studio) -> None:
     @app.get("/blind/trial")
     def trial(request: Request, session: str) -> Response:
         """The trial to answer now; after a reload the same one."""
