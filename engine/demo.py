@@ -199,7 +199,7 @@ def _sit(studio: Studio, candidates: Sequence[Candidate], reviewer: str, memory:
         studio.answer(trial.trial_id, answer.choice, reasons=answer.reasons, note=answer.note)
         while (asked := studio.flag_question(session.id)) is not None:
             # What the ear flagged, the same ear cannot confirm.
-            studio.answer_flag(session.id, asked.trial_id, asked.choices[-1][0])
+            studio.answer_flag(session.id, asked.trial.trial_id, asked.choices[-1][0])
 
 
 def _listen(studio: Studio, sound: bytes, text: str) -> Screening:

@@ -21,7 +21,8 @@ reviewers are not counted: the two are never mixed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from engine import gate_record, gate_words
 from engine.types import BadInput, Candidate, Choice, Finding, Flag, FlagChoice, Gate, Outcome, Rule, Tier
@@ -38,6 +39,7 @@ class Judged:
     clip_id: str
     line_id: str = ""
     script_sha256: str = ""
+    is_long_enough: bool = True  # the line, for its tier, as the voice's base speaks it
     simulated: bool = False
 
 
@@ -49,6 +51,7 @@ class Flagged:
     tier: Tier
     line_id: str = ""
     script_sha256: str = ""
+    is_long_enough: bool = True
     said: tuple[tuple[str, FlagChoice], ...] = ()  # reviewer and what they said, one a reviewer
     simulated: bool = False  # who said it
 
@@ -63,6 +66,19 @@ class Flagged:
     @property
     def is_refuted(self) -> bool:
         return bool(self.by(FlagChoice.NO))
+
+
+class Countable(Protocol):
+    """What has a line of a script: an answer, a flag, a rendered clip."""
+
+    @property
+    def tier(self) -> Tier: ...
+    @property
+    def line_id(self) -> str: ...
+    @property
+    def script_sha256(self) -> str: ...
+    @property
+    def is_long_enough(self) -> bool: ...
 
 
 def decide(
@@ -84,8 +100,8 @@ def decide(
     findings = tuple(
         _decide_tier(
             rule,
-            [answer for answer in answers if counts(gate, answer.tier, answer.line_id, answer.script_sha256, rule)],
-            [each for each in flags if counts(gate, each.tier, each.line_id, each.script_sha256, rule)],
+            [answer for answer in answers if answer.tier is rule.tier and counts(gate, answer)],
+            [each for each in flags if each.tier is rule.tier and counts(gate, each)],
         )
         for rule in gate.rules
     )
@@ -97,12 +113,13 @@ def decide(
     return Outcome.UNDECIDED, findings
 
 
-def counts(gate: Gate, tier: Tier, line_id: str, script_sha256: str, rule: Rule | None = None) -> bool:
-    """Whether a clip of this line counts under the gate: for `rule`, or for any."""
-    rule = rule or gate.rule(tier)
-    if rule is None or rule.tier is not tier:
+def counts(gate: Gate, heard: Countable) -> bool:
+    """Whether what was heard counts for its tier: its line, its script, and whether the line is long enough."""
+    rule = gate.rule(heard.tier)
+    if rule is None or (gate.measured_tiers and not heard.is_long_enough):
         return False
-    return (not rule.lines or line_id in rule.lines) and (not gate.scripts or script_sha256 in gate.scripts)
+    is_line = not rule.lines or heard.line_id in rule.lines
+    return is_line and (not gate.scripts or heard.script_sha256 in gate.scripts)
 
 
 def _place(flagged: Flagged) -> tuple[object, ...]:
@@ -110,7 +127,7 @@ def _place(flagged: Flagged) -> tuple[object, ...]:
 
 
 def _unsaid(flagged: Flagged) -> Flagged:
-    return Flagged(flag=flagged.flag, tier=flagged.tier, line_id=flagged.line_id, script_sha256=flagged.script_sha256)
+    return replace(flagged, said=(), simulated=False)
 
 
 @dataclass(frozen=True)

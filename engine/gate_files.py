@@ -20,6 +20,7 @@ BEFORE_KEPT = Gate(
     name=DEFAULT,
     version=1,
     about="The rules before rules were kept with verdicts.",
+    measured_tiers=False,
     rules=(
         Rule(tier=Tier.SHORT),
         Rule(tier=Tier.MEDIUM),

@@ -21,7 +21,9 @@ MAX_REVIEWERS, MAX_CLIPS = 20, 100
 MAX_CATCH_RATE = 0.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_GATE_FIELDS = tuple("name version about tiers reasons hearing hidden_control catch_rate scripts".split())
+_GATE_FIELDS = tuple(
+    "name version about tiers reasons hearing hidden_control catch_rate scripts measured_tiers".split()
+)
 _RULE_FIELDS = tuple("tier min_pass max_fail reviewers fatal_reasons lines automatic".split())
 
 
@@ -64,6 +66,7 @@ def from_record(data: Any, *, where: str, screeners: Collection[str] | None = No
         hidden_control=record.yes_no("hidden_control", False),
         catch_rate=record.share("catch_rate", MAX_CATCH_RATE),
         scripts=record.names("scripts", ()),
+        measured_tiers=record.yes_no("measured_tiers", True),
     )
     check(gate, where=where, screeners=screeners)
     return gate

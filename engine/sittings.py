@@ -132,6 +132,25 @@ class Sittings:
         self._heard(trial)  # all sides now, so that neither's first request takes longer
         return shown
 
+    def again(self, session_id: str, trial_id: str) -> TrialView:
+        """An answered trial once more, to be asked about. Raises NotFound for one that was not answered here."""
+        sitting = self._sitting(session_id)
+        with sitting.turn:
+            trial = next((t for t in sitting.trials if t.id == trial_id and t.id in sitting.answers), None)
+            if trial is None:
+                raise NotFound("There is no such answer; reload the page.")
+            position = 1 + sitting.asked().index(trial)
+            shown = listening.view(trial, position=position, total=sitting.total(), switching=sitting.session.switching)
+        self._heard(trial)
+        return shown
+
+    def answered(self, session_id: str) -> list[Trial]:
+        """A sitting's answered trials that are evidence, the latest first."""
+        sitting = self._sitting(session_id)
+        with sitting.turn:
+            found = [trial for trial in sitting.trials if trial.id in sitting.answers and trial.counts]
+            return sorted(found, key=lambda trial: sitting.answers[trial.id].answered_at, reverse=True)
+
     def progress(self, session_id: str) -> tuple[int, int]:
         """Answered and all trials of a sitting, without the training trial."""
         sitting = self._sitting(session_id)

@@ -47,8 +47,9 @@ def put_clip(
     seed: int = 42,
     level: float = 0.1,
     settings: GenerationSettings | None = None,
+    duration_sec: float = 1.0,
 ) -> Clip:
-    """A second of noise that stands for a rendered clip."""
+    """A second of noise that stands for a rendered clip of `duration_sec`."""
     name = f"{candidate.id}-{tier}-{seed}".replace("/", "_").replace(":", "_")
     path = studio.workspace.clips / f"{name}.flac"
     noise = np.random.default_rng(len(name)).normal(0, level, 16_000).astype(np.float32)
@@ -64,7 +65,7 @@ def put_clip(
         seed=seed,
         path=path,
         sample_rate=16_000,
-        duration_sec=1.0,
+        duration_sec=duration_sec,
         stop=Stop.EOS,
         chunks=1,
         settings=settings or GenerationSettings(),

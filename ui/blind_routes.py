@@ -18,7 +18,7 @@ from ui.access import Listener
 
 if TYPE_CHECKING:
     from engine.listening import Scale, TrialView
-    from engine.studio import Studio
+    from engine.studio import FlagQuestion, Studio
     from engine.types import Session
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,16 @@ class Withdrawal(BaseModel):
     trial: str
 
 
+class FlagAnswer(BaseModel):
+    """What a browser sends about a flag: one of the values that the question offered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    session: str
+    trial: str
+    choice: str = Field(max_length=64)
+
+
 class HeadphoneAnswers(BaseModel):
     """Which interval of each trial was the quietest, from 0."""
 
@@ -68,6 +78,7 @@ def add(app: FastAPI, studio: Studio) -> None:
     """Add the routes under /blind."""
     _add_queue(app, studio)
     _add_trials(app, studio)
+    _add_answers(app, studio)
     _add_setting_up(app, studio)
 
 
@@ -93,8 +104,11 @@ def _add_queue(app: FastAPI, studio: Studio) -> None:
 def _add_trials(app: FastAPI, studio: Studio) -> None:
     @app.get("/blind/trial")
     def trial(request: Request, session: str) -> Response:
-        """The trial to answer now; after a reload the same one."""
+        """The trial to answer now; after a reload the same one. A question about the last answer comes first."""
         _check_own(studio, request, session)
+        asked = studio.flag_question(session)
+        if asked is not None:
+            return JSONResponse({**payload(asked.trial), "question": _question(asked)}, headers=NO_STORE)
         view = studio.next_trial(session)
         return JSONResponse(_finished(studio, session) if view is None else payload(view), headers=NO_STORE)
 
@@ -109,6 +123,8 @@ def _add_trials(app: FastAPI, studio: Studio) -> None:
             return JSONResponse({"error": "This clip is not here any more; reload the page."}, 404, headers=NO_STORE)
         return Response(sound, media_type="audio/wav", headers=NO_STORE)
 
+
+def _add_answers(app: FastAPI, studio: Studio) -> None:
     @app.post("/blind/answer")
     def answer(request: Request, given: Answer) -> Response:
         """Keep one answer. Sending the same answer again changes nothing."""
@@ -126,7 +142,14 @@ def _add_trials(app: FastAPI, studio: Studio) -> None:
             session_id=given.session,
             must_be_heard=True,
         )
-        return JSONResponse({"saved": True}, headers=NO_STORE)
+        return _saved(studio, given.session)
+
+    @app.post("/blind/flag")
+    def flag(request: Request, given: FlagAnswer) -> Response:
+        """Keep what was said to a flag. Sending it again changes nothing."""
+        _check_own(studio, request, given.session)
+        studio.answer_flag(given.session, given.trial, given.choice)
+        return _saved(studio, given.session)
 
     @app.post("/blind/withdraw")
     def withdraw(request: Request, given: Withdrawal) -> Response:
@@ -197,6 +220,22 @@ def payload(view: TrialView) -> dict[str, Any]:
         "upcoming": list(view.upcoming),
         "previous": view.previous,
         "control": view.control,
+    }
+
+
+def _saved(studio: Studio, session_id: str) -> Response:
+    asked = studio.flag_question(session_id)
+    return JSONResponse({"saved": True} | ({"question": _question(asked)} if asked else {}), headers=NO_STORE)
+
+
+def _question(asked: FlagQuestion) -> dict[str, Any]:
+    """What a browser learns of a flag, once the clip was judged: never what measured it, nor how much."""
+    return {
+        "trial": asked.trial.trial_id,
+        "text": asked.text,
+        "reason": asked.reason,
+        "words": list(asked.words),
+        "choices": [[value, label] for value, label in asked.choices],
     }
 
 

@@ -31,7 +31,8 @@ class Side:
 @dataclass(frozen=True)
 class Question:
     """`sides` of a pair stand in the order of their names until they get their places. `twin` marks the two trials of
-    which the later repeats the earlier; `x` is the side that X is, once that is drawn.
+    which the later repeats the earlier; `x` is the side that X is, once that is drawn. With `has_control` the first
+    side is the base, and the reviewer is told so.
     """
 
     kind: TrialKind
@@ -39,6 +40,7 @@ class Question:
     role: TrialRole = TrialRole.MAIN
     twin: int | None = None
     x: int | None = None
+    has_control: bool = False
 
     @property
     def line_id(self) -> str:
@@ -56,6 +58,12 @@ class Question:
 def single(kind: TrialKind, clip: Clip) -> Question:
     """One clip: gate or MOS."""
     return Question(kind, (Side(clip),))
+
+
+def beside(control: Clip, clip: Clip) -> Question:
+    """A gate's question about a clip that is heard beside the named control. Raises BadInput for different lines."""
+    _check_one_line((control, clip))
+    return Question(TrialKind.GATE, (Side(control), Side(clip)), has_control=True)
 
 
 def pair(kind: TrialKind, first: Clip, second: Clip) -> Question:

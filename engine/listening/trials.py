@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
 from engine.listening.order import arranged
-from engine.listening.question import LABELS, X_LABEL, Question, Side, pair, single
+from engine.listening.question import LABELS, X_LABEL, Question, Side, beside, pair, single
 from engine.listening.sides import SideBalance, sided
 from engine.types import BadInput, Clip, Slot, Trial, TrialKind, TrialRole
 
@@ -17,9 +17,15 @@ Asked = TypeVar("Asked")
 
 
 def gate_trials(
-    clips: Iterable[Clip], *, session_id: str, seed: int, new_token: Callable[[], str], repeats: int = 0
+    clips: Iterable[Clip],
+    *,
+    session_id: str,
+    seed: int,
+    new_token: Callable[[], str],
+    repeats: int = 0,
+    controls: Mapping[str, Clip] | None = None,
 ) -> list[Trial]:
-    """One clip a trial, pass or fail, in a seeded order.
+    """One clip a trial, pass or fail, in a seeded order; by clip id, `controls` are heard beside it and named so.
 
     The same line is not heard twice in a row when that can be avoided. The order does not depend on the order of
     `clips`. `repeats` clips, drawn by the seed, are asked about a second time as catch trials: they show whether a
@@ -28,7 +34,8 @@ def gate_trials(
     """
     random = Random(seed)
     asked = sorted({clip.id: clip for clip in clips}.values(), key=lambda clip: (*_line(clip), clip.id))
-    questions = [single(TrialKind.GATE, clip) for clip in asked]
+    known = controls or {}
+    questions = [beside(known[clip.id], clip) if clip.id in known else single(TrialKind.GATE, clip) for clip in asked]
     again = [
         replace(question, role=TrialRole.REPEAT, twin=twin)
         for twin, question in enumerate(_drawn(questions, repeats, random, "repeats"))
@@ -108,6 +115,7 @@ def made(
                 slots=_slots(question, new_token),
                 role=TrialRole.REPEAT if is_repeat else question.role,
                 repeats=repeated if is_repeat else None,
+                control=LABELS[0] if question.has_control else None,
             )
         )
     _check_tokens(trials)

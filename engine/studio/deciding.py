@@ -14,7 +14,8 @@ from engine.statistics import paired_model, preference
 from engine.statistics.comparison import Comparison
 from engine.statistics.newton import NotConverged
 from engine.studio import matrix
-from engine.studio.evidence import ClipSeen, Evidence, Record
+from engine.studio.answers import Record
+from engine.studio.evidence import ClipSeen, Evidence
 from engine.studio.matrix import MatrixRow
 from engine.types import (
     BadInput,

@@ -13,6 +13,7 @@ from engine import calibration, listening
 from engine.gate import counts
 from engine.listening import Question
 from engine.sittings import Given, Sittings
+from engine.studio.answers import Record
 from engine.studio.gate_desk import GateDesk
 from engine.types import (
     BadInput,
@@ -20,6 +21,7 @@ from engine.types import (
     Choice,
     Clip,
     Gate,
+    Hearing,
     ListeningTest,
     PlayerEvent,
     Session,
@@ -69,6 +71,7 @@ class ListeningLab(GateDesk):
             seed=session.seed,
             new_token=self._new_token,
             repeats=round(rules.catch_rate * len(clips)),
+            controls=self._controls(rules, clips),
         )
         return self._begin(session, trials)
 
@@ -180,13 +183,37 @@ class ListeningLab(GateDesk):
     # ---------------------------------------------------------------------------------------------------------- inside
     def _asked(self, rules: Gate, candidates: Sequence[Candidate], tiers: frozenset[Tier]) -> list[Clip]:
         """The clips that a gate asks about: of the candidates, and of their bases where it has a hidden control."""
-        bases = [Candidate(backend=c.backend, voice=c.voice) for c in candidates] if rules.hidden_control else []
+        bases = [_base_of(candidate) for candidate in candidates] if rules.hidden_control else []
         return [
             clip
             for candidate in dict.fromkeys([*candidates, *bases])
-            for clip in self._one_take(candidate, rules)
+            for clip in self._counted(rules, candidate)
             if clip.tier in tiers
         ]
+
+    def _counted(self, rules: Gate, candidate: Candidate) -> list[Clip]:
+        """Of each line that counts under the gate the clip with the lowest seed, so that no lucky take is heard."""
+        record = Record(clips=self.clips([candidate, _base_of(candidate)]))
+        own = [clip for clip in record.clips if clip.candidate == candidate]
+        takes: dict[str, Clip] = {}
+        for clip in sorted(own, key=lambda c: (c.line_id, c.seed)):
+            if counts(rules, record.countable(clip)):
+                takes.setdefault(clip.line_id, clip)
+        return list(takes.values())
+
+    def _controls(self, rules: Gate, clips: Sequence[Clip]) -> dict[str, Clip]:
+        """The base's clip to hear beside each clip, by the clip's id; none where the gate lets it be heard alone."""
+        if rules.hearing is Hearing.ALONE:
+            return {}
+        bases = {_base_of(clip.candidate) for clip in clips}
+        spoken = {(base, clip.line_id): clip for base in bases for clip in self._one_take(base)}
+        found = {clip.id: spoken.get((_base_of(clip.candidate), clip.line_id)) for clip in clips}
+        if missing := sorted({clip.line_id for clip in clips if found[clip.id] is None}):
+            raise BadInput(
+                f"{rules.name} lets candidates be heard beside the base, which has not spoken {', '.join(missing)}; "
+                "render the base with the same script."
+            )
+        return {clip_id: control for clip_id, control in found.items() if control is not None}
 
     def _session(self, kind: TrialKind, reviewer: str, seed: int | None, simulated: bool) -> Session:
         if not reviewer.strip():
@@ -219,17 +246,20 @@ class ListeningLab(GateDesk):
         names = {clip_id: self.store.clip(clip_id).candidate.id for clip_id in clips}
         return listening.side_balance(heard, names.__getitem__)
 
-    def _one_take(self, candidate: Candidate, rules: Gate | None = None) -> list[Clip]:
-        """One clip a line that counts under `rules`: the lowest seed, so that no candidate is heard at its luckiest."""
+    def _one_take(self, candidate: Candidate) -> list[Clip]:
+        """One clip a line: the lowest seed, so that no candidate is heard at its luckiest."""
         takes: dict[str, Clip] = {}
         for clip in sorted(self.clips([candidate]), key=lambda c: (c.line_id, c.seed)):
-            if rules is None or counts(rules, clip.tier, clip.line_id, clip.script_sha256):
-                takes.setdefault(clip.line_id, clip)
+            takes.setdefault(clip.line_id, clip)
         return list(takes.values())
 
     def _same_lines(self, first: Candidate, second: Candidate) -> list[tuple[Clip, Clip]]:
         other = {clip.line_id: clip for clip in self._one_take(second)}
         return [(clip, other[clip.line_id]) for clip in self._one_take(first) if clip.line_id in other]
+
+
+def _base_of(candidate: Candidate) -> Candidate:
+    return Candidate(backend=candidate.backend, voice=candidate.voice)
 
 
 def _token() -> str:

@@ -13,7 +13,8 @@ from enum import StrEnum
 from engine import gate
 from engine.gate import Flagged, Judged
 from engine.statistics import binomial
-from engine.studio.evidence import Answered, AnswerSeen, ClipSeen, Record
+from engine.studio.answers import Answered, Record
+from engine.studio.evidence import AnswerSeen, ClipSeen
 from engine.types import Candidate, Choice, Clip, Finding, Gate, Outcome, Retained, Session, Tier, Verdict
 
 
@@ -109,13 +110,19 @@ def clips_seen(
             clip=clip,
             answers=tuple(_answer_seen(each, gate_label) for each in answered.get(clip.id, [])),
             flags=tuple(each for each in flags if each.flag.clip_id == clip.id),
-            counts=gate.counts(rules, clip.tier, clip.line_id, clip.script_sha256),
+            counts=gate.counts(rules, record.countable(clip)),
+            fit=_fit(record, clip),
             is_waiting=clip.id in record.waiting,
         )
         for clip in record.clips
         if clip.candidate == candidate and clip.tier is tier
     ]
     return sorted(seen, key=lambda s: (not s.counts, not s.answers, not s.flags, s.clip.line_id, s.clip.seed))
+
+
+def _fit(record: Record, clip: Clip) -> str:
+    found = record.fit(clip)
+    return found.sentence if found else ""
 
 
 def _answer_seen(each: Answered, gate_label: Callable[[Session], str]) -> AnswerSeen:
@@ -139,8 +146,7 @@ def _tier_state(
     answers: Sequence[Judged],
     flags: Sequence[Flagged],
 ) -> TierState:
-    rule = rules.rule(finding.tier)
-    counted = [c for c in clips if gate.counts(rules, c.tier, c.line_id, c.script_sha256, rule)]
+    counted = [c for c in clips if c.tier is finding.tier and gate.counts(rules, record.countable(c))]
     ids = {clip.id for clip in counted}
     heard = finding.passes + finding.fails
     return TierState(

@@ -42,7 +42,8 @@ class Gate:
 
     `reasons` are those offered to reviewers. With `hidden_control` the base is asked about too, like any candidate and
     without its name. `catch_rate` is the share of clips that are asked about twice. Only clips of `scripts` (hashes)
-    count; without any, those of every script.
+    count; without any, those of every script. With `measured_tiers`, a line that the voice's base speaks too fast for
+    its tier does not count for it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Gate:
     hidden_control: bool = False
     catch_rate: float = 0.0
     scripts: tuple[str, ...] = ()
+    measured_tiers: bool = True
 
     def rule(self, tier: Tier) -> Rule | None:
         """What the gate asks for in a tier."""

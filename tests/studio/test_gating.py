@@ -11,9 +11,11 @@ import pytest
 
 from engine import gate_files, gate_record
 from engine.studio import State, Studio
-from engine.types import BadInput, Candidate, Choice, FlagChoice, Outcome, Refused, Score, Tier
+from engine.types import BadInput, Candidate, Choice, FlagChoice, Hearing, Outcome, Refused, Score, Tier
 from engine.workspace import Workspace
 from tests.test_studio import BASE, TUNED, put_clip
+
+SECONDS = {Tier.SHORT: 5.0, Tier.MEDIUM: 15.0, Tier.LONG: 32.0}
 
 
 @pytest.fixture(name="studio")
@@ -21,7 +23,7 @@ def _studio(tmp_path: Path) -> Iterator[Studio]:
     with Studio(Workspace(tmp_path), clock=lambda: 1_000.0) as studio:
         for candidate in (BASE, TUNED):
             for tier in Tier:
-                put_clip(studio, candidate, tier)
+                put_clip(studio, candidate, tier, duration_sec=SECONDS[tier])
         yield studio
 
 
@@ -45,9 +47,9 @@ def sit(studio: Studio, reviewer: str, said: str = "yes", *, gate: str = "") -> 
         assert studio.flag_question(session.id) is None, "a flag is never asked about before the answer"
         studio.answer(trial.trial_id, Choice.PASS)
         while (question := studio.flag_question(session.id)) is not None:
-            assert question.trial_id == trial.trial_id
+            assert question.trial.trial_id == trial.trial_id
             asked.append(question.text)
-            studio.answer_flag(session.id, question.trial_id, dict_of(question.choices)[said])
+            studio.answer_flag(session.id, question.trial.trial_id, dict_of(question.choices)[said])
     return asked
 
 
@@ -88,7 +90,7 @@ def test_a_flag_that_nobody_was_asked_about_leaves_the_tier_open(studio: Studio)
     assert row.tiers[Tier.LONG].needed == ("Confirm or refute: merged word (long).",)
     question = studio.flag_question(session.id)
     assert question is not None
-    studio.answer_flag(session.id, question.trial_id, dict_of(question.choices)["no"])
+    studio.answer_flag(session.id, question.trial.trial_id, dict_of(question.choices)["no"])
     assert outcome_of(studio) is Outcome.PASS
 
 
@@ -102,13 +104,13 @@ def test_the_same_word_twice_is_one_answer_and_another_trials_is_refused(studio:
     assert question is not None
     value = dict_of(question.choices)["yes"]
     for _ in range(2):
-        studio.answer_flag(session.id, question.trial_id, value)
+        studio.answer_flag(session.id, question.trial.trial_id, value)
     assert len(studio.store.flag_answers()) == 1
     after = studio.flag_question(session.id)
     assert after is not None
     assert after.reason == "inserted speech"
     with pytest.raises(BadInput, match="no answer to the question"):
-        studio.answer_flag(session.id, question.trial_id, "yes")
+        studio.answer_flag(session.id, question.trial.trial_id, "yes")
 
 
 def test_two_reviewers_who_hear_different_things_are_a_dispute(studio: Studio) -> None:
@@ -215,6 +217,55 @@ def test_a_sitting_offers_the_reasons_of_its_gate_and_asks_about_what_counts(stu
     studio.save_gate(nothing, by="Ada")
     with pytest.raises(BadInput, match="counts under launch"):
         studio.open_gate_session([TUNED], reviewer="Ada", gate="launch")
+
+
+def test_a_line_that_is_too_short_for_its_tier_does_not_count(tmp_path: Path) -> None:
+    """A voice that speaks the long line in 20 s has no long tier yet: it is not asked about, and the page says why."""
+    with Studio(Workspace(tmp_path), clock=lambda: 1_000.0) as studio:
+        for candidate in (BASE, TUNED):
+            for tier in Tier:
+                put_clip(studio, candidate, tier, duration_sec=min(20.0, SECONDS[tier]))
+        assert sit(studio, "Ada") == []
+        assert outcome_of(studio) is Outcome.UNDECIDED
+        row = next(row for row in studio.matrix() if row.candidate == TUNED)
+        assert [row.tiers[tier].state for tier in Tier] == [State.PASS, State.PASS, State.NO_CLIPS]
+        (seen,) = studio.evidence(TUNED, Tier.LONG)
+        assert not seen.counts
+        assert "too short for the long tier" in seen.fit
+        studio.save_gate(replace(studio.gate(), measured_tiers=False), by="Ada")
+        sit(studio, "Ada")
+        assert outcome_of(studio) is Outcome.PASS
+
+
+def test_beside_the_control_the_base_is_named_and_the_other_is_judged(studio: Studio) -> None:
+    """Two sides, the first of them the base by name; the answer and the flags are about the second."""
+    studio.save_gate(replace(studio.gate(), name="pair", hearing=Hearing.BESIDE_CONTROL), by="Ada")
+    flag_clip(studio, Tier.LONG, {"dropped word": ("line",)}, BASE)
+    assert sit(studio, "Ada", gate="pair") == []  # the control's flags are not asked about
+    (session,) = studio.sessions()
+    for trial in studio.store.trials(session.id):
+        heard = {slot.label: studio.store.clip(slot.clip_id).candidate for slot in trial.slots}
+        assert (trial.control, heard) == ("A", {"A": BASE, "B": TUNED})
+    assert [v.candidate for v in studio.judge(by="Ada", gate="pair")] == [TUNED]
+    alone = replace(TUNED, voice="fern", checkpoint_id="fern@000010")
+    put_clip(studio, alone, Tier.SHORT)
+    with pytest.raises(BadInput, match="beside the base, which has not spoken short-1"):
+        studio.open_gate_session([alone], reviewer="Ada", gate="pair")
+
+
+def test_an_answer_stays_once_its_flag_was_asked_about(studio: Studio) -> None:
+    """What was said before knowing of a flag is what counts: it cannot be taken back after the question."""
+    flag_clip(studio, Tier.LONG, {"dropped word": ("line",)})
+    session = studio.open_gate_session([TUNED], reviewer="Ada", seed=3)
+    while (trial := studio.next_trial(session.id)) is not None:
+        studio.answer(trial.trial_id, Choice.PASS)
+        if (asked := studio.flag_question(session.id)) is not None:
+            assert asked.trial.slots == trial.slots  # to hear it again
+            with pytest.raises(Refused, match="asked about this clip"):
+                studio.withdraw(session.id, trial.trial_id)
+            studio.answer_flag(session.id, trial.trial_id, dict_of(asked.choices)["no"])
+            after = studio.next_trial(session.id)
+            assert after is None or after.previous is None
 
 
 def test_a_screener_fails_a_candidate_only_where_the_gate_marks_it(studio: Studio) -> None:

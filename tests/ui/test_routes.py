@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from engine.types import Candidate, Choice
+from engine.types import Candidate, Choice, Score
 from engine.workspace import Workspace
 from tests.ui.fake_studio import RUN_ID, VOICE, FakeStudio
 from ui import routes
@@ -74,6 +74,61 @@ def test_exchanging_the_sides_changes_nothing_but_the_audio(tmp_path: Path) -> N
     audio = [(a[3], b[3]) for a, b in zip(one, other, strict=True) if a[0] == "audio"]
     assert audio
     assert all(a != b for a, b in audio), "the sides were not exchanged: the test would pass by doing nothing"
+
+
+def gate_sitting(studio: FakeStudio) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Everything that a browser gets in a gate sitting in which every clip was flagged, and the questions."""
+    for clip in studio.clips():
+        told = {"dropped word": (clip.text.split()[0],)}
+        score = Score(
+            clip_id=clip.id, screener="words", version=1, value=9.0, unit="%", passed=False,
+            explanation=f"{clip.candidate.id} misses a word", reasons=told,
+        )  # fmt: skip
+        studio.listening.store.add_scores([score])
+    session = studio.open_gate_session([FIRST, SECOND], reviewer="Ana")
+    browser = client(studio)
+    seen: list[tuple[Any, ...]] = []
+    asked: list[str] = []
+    while "finished" not in (trial := (answer := browser.get("/blind/trial", params={"session": session.id})).json()):
+        seen.append((answer.text, headers(answer.headers)))
+        assert "question" not in trial, "no flag is asked about before the answer"
+        plays = {slot["label"]: 1 for slot in trial["slots"]}
+        told = {"session": session.id, "trial": trial["trial"], "choice": "pass", "plays": plays}
+        answer = browser.post("/blind/answer", json=told)
+        seen.append((answer.text, headers(answer.headers)))
+        again = browser.get("/blind/trial", params={"session": session.id}).json()
+        assert (again["trial"], again["question"]) == (trial["trial"], answer.json()["question"])  # after a reload
+        asked.append(again["question"]["text"])
+        said = {"session": session.id, "trial": trial["trial"], "choice": again["question"]["choices"][1][0]}
+        for _ in range(2):
+            answer = browser.post("/blind/flag", json=said)
+            assert answer.json() == {"saved": True}
+        seen.append((answer.text, headers(answer.headers)))
+    return seen, asked
+
+
+def test_a_flag_is_asked_about_after_the_answer_and_tells_nothing(tmp_path: Path) -> None:
+    """Exchange what is behind the clips: the same trials, the same questions, in the same order, without names."""
+    one, asked = gate_sitting(rendered(tmp_path / "one"))
+    other, _ = gate_sitting(rendered(tmp_path / "other", swapped=True))
+    assert one == other
+    assert len(asked) == 6
+    assert all(text.startswith("The ear missed the word") for text in asked)
+    assert not [text for text, _ in one if re.search(r"robin|finch|@0000|words/|misses|\b9\.0\b", text)]
+
+
+def test_a_flags_answer_is_one_that_was_offered(tmp_path: Path) -> None:
+    """Another value, another sitting's trial or one that was not answered is refused and keeps nothing."""
+    studio = rendered(tmp_path)
+    session = studio.open_gate_session([FIRST], reviewer="Ana")
+    browser = client(studio)
+    trial = browser.get("/blind/trial", params={"session": session.id}).json()["trial"]
+    early = browser.post("/blind/flag", json={"session": session.id, "trial": trial, "choice": "yes"})
+    assert early.status_code == 404
+    studio.answer(trial, Choice.PASS)
+    wrong = browser.post("/blind/flag", json={"session": session.id, "trial": trial, "choice": "yes"})
+    assert wrong.status_code == 400
+    assert studio.listening.store.flag_answers() == []
 
 
 def test_no_answer_to_a_reviewer_names_what_is_heard(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""Everything that was answered about clips, read once and looked at from several sides. Pure.
+
+Knows records of the store and how they belong together; neither the store nor what a gate makes of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from engine import tiers
+from engine.gate import Flagged, Judged
+from engine.types import (
+    Candidate,
+    Choice,
+    Clip,
+    Flag,
+    FlagAnswer,
+    FlagChoice,
+    Response,
+    Session,
+    Tier,
+    Trial,
+    reason_code,
+)
+
+
+@dataclass(frozen=True)
+class Countable:
+    """A rendered clip as a gate looks at it."""
+
+    tier: Tier
+    line_id: str
+    script_sha256: str
+    is_long_enough: bool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One gate answer with all it belongs to."""
+
+    session: Session
+    trial: Trial
+    response: Response
+    clip: Clip
+
+
+@dataclass
+class Record:
+    """Everything about gates that the store holds, read once and looked at from several sides."""
+
+    clips: Sequence[Clip]
+    answered: Sequence[Answered] = ()
+    open_trials: Sequence[Trial] = ()
+    flag_answers: Sequence[FlagAnswer] = ()
+    flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
+    sessions: Mapping[str, Session] = field(default_factory=dict)
+
+    @cached_property
+    def by_id(self) -> dict[str, Clip]:
+        """Clips by id; of two candidates with the same weights, the first that it was rendered for."""
+        return {clip.id: clip for clip in reversed(self.clips)}
+
+    @cached_property
+    def fits(self) -> dict[tuple[str, str], dict[str, tiers.Fit]]:
+        """How each line stands to its tier, by the voice whose base speaks it."""
+        spoken: dict[tuple[str, str], list[Clip]] = {}
+        for clip in self.clips:
+            spoken.setdefault(_voice(clip), []).append(clip)
+        return {voice: tiers.fits(clips) for voice, clips in spoken.items()}
+
+    def fit(self, clip: Clip) -> tiers.Fit | None:
+        """How a clip's line stands to its tier with its voice; None while nobody knows."""
+        return self.fits.get(_voice(clip), {}).get(clip.line_id)
+
+    def countable(self, clip: Clip) -> Countable:
+        """A clip as a gate looks at it."""
+        fit = self.fit(clip)
+        return Countable(clip.tier, clip.line_id, clip.script_sha256, fit is None or fit.counts)
+
+    @cached_property
+    def judged(self) -> dict[Candidate, list[Judged]]:
+        """Answers by candidate. Where a person answered, simulated answers do not count."""
+        found: dict[Candidate, list[Judged]] = {}
+        for each in self.answered:
+            if each.response.choice not in (Choice.PASS, Choice.FAIL):
+                continue
+            found.setdefault(each.clip.candidate, []).append(
+                Judged(
+                    tier=each.clip.tier,
+                    choice=each.response.choice,
+                    reasons=tuple(reason_code(reason) for reason in each.response.reasons),
+                    reviewer=each.session.reviewer,
+                    clip_id=each.clip.id,
+                    line_id=each.clip.line_id,
+                    script_sha256=each.clip.script_sha256,
+                    is_long_enough=self.countable(each.clip).is_long_enough,
+                    simulated=each.session.simulated,
+                )
+            )
+        return {c: [a for a in answers if not a.simulated] or answers for c, answers in found.items()}
+
+    @cached_property
+    def flagged(self) -> dict[Candidate, list[Flagged]]:
+        """Flags of all clips by candidate, with what reviewers said; people's words before simulated ones'."""
+        found: dict[Candidate, list[Flagged]] = {}
+        for clip in self.clips:
+            for flag in self.flags.get(clip.id, ()):
+                said = self._said(flag)
+                people = {name: choice for name, choice, simulated in said if not simulated}
+                counted = people or {name: choice for name, choice, _ in said}
+                found.setdefault(clip.candidate, []).append(
+                    Flagged(
+                        flag=flag,
+                        tier=clip.tier,
+                        line_id=clip.line_id,
+                        script_sha256=clip.script_sha256,
+                        is_long_enough=self.countable(clip).is_long_enough,
+                        said=tuple(sorted(counted.items())),
+                        simulated=bool(said) and not people,
+                    )
+                )
+        return found
+
+    def _said(self, flag: Flag) -> list[tuple[str, FlagChoice, bool]]:
+        """Who said what to a flag; a reviewer's later words come later."""
+        found = []
+        for answer in self._said_about.get((flag.clip_id, flag.reason or flag.screener), ()):
+            session = self.sessions.get(answer.session_id)
+            if session is not None:
+                found.append((session.reviewer, answer.choice, session.simulated))
+        return found
+
+    @cached_property
+    def _said_about(self) -> dict[tuple[str, str], list[FlagAnswer]]:
+        found: dict[tuple[str, str], list[FlagAnswer]] = {}
+        for answer in self.flag_answers:
+            found.setdefault((answer.flag.clip_id, answer.flag.reason or answer.flag.screener), []).append(answer)
+        return found
+
+    @cached_property
+    def waiting(self) -> dict[str, int]:
+        """How many open trials ask about each clip; a comparison counts for both of its sides."""
+        found: dict[str, int] = {}
+        for trial in self.open_trials:
+            for slot in trial.slots:
+                found[slot.clip_id] = found.get(slot.clip_id, 0) + 1
+        return found
+
+
+def judged_clip_id(trial: Trial) -> str:
+    """The clip that a gate trial asks about: the one that is not named as the control."""
+    return next(slot.clip_id for slot in trial.slots if slot.label != trial.control)
+
+
+def _voice(clip: Clip) -> tuple[str, str]:
+    return clip.candidate.backend, clip.candidate.voice
