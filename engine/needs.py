@@ -58,7 +58,7 @@ ELSEWHERE: tuple[Needs, ...] = (
         title="Qwen3-TTS",
         sample_rate=24_000,
         min_sec=0.5,
-        max_sec=30.0,
+        max_sec=23.0,
         languages=("zh", "en", "ja", "ko", "de", "fr", "ru", "pt", "es", "it"),
         silently=(
             "Upstream drops nothing and has no limit: a row far from the others pads its whole batch, and a "
@@ -67,7 +67,7 @@ ELSEWHERE: tuple[Needs, ...] = (
         source=(
             "QwenLM/Qwen3-TTS: finetuning/prepare_data.py and finetuning/dataset.py (extract_mels asserts 24 kHz, "
             "collate_fn pads to the longest row); one second of silence at the end: QwenLM/Qwen3-TTS issue 39, as "
-            "reported by users; the limits of 0.5 and 30 s are ours"
+            "reported by users; the limits of 0.5 and 23 s are ours: with the silence, what its codec says in one piece"
         ),
         append_silence_sec=1.0,
     ),

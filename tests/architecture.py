@@ -35,6 +35,7 @@ ONE_PLACE: Mapping[str, tuple[str, ...]] = {
     "espeakng_loader": ("engine.backends.finch",),
     "voxcpm": ("engine.backends.voxcpm",),
     "huggingface_hub": ("engine.backends.hub",),
+    "qwen_tts": ("engine.backends.qwen3_tts",),
 }
 PAGES = ("ui.data", "ui.runs", "ui.sweep", "ui.listen", "ui.gate", "ui.voices")
 UI_MAY_IMPORT = ("engine.studio", "engine.types")

@@ -203,6 +203,7 @@ class ReadsNative(Protocol):
 FOLDERS: dict[str, str] = {
     "csm": "EARMARK_CSM",
     "pocket_tts": "EARMARK_POCKET_TTS",
+    "qwen3_tts": "EARMARK_QWEN3_TTS",
     "voxcpm": "EARMARK_VOXCPM",
     "voxcpm2": "EARMARK_VOXCPM2",
 }
@@ -212,6 +213,7 @@ BACKENDS: dict[str, str] = {
     "csm": "engine.backends.transformers_tts.speech_model",
     "pocket_tts": "engine.backends.transformers_tts.speech_model",
     "finch": "engine.backends.finch.speech_model",
+    "qwen3_tts": "engine.backends.qwen3_tts.speech_model",
     "voxcpm": "engine.backends.voxcpm.speech_model",
     "voxcpm2": "engine.backends.voxcpm.speech_model",
 }
@@ -220,6 +222,7 @@ INFO: dict[str, str] = {
     "csm": "engine.backends.transformers_tts.info",
     "pocket_tts": "engine.backends.transformers_tts.info",
     "finch": "engine.backends.finch.info",
+    "qwen3_tts": "engine.backends.qwen3_tts.info",
     "voxcpm": "engine.backends.voxcpm.info",
     "voxcpm2": "engine.backends.voxcpm.info",
 }

@@ -65,3 +65,10 @@ class Chooser:
         drawn = [torch.rand(self._codes, generator=one, dtype=torch.float64) for one in self._generators]
         gumbel = -torch.log(-torch.log(torch.stack(drawn).clamp(1e-300, 1 - 1e-16)))
         return (scores + gumbel.masked_fill(self._is_greedy, 0.0).to(device, scores.dtype)).argmax(1)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Only these rows go on, in this order."""
+        self._generators = [self._generators[place] for place in places]
+        kept = torch.tensor(places, dtype=torch.long)
+        self._is_greedy, self._heat = self._is_greedy[kept], self._heat[kept]
+        self._top_k, self._top_p = self._top_k[kept], self._top_p[kept]
