@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine import backends
 from engine.types import Adapter, BadInput, NotFound, Refused, SpeakRow, Speech
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class AdapterHost:
         self._loras: dict[_Site, RowLora] = {}
         self._full: dict[str, dict[str, FullWeights]] = {}  # by hash and part
         self._overlays: dict[str, Overlay] = {}  # by part
+        self._elsewhere: set[str] = set()  # by a model that keeps its adapters itself
         self._laid: _Voice | None = None
         self._rows: Sequence[SpeakRow] = ()
 
@@ -206,7 +208,7 @@ class AdapterHost:
     def loaded(self) -> tuple[str, ...]:
         """Content hashes of the adapters in memory, in the order they came."""
         with self._lock:
-            return (*self._adapters, *self._full)
+            return (*self._adapters, *self._full, *sorted(self._elsewhere))
 
     def add(self, adapter: Adapter) -> str:
         """Read an adapter's weights into memory, once, and return its hash.
@@ -226,7 +228,12 @@ class AdapterHost:
                 f"(it has {', '.join(model.capabilities.parts)}): use an adapter of this model."
             )
         with self._lock:
-            if adapter.sha256 not in self.loaded:
+            if adapter.sha256 in self.loaded:
+                return adapter.sha256
+            if isinstance(model, backends.HostsAdapters):
+                model.add_adapter(adapter)
+                self._elsewhere.add(adapter.sha256)
+            else:
                 (self._add_full if adapter.kind == FULL else self._add_lora)(adapter)
         return adapter.sha256
 
@@ -255,6 +262,9 @@ class AdapterHost:
         with self._lock:
             if sha256 not in self.loaded:
                 raise NotFound(f"No adapter {sha256[:12]} is loaded; loaded are: {self._names()}.")
+            if isinstance(self.model, backends.HostsAdapters):
+                self._elsewhere.discard(sha256)
+                self.model.remove_adapter(sha256)
             self._adapters.pop(sha256, None)
             wanted: set[_Site] = set().union(*self._adapters.values())
             for site in self._loras.keys() - wanted:

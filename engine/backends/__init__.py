@@ -20,6 +20,8 @@ from engine.types import Adapter, NotFound, SpeakRow, Speech, Utterance
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from engine.backends.serve.process import Interpreter
+
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
@@ -154,6 +156,38 @@ class NamesLosses(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsSteps(Protocol):
+    """Calls `on_step`, where it is set, between two steps of speaking: what it raises ends the speaking there."""
+
+    on_step: Callable[[int, int], None] | None
+    """Told the steps so far and the most there can be."""
+
+
+@runtime_checkable
+class ChecksTraining(Protocol):
+    """Can prove that its training step teaches what it speaks."""
+
+    def agreement(self, text: str, voice: str) -> float:
+        """The share of greedily spoken codes that the training step predicts where it puts them; 1.0 when it is
+        right, whatever the weights are.
+        """
+        ...
+
+
+@runtime_checkable
+class HostsAdapters(Protocol):
+    """Keeps the adapters itself: its weights are in another process."""
+
+    def add_adapter(self, adapter: Adapter) -> None: ...
+
+    def remove_adapter(self, sha256: str) -> None: ...
+
+    def close(self) -> None:
+        """Free the memory of the weights; the next call loads them again."""
+        ...
+
+
 def loss_names(model: SpeechModel, parts: Sequence[str]) -> tuple[str, ...]:
     """The names of what `model.loss` returns for these parts."""
     return model.loss_names(parts) if isinstance(model, NamesLosses) else tuple(parts)
@@ -271,10 +305,16 @@ def info(name: str, base_model: str = "") -> BackendInfo:
     return found
 
 
-def load(name: str, base_model: str = "", device: str = "cpu") -> SpeechModel:
-    """Load a backend's base model. Raises NotFound with the known names, or for weights that are not there."""
+def load(name: str, base_model: str = "", device: str = "cpu", interpreter: Interpreter | None = None) -> SpeechModel:
+    """Load a backend's base model: into this process, or into one of its own where an interpreter is given, which is
+    good for speaking alone. Raises NotFound with the known names, or for weights that are not there.
+    """
     if name not in BACKENDS:
         raise NotFound(f"There is no backend named {name!r}; known are: {', '.join(sorted(BACKENDS))}.")
+    if interpreter is not None:
+        from engine.backends.serve.proxy import ServedModel
+
+        return ServedModel(name, base_model, device, interpreter)
     module: Any = import_module(BACKENDS[name])
     if name in FOLDERS:
         brought: SpeechModel = module.load(name, folder(name, base_model), device)
