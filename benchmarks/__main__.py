@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import adapters, app_start, audit, machine, pocket_tts, saving, trainer, voxcpm, watching
+from benchmarks import adapters, adaptive, app_start, audit, machine, pocket_tts, saving, trainer, voxcpm, watching
 from benchmarks.measure import Table
 from engine.types import EngineError
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "adapters": adapters.run,
+    "adaptive": adaptive.run,
     "audit": audit.run,
     "trainer": trainer.run,
     "saving": saving.run,
