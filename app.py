@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         with Studio(Workspace(flags.home.expanduser().resolve()), whisper=flags.whisper) as studio:
             studio.watch_queue()
+            studio.watch_sweeps()
             server.serve(studio, rules, port=flags.port, open_browser=_may_open_browser(no_browser=flags.no_browser))
     except EngineError as error:
         print(error, file=sys.stderr)

@@ -176,6 +176,13 @@ def paces(clips: Sequence[Clip]) -> dict[str, Pace]:
     return found
 
 
+def cached(plan: Plan, clips: Path) -> Iterator[Clip]:
+    """The clips of a plan that lie in the cache."""
+    for job in plan.jobs:
+        if (facts := clip_cache.find(clips, job.key)) is not None:
+            yield clip_of(job, clips, facts)
+
+
 def render(
     plan: Plan,
     *,
@@ -185,15 +192,14 @@ def render(
     cancelled: Callable[[], bool] = lambda: False,
     now: Callable[[], float] = time.time,
 ) -> Iterator[Clip]:
-    """Every clip of the plan: first those in the cache, then the others as they are finished and published.
+    """Every clip of the plan: first those in the cache, then the others as they are finished and published. What has
+    no job missing should be asked of `cached`, which needs no model.
 
     Rows of different adapters and scales share a batch. `cancelled` is asked before each batch; what was finished
     stays, and the next sweep goes on from there. Raises DiskFull before rendering when the disk is short, Refused (by
     the host) for an adapter of another base, BadInput (by the voice) for a text that it cannot pronounce.
     """
-    for job in plan.jobs:
-        if (facts := clip_cache.find(clips, job.key)) is not None:
-            yield clip_of(job, clips, facts)
+    yield from cached(plan, clips)
     missing = [job for job in plan.missing if clip_cache.find(clips, job.key) is None]
     twins: dict[str, list[Job]] = {}
     for job in plan.jobs:

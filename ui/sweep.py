@@ -152,10 +152,10 @@ def _bind_render(studio: Studio, run: gr.Dropdown, ask: dict[str, Any], picture:
     def _tick(
         job_id: str, run_id: str, measure: str, tier: str, opened: str, marked: tuple[str, ...]
     ) -> tuple[object, ...]:
-        job = studio.job(job_id)
-        over = job.ended_at is not None
+        job = studio.sweep_view(job_id)
+        over = job.record.state not in ("waiting", "running")
         drawn = _draw(studio, run_id, measure, tier, opened, marked) if over else (gr.skip(),) * 3
-        return view.job_progress(job), gr.Timer(active=not over), gr.update(visible=not over), *drawn
+        return view_sweep.progress(job), gr.Timer(active=not over), gr.update(visible=not over), *drawn
 
     on([f.change for f in form], _cost, inputs=form, outputs=[ask["cost"]], name="sweep_cost")
     on(ask["render"].click, _render, inputs=form, outputs=_job_parts(ask), name="sweep_render")
@@ -163,7 +163,7 @@ def _bind_render(studio: Studio, run: gr.Dropdown, ask: dict[str, Any], picture:
         ask["timer"].tick, _tick, inputs=[ask["job"], *chosen],
         outputs=[ask["cost"], ask["timer"], ask["cancel"], *picture], name="sweep_tick",
     )  # fmt: skip
-    on(ask["cancel"].click, studio.cancel, inputs=[ask["job"]], name="sweep_cancel")
+    on(ask["cancel"].click, lambda job_id: studio.cancel_sweep(job_id), inputs=[ask["job"]], name="sweep_cancel")
 
 
 def _job_parts(ask: dict[str, Any]) -> list[Any]:
@@ -172,7 +172,7 @@ def _job_parts(ask: dict[str, Any]) -> list[Any]:
 
 def _running(studio: Studio) -> tuple[object, ...]:
     """The sweep that is going on, whoever started it: a reloaded page finds it again."""
-    job = next((j for j in studio.jobs() if j.kind == "sweep" and j.ended_at is None), None)
+    job = next((j.record for j in studio.sweeps() if j.record.state in ("waiting", "running")), None)
     return job.id if job else "", gr.Timer(active=job is not None), gr.update(visible=job is not None)
 
 

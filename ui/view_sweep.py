@@ -18,6 +18,7 @@ from ui import view
 if TYPE_CHECKING:
     from engine.studio import Grid, GridCell
     from engine.sweep import Plan
+    from engine.sweep_progress import SweepView
 
 HEATS = 5
 # Measures of which less is better get darker as they grow; of the others the grid shows how far they are from the base.
@@ -50,6 +51,18 @@ def cost(plan: Plan) -> str:
         f'<p class="em-quiet">{told}{ready}. To render: {missing}, about {view.duration(plan.estimate_sec)} '
         f"and {view.size(plan.estimate_bytes)}.</p>"
     )
+
+
+def progress(sweep: SweepView) -> str:
+    """How far a sweep is, or how it ended."""
+    record = sweep.record
+    if record.error:
+        return view.notice(record.error, bad=True)
+    if record.state in ("waiting", "running"):
+        left = f", about {view.duration(sweep.left_sec)} left" if sweep.left_sec else ""
+        return view.bar(sweep.done, sweep.total, f"{sweep.message or 'starting'}: {sweep.done} of {sweep.total}{left}")
+    new = f"{view.plural(record.rendered, 'clip')} rendered, {record.clips - record.rendered} lay ready"
+    return f'<p class="em-quiet">{escape(record.state.capitalize())}: {new}.</p>'
 
 
 def heat(grid: Grid) -> Mapping[str, int]:

@@ -84,7 +84,7 @@ class Core:
         Raises Busy, naming who has the device, if it is not free within `wait_sec`. While a training has it, `on_wait`
         is told so in a sentence, and `give_up` is called every now and then and may raise.
         """
-        if not self._lane.acquire(timeout=wait_sec):
+        if not self._in_lane(wait_sec, on_wait, give_up):
             raise Busy("A sweep is rendering; try again when it is done, or cancel it on the Sweep page.")
         try:
             with ExitStack() as stack:
@@ -93,6 +93,19 @@ class Core:
                 yield self._loaded(backend)
         finally:
             self._lane.release()
+
+    def _in_lane(
+        self, wait_sec: float, on_wait: Callable[[str], None] | None, give_up: Callable[[], None] | None
+    ) -> bool:
+        """Take the lane; who waits for ever may be told to give up meanwhile."""
+        if wait_sec >= 0 or give_up is None:
+            return self._lane.acquire(timeout=wait_sec)
+        if not self._lane.acquire(blocking=False):
+            if on_wait is not None:
+                on_wait("Waits for another sweep")
+            while not self._lane.acquire(timeout=lease.POLL_SEC):
+                give_up()
+        return True
 
     @contextmanager
     def _device_leased(

@@ -1,20 +1,17 @@
-"""Use cases about clips: plan a sweep, render and screen it, lay the scores out as a grid, speak any text."""
+"""Use cases about clips: candidates, what screeners say of their clips, the scores as a grid, any text spoken."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import adapters, backends, dataset, harness, sweep
-from engine.jobs import Report
+from engine import adapters, dataset, harness
 from engine.studio.prompting import Prompting
 from engine.types import (
-    BadInput,
     Candidate,
     Checkpoint,
     Clip,
@@ -32,8 +29,6 @@ from engine.workspace import Workspace
 if TYPE_CHECKING:
     from engine import screeners
     from engine.screeners import Ear, Profile
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,65 +91,6 @@ class Rendering(Prompting):
         except NotFound:
             epoch = candidate.checkpoint_id.partition("@")[2]
         return f"{epoch} at {candidate.lora_scale:g}"
-
-    # ---------------------------------------------------------------------------------------------------------- sweep
-    def plan_sweep(self, request: sweep.Request) -> sweep.Plan:
-        """What a sweep would render and what it would cost; nothing is loaded or written."""
-        if not request.candidates:
-            raise BadInput("A sweep needs at least one candidate: choose checkpoints and scales.")
-        adapters = {
-            c.checkpoint_id: self.checkpoint(c.checkpoint_id).adapter for c in request.candidates if c.checkpoint_id
-        }
-        infos = {backend: backends.info(backend) for backend in {c.backend for c in request.candidates}}
-        paces = sweep.paces(self.store.clips())
-        return sweep.plan(request, clips=self.workspace.clips, adapters=adapters, infos=infos, paces=paces)
-
-    def start_sweep(self, request: sweep.Request) -> str:
-        """Render and screen in the background; returns the job's id."""
-        plan = self.plan_sweep(request)
-
-        def work(report: Report) -> None:
-            self._sweep(plan, report, report.cancelled)
-
-        return self._jobs.start("sweep", work)
-
-    def render(self, request: sweep.Request, on_progress: Progress | None = None) -> list[Clip]:
-        """Render and screen in the foreground."""
-        return self._sweep(self.plan_sweep(request), on_progress or _silent, lambda: False)
-
-    def _sweep(self, plan: sweep.Plan, report: Progress | Report, cancelled: Callable[[], bool]) -> list[Clip]:
-        clips: list[Clip] = []
-        total = 2 * len(plan.jobs)
-
-        def give_up() -> None:
-            if cancelled():
-                raise _GivenUp
-
-        def on_wait(sentence: str) -> None:
-            report(len(clips), total, sentence)
-
-        with suppress(_GivenUp):
-            for backend in plan.backends:
-                with self.host(backend, what="a sweep", on_wait=on_wait, give_up=give_up) as host:
-                    part = plan.of(backend)
-                    for clip in sweep.render(
-                        part, host=host, clips=self.workspace.clips, cancelled=cancelled, now=self._clock
-                    ):
-                        self.store.add_clips([clip])
-                        clips.append(clip)
-                        report(len(clips), total, "rendering")
-            self._screen_all(clips, report, cancelled, total)
-        return clips
-
-    def _screen_all(
-        self, clips: Sequence[Clip], report: Progress | Report, cancelled: Callable[[], bool], total: int
-    ) -> None:
-        """The base's clips first: the others are compared with them."""
-        for done, clip in enumerate(sorted(clips, key=lambda c: not c.candidate.is_base), start=1):
-            if cancelled():
-                return
-            self.screen(clip)
-            report(len(clips) + done, total, "listening by measures")
 
     # ------------------------------------------------------------------------------------------------ clips and scores
     def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
@@ -309,7 +245,8 @@ class Rendering(Prompting):
     def _base(self, clip: Clip) -> Profile | None:
         """The base voice saying the same line with the same seed, as numbers; None when it was not rendered."""
         control = Candidate(backend=clip.candidate.backend, voice=clip.candidate.voice)
-        same = [c for c in self.clips([control]) if c.text == clip.text and c.seed == clip.seed]
+        asked = (clip.text, clip.seed, clip.reference)
+        same = [c for c in self.clips([control]) if (c.text, c.seed, c.reference) == asked]
         if not same:
             return None
         if same[0].id not in self._bases:
@@ -320,14 +257,6 @@ class Rendering(Prompting):
         from engine import screeners
 
         return screeners.profile(recordings, self._ear(backend))
-
-
-class _GivenUp(Exception):
-    """A sweep was cancelled while it waited for its device."""
-
-
-def _silent(done: int, total: int, message: str) -> None:
-    """No progress wanted."""
 
 
 def _cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, list[Score]], measure: str) -> GridCell:

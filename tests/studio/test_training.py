@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from engine import backends, dataset, lease, manifest, runs, sweep
-from engine.jobs import JobState
 from engine.needs import Needs
 from engine.studio import Studio
+from engine.sweep_records import SweepState
 from engine.types import (
     AuditReport,
     Busy,
@@ -234,8 +234,7 @@ def test_a_sweep_that_waits_is_cancelled(studio: Studio, monkeypatch: pytest.Mon
         settings=GenerationSettings(),
     )
     with lease.hold(studio.workspace, ("cpu",), what="training robin-1"):
-        job = studio.start_sweep(request)
-        wait_until(lambda: studio.job(job).message == "Waits for cpu: training robin-1")
-        studio.cancel(job)
-        wait_until(lambda: studio.job(job).state is not JobState.RUNNING)
-    assert studio.job(job).state is JobState.CANCELLED
+        asked = studio.start_sweep(request)
+        wait_until(lambda: studio.sweep_view(asked).message == "Waits for cpu: training robin-1")
+        studio.cancel_sweep(asked)
+        wait_until(lambda: studio.sweep_view(asked).record.state is SweepState.CANCELLED)

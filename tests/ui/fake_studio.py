@@ -17,6 +17,7 @@ from typing import Any
 from engine import audio, scripts
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
+from engine.sweep_records import SweepState
 from engine.types import (
     Candidate,
     Checkpoint,
@@ -123,6 +124,22 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     def start_sweep(self, request: Any) -> str:
         plan = self.plan_sweep(request)
         return self._jobs.start("sweep", lambda report: self._render(plan.jobs, report))
+
+    def sweep_view(self, sweep_id: str) -> Any:
+        """A sweep as its job tells it."""
+        job = self._jobs.view(sweep_id)
+        state = SweepState(job.state.value) if job.ended_at else SweepState.RUNNING
+        clips = max(1, job.total)
+        record = SimpleNamespace(
+            id=job.id, state=state, error=job.error, clips=clips, rendered=job.done, is_automatic=False, by=""
+        )
+        return SimpleNamespace(record=record, done=job.done, total=clips, message=job.message, left_sec=12.0)
+
+    def sweeps(self) -> list[Any]:
+        return [self.sweep_view(job.id) for job in self._jobs.views() if job.kind == "sweep"]
+
+    def cancel_sweep(self, sweep_id: str) -> None:
+        self._jobs.cancel(sweep_id)
 
     def _render(self, jobs: Sequence[tuple[Candidate, Any, int]], report: Report) -> None:
         for done, (candidate, line, seed) in enumerate(jobs, start=1):
