@@ -282,7 +282,7 @@ def _needed(heard: _Heard) -> tuple[str, ...]:
         if each.is_confirmed and each.is_refuted:
             found.append(f"Agreement on whether {gate_words.flag(each.flag)} is there.")
     found += [f"Confirm or refute: {gate_words.flag(each.flag)}." for each in heard.open_flags]
-    short = rule.min_pass - len(_enough(heard))
+    short = rule.min_pass - len(_enough(heard)) - len(heard.disputed_clips)
     people = "" if rule.reviewers == 1 else f", each by {rule.reviewers} different people"
     if short > 0:
         found.append(f"{short} more {'clip' if short == 1 else 'clips'} passed{people}.")
@@ -292,5 +292,5 @@ def _needed(heard: _Heard) -> tuple[str, ...]:
 
 
 def _of_disputed(count: int) -> str:
-    clips = "a disputed clip" if count == 1 else f"{count} disputed clips"
-    return f"Listen together to {clips} and answer anew: both sides have stood by their answers."
+    clips = "A disputed clip" if count == 1 else f"{count} disputed clips"
+    return f"{clips}: listen together, then answer anew in a new sitting."

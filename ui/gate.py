@@ -1,5 +1,6 @@
-"""The Gate page: what the answers say of every candidate, what may go, and what is promoted. A named person confirms
-each act."""
+"""The Gate page: how every candidate stands under a gate, why, what is still needed, and what follows: promotion,
+retention. A named person confirms each act.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.types import BadInput, Outcome
-from ui import theme, view, view_gate
+from engine.types import BadInput, Outcome, Tier
+from ui import gate_rules, theme, view, view_gate, view_gate_evidence, view_retention
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
-    from engine.studio import Studio
+    from engine.studio import MatrixRow, Studio
 
+ALL_RUNS, ALL_TIERS = "", "all tiers"
+CELL_CLICK = """element.addEventListener('click', (event) => {
+  const cell = event.target.closest('[data-cell]');
+  if (cell) trigger('click', {cell: cell.dataset.cell});
+});"""
 NOTHING = view.empty(
     "Nothing to judge yet",
     (
@@ -28,38 +34,61 @@ NOTHING = view.empty(
 def build(studio: Studio) -> None:
     """Build the page inside the current Blocks."""
     theme.header("Gate")
+    title, chosen, person, judge = _titlebar()
+    opened = gr.State("")
+    nothing = theme.html(NOTHING, visible=False)
+    with gr.Column(visible=False) as shown:
+        with gr.Column(elem_classes="em-panel"):
+            matrix = theme.html(js_on_load=CELL_CLICK)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=320, elem_classes="em-panel"):
+                evidence = theme.html()
+            with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
+                needed = theme.html(js_on_load=CELL_CLICK)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=320):
+                with gr.Column(elem_classes="em-panel"):
+                    sure = theme.html()
+                    promote = _promote()
+                with gr.Column(elem_classes="em-panel"):
+                    rules = gate_rules.build()
+            with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
+                retention = _retention()
+        with gr.Column(elem_classes="em-panel", visible=False) as bin_panel:
+            bin_parts = _bin()
+    picture = [title, matrix, evidence, needed]
+    outputs = [nothing, shown, *picture, sure, promote["candidate"]]
+    outputs += [retention[k] for k in ("preview", "spent", "going", "confirm", "pinned")]
+    outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"]]
+    now = [*chosen, opened]
+
+    def _judge(by: str, gate: str, *rest: str) -> tuple[object, ...]:
+        gr.Info(view_gate.verdicts_written(studio.judge(by=_person(by), gate=gate)))
+        return _panels(studio, gate, *rest)
+
+    on(judge.click, _judge, inputs=[person, *now], outputs=outputs, name="gate_judge")
+    _bind_choosing(studio, chosen, opened, (matrix, needed), picture, outputs, rules)
+    _bind_promote(studio, promote, person, now, outputs)
+    _bind_retention(studio, retention, person, now, outputs)
+    _bind_bin(studio, bin_parts, person, now, outputs)
+    gate_rules.bind(studio, rules, chosen[0], person)
+
+
+# ---- the parts
+def _titlebar() -> tuple[gr.HTML, list[Any], gr.Textbox, gr.Button]:
     with gr.Row(elem_classes="em-titlebar"):
-        theme.html(view.title("Gate"))
+        title = theme.html(view.title("Gate"))
         with gr.Row(elem_classes="em-acts"):
             person = gr.Textbox(
                 label="Your name", placeholder="who decides", max_lines=1, elem_id="person", elem_classes="em-person"
             )
             judge = gr.Button("Turn answers into verdicts", variant="primary", elem_id="judge")
-    nothing = theme.html(NOTHING, visible=False)
-    with gr.Column(visible=False) as shown:
-        with gr.Column(elem_classes="em-panel"):
-            matrix = theme.html()
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=320, elem_classes="em-panel"):
-                sure = theme.html()
-                promote = _promote()
-            with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
-                retention = _retention()
-        with gr.Column(elem_classes="em-panel", visible=False) as bin_panel:
-            bin_parts = _bin()
-    outputs = [nothing, shown, matrix, sure, promote["candidate"]]
-    outputs += [retention[k] for k in ("preview", "spent", "going", "confirm", "pinned")]
-    outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"]]
-
-    def _judge(by: str) -> tuple[object, ...]:
-        gr.Info(view_gate.verdicts_written(studio.judge(by=_person(by))))
-        return _panels(studio)
-
-    on(judge.click, _judge, inputs=[person], outputs=outputs, name="gate_judge")
-    on_open(lambda: _panels(studio), outputs=outputs, name="gate_open")
-    _bind_promote(studio, promote, person, outputs)
-    _bind_retention(studio, retention, person, outputs)
-    _bind_bin(studio, bin_parts, person, outputs)
+    with gr.Row(elem_classes="em-choosing"):
+        gate = gr.Dropdown([], label="Gate", filterable=False, min_width=160, elem_id="gate")
+        run = gr.Dropdown([], label="Run", filterable=False, min_width=160, elem_id="gate-run")
+        tiers = [ALL_TIERS, *(tier.value for tier in Tier)]
+        tier = gr.Dropdown(tiers, value=ALL_TIERS, label="Tier", filterable=False, min_width=120, elem_id="gate-tier")
+    return title, [gate, run, tier], person, judge
 
 
 def _promote() -> dict[str, Any]:
@@ -77,9 +106,9 @@ def _promote() -> dict[str, Any]:
 
 def _retention() -> dict[str, Any]:
     made: dict[str, Any] = {"preview": theme.html()}
-    made["spent"] = theme.html()
     made["going"] = gr.CheckboxGroup([], label="May go", elem_id="going")
     made["confirm"] = gr.Button("Move to the trash", variant="stop", elem_id="trash")
+    made["spent"] = theme.html()
     made["pinned"] = gr.Dropdown([], label="Keep whatever the verdicts say", filterable=False, elem_id="pin-checkpoint")
     with gr.Row():
         made["pin"] = gr.Button("Pin", elem_id="pin", min_width=80)
@@ -98,51 +127,126 @@ def _bin() -> dict[str, Any]:
     return made
 
 
-def _bind_promote(studio: Studio, promote: dict[str, Any], person: gr.Textbox, outputs: list[Any]) -> None:
-    def _act(candidate_id: str, alias: str, reason: str, by: str) -> tuple[object, ...]:
-        known = {row.candidate.id: row.candidate for row in studio.matrix()}
+# ---- what is looked at
+def _bind_choosing(
+    studio: Studio,
+    chosen: list[Any],
+    opened: gr.State,
+    clicked: tuple[gr.HTML, gr.HTML],
+    picture: list[Any],
+    outputs: list[Any],
+    rules: dict[str, Any],
+) -> None:
+    def _open() -> tuple[object, ...]:
+        gates = [(each.name, each.name) for each in studio.gates() if each.gate]
+        runs = _runs(studio)
+        first = gates[0][1]
+        run = runs[0][1]
+        picked = (gr.update(choices=gates, value=first), gr.update(choices=runs, value=run))
+        return *picked, *gate_rules.filled(studio, first), *_panels(studio, first, run, ALL_TIERS, "")
+
+    def _gate(gate: str, *rest: str) -> tuple[object, ...]:
+        return *gate_rules.filled(studio, gate), *_panels(studio, gate, *rest)
+
+    def _click(gate: str, run: str, tier: str, _: str, event: gr.EventData) -> tuple[object, ...]:
+        cell = str(event.cell)
+        return cell, *_picture(studio, gate, run, tier, cell)
+
+    def _look(gate: str, run: str, tier: str, opened: str) -> tuple[object, ...]:
+        return _picture(studio, gate, run, tier, opened)
+
+    now = [*chosen, opened]
+    form = gate_rules.fields(rules)
+    on_open(_open, outputs=[*chosen[:2], *form, *outputs], name="gate_open")
+    on(chosen[0].input, _gate, inputs=now, outputs=[*form, *outputs], name="gate_choose")
+    on([chosen[1].input, chosen[2].input], _look, inputs=now, outputs=picture, name="gate_look")
+    on([each.click for each in clicked], _click, inputs=now, outputs=[opened, *picture], name="gate_cell")
+
+
+def _runs(studio: Studio) -> list[tuple[str, str]]:
+    """The runs whose candidates were rendered, the newest first, and all of them."""
+    spoken = {(clip.candidate.checkpoint_id or "").rpartition("@")[0] for clip in studio.clips()}
+    found = [(run.config.name or run.id, run.id) for run in studio.runs() if run.id in spoken]
+    return [*found, ("all runs", ALL_RUNS)] if len(found) != 1 else [found[0], ("all runs", ALL_RUNS)]
+
+
+def _picture(
+    studio: Studio, gate: str, run: str, tier: str, opened: str, rows: list[MatrixRow] | None = None
+) -> tuple[object, ...]:
+    """The title, the matrix, the open cell, and what is needed."""
+    rules = studio.gate(gate)
+    rows = studio.matrix(gate, run or "") if rows is None else rows
+    tiers = tuple(Tier) if tier == ALL_TIERS else (Tier(tier),)
+    return (
+        view.title("Gate", f"{rules.name}, version {rules.version}"),
+        view_gate.matrix(rows, tiers=tiers, current=opened),
+        _evidence(studio, gate, rows, opened),
+        view.heading("Still needed for a decision", view_gate.needed(rows)),
+    )
+
+
+def _evidence(studio: Studio, gate: str, rows: list[MatrixRow], opened: str) -> str:
+    name, _, tier = opened.partition("|")
+    row = next((row for row in rows if row.candidate.id == name), None)
+    if row is None or tier not in list(Tier):
+        return view.heading("The evidence", view_gate_evidence.PICK_A_CELL)
+    return view_gate_evidence.cell(row, Tier(tier), studio.evidence(row.candidate, Tier(tier), gate))
+
+
+# ---- acts
+def _bind_promote(
+    studio: Studio, promote: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]
+) -> None:
+    def _act(candidate_id: str, alias: str, reason: str, by: str, gate: str, *rest: str) -> tuple[object, ...]:
+        known = {row.candidate.id: row.candidate for row in studio.matrix(gate)}
         if candidate_id not in known:
             raise BadInput("Choose a candidate that passed every tier; there may be none yet.")
-        made = studio.promote(known[candidate_id], alias=alias.strip(), by=_person(by), reason=reason.strip())
-        return view_gate.promoted(made), *_panels(studio)
+        made = studio.promote(
+            known[candidate_id], alias=alias.strip(), by=_person(by), reason=reason.strip(), gate=studio.gate(gate).name
+        )
+        return view_gate.promoted(made), *_panels(studio, gate, *rest)
 
-    inputs = [promote["candidate"], promote["alias"], promote["reason"], person]
+    inputs = [promote["candidate"], promote["alias"], promote["reason"], person, *now]
     on(promote["act"].click, _act, inputs=inputs, outputs=[promote["told"], *outputs], name="gate_promote")
 
 
-def _bind_retention(studio: Studio, retention: dict[str, Any], person: gr.Textbox, outputs: list[Any]) -> None:
-    def _trash(ids: list[str], by: str) -> tuple[object, ...]:
+def _bind_retention(
+    studio: Studio, retention: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]
+) -> None:
+    def _trash(ids: list[str], by: str, *rest: str) -> tuple[object, ...]:
         studio.trash(ids, by=_person(by))
-        return _panels(studio)
+        return _panels(studio, *rest)
 
-    def _pin(checkpoint_id: str | None, by: str) -> tuple[object, ...]:
+    def _pin(checkpoint_id: str | None, by: str, *rest: str) -> tuple[object, ...]:
         studio.pin(checkpoint_id or "", by=_person(by))
-        return _panels(studio)
+        return _panels(studio, *rest)
 
-    def _unpin(checkpoint_id: str | None, by: str) -> tuple[object, ...]:
+    def _unpin(checkpoint_id: str | None, by: str, *rest: str) -> tuple[object, ...]:
         studio.unpin(checkpoint_id or "", by=_person(by))
-        return _panels(studio)
+        return _panels(studio, *rest)
 
     def _inspect() -> str:
-        return view_gate.inspected(studio.inspect(checksums=True))
+        return view_retention.inspected(studio.inspect(checksums=True))
 
+    going, pinned = [retention["going"], person, *now], [retention["pinned"], person, *now]
     on(retention["inspect"].click, _inspect, outputs=[retention["found"]], long=True, name="gate_inspect")
-    on(retention["confirm"].click, _trash, inputs=[retention["going"], person], outputs=outputs, name="gate_trash")
-    on(retention["pin"].click, _pin, inputs=[retention["pinned"], person], outputs=outputs, name="gate_pin")
-    on(retention["unpin"].click, _unpin, inputs=[retention["pinned"], person], outputs=outputs, name="gate_unpin")
+    on(retention["confirm"].click, _trash, inputs=going, outputs=outputs, name="gate_trash")
+    on(retention["pin"].click, _pin, inputs=pinned, outputs=outputs, name="gate_pin")
+    on(retention["unpin"].click, _unpin, inputs=pinned, outputs=outputs, name="gate_unpin")
 
 
-def _bind_bin(studio: Studio, parts: dict[str, Any], person: gr.Textbox, outputs: list[Any]) -> None:
-    def _undo(stone_id: str, by: str) -> tuple[object, ...]:
+def _bind_bin(studio: Studio, parts: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]) -> None:
+    def _undo(stone_id: str, by: str, *rest: str) -> tuple[object, ...]:
         studio.undo(stone_id, by=_person(by))
-        return _panels(studio)
+        return _panels(studio, *rest)
 
-    def _purge(stone_id: str, by: str) -> tuple[object, ...]:
+    def _purge(stone_id: str, by: str, *rest: str) -> tuple[object, ...]:
         studio.purge(stone_id, by=_person(by))
-        return _panels(studio)
+        return _panels(studio, *rest)
 
-    on(parts["undo"].click, _undo, inputs=[parts["stone"], person], outputs=outputs, name="gate_undo")
-    on(parts["purge"].click, _purge, inputs=[parts["stone"], person], outputs=outputs, name="gate_purge")
+    inputs = [parts["stone"], person, *now]
+    on(parts["undo"].click, _undo, inputs=inputs, outputs=outputs, name="gate_undo")
+    on(parts["purge"].click, _purge, inputs=inputs, outputs=outputs, name="gate_purge")
 
 
 def _person(name: str) -> str:
@@ -151,23 +255,23 @@ def _person(name: str) -> str:
     return name.strip()
 
 
-def _panels(studio: Studio) -> tuple[object, ...]:
+def _panels(studio: Studio, gate: str, run: str, tier: str, opened: str) -> tuple[object, ...]:
     """Everything that the page shows, in the order of its outputs."""
-    rows, answers, stones = studio.matrix(), studio.retention(), studio.trashed()
+    rows, answers, stones = studio.matrix(gate, run or ""), studio.retention(), studio.trashed()
     passed = [(r.label, r.candidate.id) for r in rows if r.outcome is Outcome.PASS and not r.candidate.is_base]
     going = [r.checkpoint_id for r in answers if not r.keep]
     return (
         gr.update(visible=not rows),
         gr.update(visible=bool(rows)),
-        view_gate.matrix(rows, {r.checkpoint_id: r for r in answers}),
+        *_picture(studio, gate, run, tier, opened, rows),
         view.heading("How sure is this?", view_gate.how_sure(rows, studio.preferences())),
         gr.update(choices=passed, value=passed[0][1] if passed else None),
-        view.heading("Retention, if you confirm", view_gate.retention_preview(answers)),
-        view_gate.budget(studio.spent(), studio.free_bytes()),
+        view.heading("Retention, if you confirm", view_retention.preview(answers)),
+        view_retention.budget(studio.spent(), studio.free_bytes()),
         gr.update(choices=going, value=going, visible=bool(going)),
         gr.update(value=f"Move {len(going)} to the trash", visible=bool(going)),
         gr.update(choices=[r.checkpoint_id for r in answers], value=None),
         gr.update(visible=bool(stones)),
-        view.heading("Trash", view_gate.trash(stones)),
+        view.heading("Trash", view_retention.trash(stones)),
         gr.update(choices=[(s.checkpoint_id, s.id) for s in stones], value=stones[0].id if stones else None),
     )

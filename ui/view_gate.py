@@ -1,12 +1,11 @@
-"""What the Gate page shows: the matrix of candidates and tiers, what it proves, what may go, the trash.
+"""What the Gate page shows of candidates: the matrix of checkpoints, tiers and scales, what is needed, how sure.
 
 Pure like `view`: records in, HTML out.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -15,114 +14,158 @@ from engine.types import Outcome, Promotion, Retained, Tier, Verdict
 from ui import view
 
 if TYPE_CHECKING:
-    from engine.inventory import Spent
     from engine.studio import MatrixRow, PreferenceRow, TierState
-    from engine.trash import Tombstone
 
-TIER_NAMES = {Tier.SHORT: "short 5 s", Tier.MEDIUM: "medium 15 s", Tier.LONG: "long 30 s+"}
-
-# How a state looks beside its word.
+TIER_NAMES = {Tier.SHORT: "short, 5 s", Tier.MEDIUM: "medium, 15 s", Tier.LONG: "long, 30 s+"}
+# How a state looks beside its word: a shape and a colour, never colour alone.
 SHAPES = {
     "pass": "pass",
     "fail": "fail",
     "in review": "wait",
-    "disputed": "split",
+    "disputed": "torn",
     "waiting": "none",
-    "no clips": "empty",
+    "no clips": "absent",
 }
-SHORT_BYTES = 10_000_000_000  # below this the page says what a full disk would do
+ABOUT = {
+    "pass": "enough people passed enough clips",
+    "fail": "a fail that the rules do not allow",
+    "disputed": "people disagree, and nothing is decided",
+    "in review": "heard, and not decided yet",
+    "waiting": "rendered, and nobody has answered",
+    "no clips": "nothing that counts was rendered",
+}
+WORDS_FIT = 5  # columns up to which a cell has room for its state's word
+MOST_NEEDED = 6
 
 
-def matrix(rows: Sequence[MatrixRow], kept: Mapping[str, Retained]) -> str:
-    """Candidates down, tiers across: what was heard, what it proves, what keeps the checkpoint."""
-    asked = [r for r in rows if any(t.passes or t.fails or t.waiting for t in r.tiers.values())]
-    unasked = [r.label for r in rows if r not in asked]
-    top = "".join(f'<th scope="col">{h}</th>' for h in ("candidate", *TIER_NAMES.values(), "evidence", "keeps it"))
-    groups = [list(own) for _, own in groupby(asked, key=lambda r: r.candidate.checkpoint_id)]
-    body = "".join(_matrix_row(row, len(own) if i == 0 else 0, kept) for own in groups for i, row in enumerate(own))
-    later = (
-        f'<p class="em-quiet" style="margin-top:12px">Not sent to listening: {escape(", ".join(unasked))}.</p>'
-        if unasked
-        else ""
-    )
+def cell_id(row: MatrixRow, tier: Tier) -> str:
+    """What a click on a cell names: the candidate and the tier."""
+    return f"{row.candidate.id}|{tier.value}"
+
+
+# ---- the matrix
+def matrix(rows: Sequence[MatrixRow], *, tiers: Sequence[Tier] = tuple(Tier), current: str = "") -> str:
+    """Checkpoints down, scales across within each tier, the base once a tier; the last column says what keeps it."""
+    scales = sorted({row.candidate.lora_scale for row in rows if not row.candidate.is_base})
+    columns = max(1, len(scales)) * len(tiers)
+    wide = columns <= WORDS_FIT
+    span = max(1, len(scales))
+    tier_head = "".join(f'<th scope="colgroup" colspan="{span}">{TIER_NAMES[tier]}</th>' for tier in tiers)
+    top = f'<tr><td rowspan="2"></td>{tier_head}<th scope="col" rowspan="2">the checkpoint</th></tr>'
+    scale_head = "".join(f'<th scope="col" class="em-at">{s:g}</th>' for s in scales) or '<th scope="col">–</th>'
+    body = "".join(_base_row(row, tiers, span, current) for row in rows if row.candidate.is_base)
+    tuned = [row for row in rows if not row.candidate.is_base]
+    for _, own in groupby(tuned, key=lambda row: row.candidate.checkpoint_id):
+        by_scale = {row.candidate.lora_scale: row for row in own}
+        body += _checkpoint_row(by_scale, scales, tiers, current, wide=wide)
     return (
-        '<div class="em-scroll"><table><caption class="em-visually-hidden">Candidates by tier</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>{later}"
+        '<div class="em-scroll"><table class="em-matrix"><caption class="em-visually-hidden">Checkpoints by tier and '
+        f"scale</caption><thead>{top}<tr>{scale_head * len(tiers)}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"{legend(rows, tiers)}"
     )
 
 
-def _matrix_row(row: MatrixRow, span: int, kept: Mapping[str, Retained]) -> str:
-    """One candidate; the first of a checkpoint carries what keeps the checkpoint, over all its rows."""
-    tiers = "".join(f'<td class="em-tinted em-tight">{tier_state(row.tiers[tier])}</td>' for tier in Tier)
-    answer = kept.get(row.candidate.checkpoint_id or "")
-    keeps = (
-        f"{view.state('fail', 'may go')} <small>{view.size(answer.bytes)}</small>"
-        if answer and not answer.keep
-        else escape(row.keeps)
+def legend(rows: Sequence[MatrixRow], tiers: Sequence[Tier] = tuple(Tier)) -> str:
+    """What the shapes mean, with how many there are of each."""
+    counted = [row.tiers[tier].state.value for row in rows for tier in tiers]
+    shown = "".join(
+        f'<span title="{escape(ABOUT[word])}">{view.state(shape, word)} <small>{counted.count(word)}</small></span>'
+        for word, shape in SHAPES.items()
+        if word in counted
     )
-    last = f'<td rowspan="{span}">{keeps}</td>' if span else ""
-    evidence = f'<td class="em-evidence">{escape(row.evidence)}{_simulated(row)}</td>'
-    return f'<tr><th scope="row">{escape(row.label)}</th>{tiers}{evidence}{last}</tr>'
+    return f'<p class="em-legend">{shown}</p>'
+
+
+def _base_row(row: MatrixRow, tiers: Sequence[Tier], span: int, current: str) -> str:
+    cells = "".join(f'<td colspan="{span}">{_cell(row, tier, current, wide=True)}</td>' for tier in tiers)
+    return f'<tr><th scope="row">{escape(row.label)}</th>{cells}<td><small>control{_simulated(row)}</small></td></tr>'
+
+
+def _checkpoint_row(
+    by_scale: Mapping[float, MatrixRow],
+    scales: Sequence[float],
+    tiers: Sequence[Tier],
+    current: str,
+    *,
+    wide: bool,
+) -> str:
+    first = next(iter(by_scale.values()))
+    cells = "".join(
+        f"<td>{_cell(by_scale[scale], tier, current, wide=wide) if scale in by_scale else ''}</td>"
+        for tier in tiers
+        for scale in scales
+    )
+    keeps = _keeps(list(by_scale.values()), first.retained)
+    return f'<tr><th scope="row">{escape(checkpoint_label(first))}</th>{cells}<td class="em-keeps">{keeps}</td></tr>'
+
+
+def checkpoint_label(row: MatrixRow) -> str:
+    """What a row is called: the candidate's label without its scale."""
+    return row.label.rpartition(" at ")[0] or row.label
+
+
+def _cell(row: MatrixRow, tier: Tier, current: str, *, wide: bool) -> str:
+    state = row.tiers[tier]
+    heard = state.passes + state.fails
+    word = state.state.value
+    name = cell_id(row, tier)
+    told = f"{row.label}, {tier.value}: {word}" + (f", {state.passes} of {heard} answers passed" if heard else "")
+    flags = f", {view.plural(state.open_flags, 'open flag')}" if state.open_flags else ""
+    shown = f'<span class="em-state em-{SHAPES[word]}">{escape(word) if wide else ""}</span>'
+    count = f"<small>{state.passes}/{heard}</small>" if heard else ""
+    mark = '<i class="em-flagged" aria-hidden="true">!</i>' if state.open_flags else ""
+    return (
+        f'<button class="em-tier" data-cell="{escape(name)}" aria-label="{escape(told + flags)}" '
+        f'title="{escape(told + flags)}" aria-current="{str(name == current).lower()}">{shown}{count}{mark}</button>'
+    )
 
 
 def tier_state(cell: TierState) -> str:
-    """One cell by shape and word, with its answers."""
+    """How a tier stands, by shape and word, with its answers."""
     heard = cell.passes + cell.fails
     told = f" <small>{cell.passes} of {heard}</small>" if heard else ""
     return view.state(SHAPES[cell.state.value], cell.state.value) + told
+
+
+def _keeps(rows: Sequence[MatrixRow], answer: Retained | None) -> str:
+    behind = any(row.is_behind for row in rows)
+    later = " <small>answered since the last verdicts</small>" if behind else ""
+    simulated = next((_simulated(row) for row in rows if row.simulated), "")
+    if answer is None:
+        return f"<small>in the trash or gone</small>{simulated}"
+    if not answer.keep:
+        return f"{view.state('fail', 'may go')} <small>{view.size(answer.bytes)}</small>{later}{simulated}"
+    first, *more = answer.reasons
+    title = escape("; ".join(answer.reasons))
+    rest = f" and {len(more)} more" if more else ""
+    return f'<small title="{title}">{escape(first)}{rest}</small>{later}{simulated}'
 
 
 def _simulated(row: MatrixRow) -> str:
     return ' <small title="Judged by a stated rule, not by a person">simulated</small>' if row.simulated else ""
 
 
-def retention_preview(answers: Sequence[Retained]) -> str:
-    """What would happen if somebody confirmed, in two sentences."""
-    going = [a for a in answers if not a.keep]
-    kept = [a for a in answers if a.keep]
-    if not answers:
-        return "<p>There are no checkpoints yet.</p>"
-    if not going:
-        return (
-            f"<p>Nothing may go. {view.plural(len(kept), 'checkpoint')} {_stay(kept)}. Without a failing verdict "
-            "nothing is ever removed.</p>"
-        )
-    verb = "moves" if len(going) == 1 else "move"
-    room = view.size(sum(a.bytes for a in going))
-    first = f"{view.plural(len(going), 'checkpoint')} {verb} to the trash ({room}, with undo)."
-    second = f" {len(kept)} {_stay(kept)}." if kept else ""
-    return f"<p>{escape(first + second)} Nothing without a verdict is touched.</p>"
+# ---- what is needed, how sure
+def needed(rows: Sequence[MatrixRow]) -> str:
+    """What would decide what is heard and not decided: flags to confirm first, then disputes, then what is nearest."""
+    open_ones = [(row, tier, state) for row in rows for tier, state in row.tiers.items() if state.needed]
+    heard = [(row, tier, state) for row, tier, state in open_ones if state.passes or state.fails]
+    unheard = len({row.label for row, _, _ in open_ones} - {row.label for row, _, _ in heard})
+    if not heard:
+        later = f" {view.plural(unheard, 'candidate')} wait to be heard." if unheard else ""
+        return f"<p>Nothing that was heard waits for more.{later}</p>"
+    ordered = sorted(heard, key=lambda each: (not each[2].open_flags, each[2].state.value != "disputed"))
+    lines = "".join(_needed_line(*each) for each in ordered[:MOST_NEEDED])
+    more = f"<p><small>{len(ordered) - MOST_NEEDED} more.</small></p>" if len(ordered) > MOST_NEEDED else ""
+    waiting = f"<p><small>{view.plural(unheard, 'candidate')} not heard yet.</small></p>" if unheard else ""
+    return f'<ul class="em-plain em-needed">{lines}</ul>{more}{waiting}'
 
 
-def budget(lines: Sequence[Spent], free_bytes: int) -> str:
-    """How the disk is spent, what of it may go, and what is left."""
-    if not lines:
-        return ""
-    told = view.table(
-        ("on the disk", "how many", "size", "may go"),
-        (
-            (escape(s.what), str(s.count), view.size(s.bytes), view.size(s.may_go_bytes) if s.may_go_bytes else "–")
-            for s in lines
-        ),
-        caption="How the disk is spent",
+def _needed_line(row: MatrixRow, tier: Tier, state: TierState) -> str:
+    link = (
+        f'<button class="em-link" data-cell="{escape(cell_id(row, tier))}">{escape(row.label)}, {tier.value}</button>'
     )
-    short = "" if free_bytes > SHORT_BYTES else " Runs pause when a checkpoint would not fit; make room here."
-    return (
-        f"{told}<p><small>{view.size(free_bytes)} free.{escape(short)} Nothing is ever removed by itself.</small></p>"
-    )
-
-
-def inspected(told: Sequence[str]) -> str:
-    """What is not on the disk as it was published."""
-    if not told:
-        return f"<p>{view.state('pass', 'Every checkpoint is as it was published.')}</p>"
-    return "".join(view.notice(sentence, bad=True) for sentence in told)
-
-
-def _stay(kept: Sequence[Retained]) -> str:
-    counted = Counter(reason for a in kept for reason in a.reasons)
-    reasons = "; ".join(reason for reason, _ in counted.most_common(4))
-    return f"{'stays' if len(kept) == 1 else 'stay'}{': ' + reasons if reasons else ''}"
+    return f"<li>{link} {escape(' '.join(state.needed))}</li>"
 
 
 def how_sure(rows: Sequence[MatrixRow], preferences: Sequence[PreferenceRow]) -> str:
@@ -135,8 +178,19 @@ def how_sure(rows: Sequence[MatrixRow], preferences: Sequence[PreferenceRow]) ->
             "59 passes in a row are needed to say “above 95 %” with 95 % confidence.</p>"
         )
     else:
-        told = "<p>No candidate has passed every tier yet. Each tier needs a pass and no fail.</p>"
+        told = "<p>No candidate has passed every tier yet.</p>"
     return told + "".join(f"<p>{escape(_preferred(row))}</p>" for row in preferences)
+
+
+def strength(state: TierState) -> str:
+    """What a tier's answers prove, in a sentence; empty before any."""
+    if state.pass_rate_above is None:
+        return ""
+    heard = state.passes + state.fails
+    return (
+        f"{state.passes} of {heard} answers passed: they prove a pass rate above {state.pass_rate_above:.0%} with 95 % "
+        "confidence, no more."
+    )
 
 
 def _preferred(row: PreferenceRow) -> str:
@@ -154,24 +208,17 @@ def _preferred(row: PreferenceRow) -> str:
     )
 
 
-def trash(stones: Sequence[Tombstone]) -> str:
-    """What lies in the trash, by whom and why."""
-    return view.table(
-        ("checkpoint", "by", "because", "since", "size"),
-        (
-            (escape(s.checkpoint_id), escape(s.by), escape(s.reason), view.when(s.at), view.size(s.bytes))
-            for s in stones
-        ),
-        caption="The trash",
-    )
-
-
 def verdicts_written(made: Sequence[Verdict]) -> str:
     """What judging changed."""
     if not made:
         return "Nothing new: every answer is in the verdicts already."
-    counted = Counter(v.outcome for v in made)
-    return "Verdicts written: " + ", ".join(f"{n} {outcome}" for outcome, n in counted.items()) + "."
+    return f"Verdicts written: {counted(verdict.outcome for verdict in made)}."
+
+
+def counted(outcomes: Iterable[Outcome]) -> str:
+    """'3 pass, 1 fail'."""
+    found = list(outcomes)
+    return ", ".join(f"{found.count(outcome)} {outcome}" for outcome in Outcome if outcome in found)
 
 
 def promoted(made: Promotion) -> str:

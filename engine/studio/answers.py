@@ -81,11 +81,17 @@ class Record:
 
     @cached_property
     def judged(self) -> dict[Candidate, list[Judged]]:
-        """Answers by candidate. Where a person answered, simulated answers do not count."""
+        """Answers by candidate: what each reviewer said last about each clip, so that who listens again and thinks
+        otherwise can say so. Where a person answered, simulated answers do not count.
+        """
         found: dict[Candidate, list[Judged]] = {}
-        for each in self.answered:
-            if each.response.choice not in (Choice.PASS, Choice.FAIL):
-                continue
+        last = {
+            (each.session.reviewer, each.session.simulated, each.clip.id): each
+            for each in sorted(self.answered, key=lambda each: each.response.answered_at)
+            if each.response.choice in (Choice.PASS, Choice.FAIL)
+        }
+        for each in last.values():
+            assert each.response.choice is not None
             found.setdefault(each.clip.candidate, []).append(
                 Judged(
                     tier=each.clip.tier,

@@ -62,6 +62,7 @@ class MatrixRow:
     keeps: str
     simulated: bool
     is_behind: bool = False
+    retained: Retained | None = None  # of its checkpoint; None for the base, and for one that is not there
 
 
 def build(
@@ -90,6 +91,7 @@ def build(
                 outcome=verdict.outcome if verdict else None,
                 evidence=_evidence(answers),
                 keeps=_keeps(candidate, kept),
+                retained=kept.get(candidate.checkpoint_id or ""),
                 simulated=bool(answers) and all(answer.simulated for answer in answers),
                 is_behind=bool(answers) and (verdict is None or verdict.outcome is not outcome),
             )

@@ -123,6 +123,22 @@ def test_two_reviewers_who_hear_different_things_are_a_dispute(studio: Studio) -
     assert row.tiers[Tier.LONG].state is State.DISPUTED
 
 
+def test_a_dispute_ends_when_one_side_listens_again_and_says_so(tmp_path: Path) -> None:
+    """What a reviewer said last about a clip counts; their earlier answer stays among the evidence."""
+    times = iter(range(1_000, 9_000))
+    with Studio(Workspace(tmp_path), clock=lambda: float(next(times))) as studio:
+        for tier in Tier:
+            put_clip(studio, TUNED, tier, duration_sec=SECONDS[tier])
+        sit(studio, "Ada")
+        session = studio.open_gate_session([TUNED], reviewer="Bo")
+        while (trial := studio.next_trial(session.id)) is not None:
+            studio.answer(trial.trial_id, Choice.FAIL, reasons=["noise"])
+        assert outcome_of(studio) is Outcome.UNDECIDED
+        sit(studio, "Bo")
+        assert outcome_of(studio) is Outcome.PASS
+        assert [answer.choice for answer in studio.evidence(TUNED, Tier.LONG)[0].answers].count(Choice.FAIL) == 1
+
+
 def test_what_was_said_to_flags_survives_a_lost_database(studio: Studio) -> None:
     """Flags' answers and gates are judgements: the journal brings them back."""
     flag_clip(studio, Tier.LONG, {"dropped word": ("line",)})

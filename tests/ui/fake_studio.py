@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,7 +47,8 @@ from tests.ui.fake_listening import FakeListening
 from tests.ui.fake_training import RUN_ID, VOICE, FakeTraining, add_runs
 from tests.ui.fake_voices import FakeVoices
 
-SECONDS = {Tier.SHORT: 0.6, Tier.MEDIUM: 0.9, Tier.LONG: 1.2}
+SECONDS = {Tier.SHORT: 0.6, Tier.MEDIUM: 0.9, Tier.LONG: 1.2}  # of the sound that is made, so that tests are fast
+LENGTHS = {Tier.SHORT: 5.0, Tier.MEDIUM: 15.0, Tier.LONG: 32.0}  # of the clip that it stands for
 MEASURES = ("words", "rate", "end", "silence", "clipping", "pitch", "similarity")
 UNITS = {"words": "%", "rate": "× base", "end": "", "silence": "s", "clipping": "%", "pitch": "Hz", "similarity": "%"}
 
@@ -165,7 +166,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
             seed=seed,
             path=path,
             sample_rate=RATE_HZ,
-            duration_sec=seconds,
+            duration_sec=LENGTHS[line.tier],
             stop=Stop.EOS,
             chunks=1,
             settings=GenerationSettings(),
@@ -233,7 +234,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     def words(self, clip_id: str) -> tuple[WordScore, ...]:
         clip = self.clip(clip_id)
         texts = clip.text.split()
-        step = clip.duration_sec / len(texts)
+        step = SECONDS[clip.tier] / len(texts)
         state = lambda i: "dropped" if i == 5 and self._value(clip, "words") > 8 else "merged" if i == 8 else "ok"  # noqa: E731
         return tuple(
             WordScore(text=t, state=state(i), start_sec=i * step, end_sec=(i + 1) * step, log_posterior=-0.1)
@@ -304,21 +305,24 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         return []
 
     def retention(self) -> list[Retained]:
-        return [self._retained(c) for c in self.checkpoints()]
+        verdicts, answered = self._verdicts, self._responses
+        open_trials = [t for t in self._trials.values() if t.id not in answered]
+        return [self._retained(c, verdicts, open_trials) for c in self.checkpoints()]
 
-    def _retained(self, checkpoint: Checkpoint) -> Retained:
+    def _retained(
+        self, checkpoint: Checkpoint, verdicts: Mapping[Candidate, Verdict], open_trials: Sequence[Trial]
+    ) -> Retained:
         reasons = [f"promoted as {p.alias}" for p in self.promotions() if p.candidate.checkpoint_id == checkpoint.id]
         swept = {c.candidate for c in self.clips() if c.candidate.checkpoint_id == checkpoint.id}
         reasons += ["pinned"] if checkpoint.id in self._pinned else []
         reasons += [
             f"passed at {v.candidate.lora_scale:g}"
-            for v in self._verdicts.values()
+            for v in verdicts.values()
             if v.candidate in swept and v.outcome is Outcome.PASS
         ]
-        open_trials = [t for t in self._trials.values() if t.id not in self._responses]
         if any(self.clip(s.clip_id).candidate in swept for t in open_trials for s in t.slots):
             reasons.append("in an open trial")
-        unjudged = [c for c in swept if c not in self._verdicts or self._verdicts[c].outcome is Outcome.UNDECIDED]
+        unjudged = [c for c in swept if c not in verdicts or verdicts[c].outcome is Outcome.UNDECIDED]
         if not swept or unjudged:
             reasons.append("not judged yet" if not swept else f"{len(unjudged)} candidates wait for a verdict")
         keep = bool(reasons)
