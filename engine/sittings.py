@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from engine import calibration, listening
@@ -99,6 +100,7 @@ class Sittings:
         self._balance = balance
         self._presentations = Presentations(store.clip)
         self._guard = threading.Lock()
+        self._choosing = threading.Lock()
         self._sittings: dict[str, _Sitting] = {}
         self._by_token: dict[str, tuple[_Sitting, Trial]] = {}
         self._tones: dict[str, tuple[_Sitting, bytes]] = {}  # of headphone checks
@@ -217,7 +219,8 @@ class Sittings:
                 current = self._current(sitting)
                 if current is not None and current.id != trial_id:
                     raise Refused("Another trial is to be answered first; reload the page.")
-                self._store.add_response(response)
+                with self._logged(sitting):
+                    self._store.add_response(response)
                 sitting.answers[trial_id] = response
                 self._close_if_done(sitting)
             elif not listening.is_same_answer(before, response):
@@ -236,7 +239,8 @@ class Sittings:
         with sitting.turn:
             if trial_id in sitting.answers and _last_answered(sitting) != trial_id:
                 raise Refused("Only the last answer can be taken back.")
-            self._store.withdraw(trial_id, at=self._clock())
+            with self._logged(sitting):
+                self._store.withdraw(trial_id, at=self._clock())
             sitting.answers.pop(trial_id, None)
 
     def close(self, session_id: str) -> None:
@@ -251,11 +255,16 @@ class Sittings:
             return waiting[0]
         if not sitting.is_adaptive or sitting.session.closed_at is not None:
             return None
-        question = self._more(sitting.session)
-        if question is None:
-            self._close(sitting)
-            return None
-        return self._added(sitting, question)
+        with self._logged(sitting):
+            question = self._more(sitting.session)
+            if question is not None:
+                return self._added(sitting, question)
+        self._close(sitting)
+        return None
+
+    def _logged(self, sitting: _Sitting) -> AbstractContextManager[object]:
+        """What an adaptive choice depends on is kept in turns: a choice knows exactly what came before it."""
+        return self._choosing if sitting.is_adaptive else nullcontext()
 
     def _added(self, sitting: _Sitting, question: Question) -> Trial:
         session = sitting.session
@@ -303,7 +312,8 @@ class Sittings:
     def _close(self, sitting: _Sitting) -> None:
         if sitting.session.closed_at is None:
             at = self._clock()
-            self._store.close_session(sitting.session.id, at=at)
+            with self._logged(sitting):
+                self._store.close_session(sitting.session.id, at=at)
             sitting.session = replace(sitting.session, closed_at=at)
 
     def _sitting(self, session_id: str) -> _Sitting:

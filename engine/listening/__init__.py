@@ -8,6 +8,7 @@ alone.
 """
 
 from engine.listening.answering import Scale, check_answer, check_heard, choices, is_same_answer, scale
+from engine.listening.catches import catch
 from engine.listening.order import williams
 from engine.listening.planning import check_test, questions, sitting_seed, sitting_trials, treatments
 from engine.listening.question import LABELS, MOST_STIMULI, Question, pair, several, single
@@ -27,6 +28,7 @@ __all__ = [
     "SideBalance",
     "TrialView",
     "added_trial",
+    "catch",
     "check_answer",
     "check_heard",
     "check_test",

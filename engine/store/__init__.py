@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import rows
+from engine.store.exploration import ExplorationTables
 from engine.store.gates import GateTables
 from engine.store.listening import ListeningTables
 from engine.store.opened import JOURNAL, MEMORY, one
@@ -34,7 +35,7 @@ class Act:
     at: float
 
 
-class Store(ListeningTables, GateTables):
+class Store(ListeningTables, ExplorationTables, GateTables):
     """An open database. Raises Busy when another process holds it, BadInput when it is no database or of a newer
     Earmark.
     """
