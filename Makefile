@@ -7,7 +7,7 @@ VENV_PYTHON := .venv/bin/python
 HOME_DIR ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev browser run test check format demo bench clean
+.PHONY: help setup setup-dev browser run test test-voices check format demo bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ run: setup ## the app on http://127.0.0.1:7860 (ARGS="--port 8000" for its optio
 
 test: setup-dev browser ## every test (ARGS="-k gate" for some)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+test-voices: setup-dev ## the tests of voices that have environments of their own, each in its own
+	@$(VENV_PYTHON) tools/voice_tests.py $(ARGS)
 
 check: setup-dev ## formatting, lint, types and import rules
 	@$(VENV_PYTHON) -m ruff format --check .

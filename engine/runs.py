@@ -20,9 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine import backends, code_version, curves, durable, lease, locks, manifest, run_config
+from engine import backends, code_version, curves, durable, environments, lease, locks, manifest, run_config
 from engine import dataset as datasets
 from engine import events as event_log
+from engine.backends.serve.process import Interpreter
 from engine.progress import Progress, Snapshot, follow
 from engine.run_folder import RunFolder
 from engine.types import (
@@ -38,6 +39,7 @@ from engine.types import (
     RunState,
     Series,
 )
+from engine.workspace import Workspace
 
 FORMAT_VERSION = 1
 # From its start a trainer needs well under a second until it holds its lock (it takes it before it imports torch).
@@ -264,12 +266,13 @@ def enqueue(run_dir: Path, *, clock: Callable[[], float] = time.time) -> None:
     durable.write_bytes(folder.queued, json.dumps(queued).encode())
 
 
-def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], float] = time.time) -> None:
-    """Start the trainer as a process of its own, in its own session, its output in `train.log`.
+def launch(run_dir: Path, *, python: str = "", clock: Callable[[], float] = time.time) -> None:
+    """Start the trainer as a process of its own, in its own session, its output in `train.log`. Without `python` it is
+    the interpreter of the run's voice: its own environment's, where it has one.
 
     Raises Busy if one is alive.
     """
-    read_record(run_dir)
+    used = Interpreter(Path(python)) if python else interpreter(run_dir)
     folder = RunFolder(run_dir.resolve())
     if not _released(folder.lock):
         raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
@@ -281,13 +284,13 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
     with folder.log.open("ab") as log:  # a file, not a pipe: a pipe that nobody drains would block the trainer
         try:
             child = subprocess.Popen(
-                command(folder.path, python=python),
+                command(folder.path, python=str(used.python)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=Path(__file__).resolve().parent.parent,
                 start_new_session=True,
-                env={**os.environ, AFTER_SEQ: str(last_seq)},
+                env={**os.environ, **used.environment(), AFTER_SEQ: str(last_seq)},
             )
         except OSError as error:  # no such program, or no memory for another process
             log.write(f"The trainer could not be started: {error}\n".encode())
@@ -295,6 +298,13 @@ def launch(run_dir: Path, *, python: str = sys.executable, clock: Callable[[], f
             raise EngineError(f"{run_dir.name} could not be started ({error}); mend that, then resume it.") from error
     reap = threading.Thread(target=_reap, args=(child, folder, launched_at), name=f"reap-{child.pid}", daemon=True)
     reap.start()
+
+
+def interpreter(run_dir: Path) -> Interpreter:
+    """What a run is trained with."""
+    backend = str(read_record(run_dir)["config"].get("backend", ""))
+    workspace = Workspace(run_dir.resolve().parent.parent)
+    return environments.interpreter(workspace, backend) or Interpreter(Path(sys.executable))
 
 
 def _reap(child: subprocess.Popen[bytes], folder: RunFolder, launched_at: float) -> None:
@@ -357,7 +367,7 @@ def stop(run_dir: Path, *, force: bool = False) -> None:
         durable.write_bytes(folder.stop_flag, b"stop\n")
 
 
-def resume(run_dir: Path, *, python: str = sys.executable) -> None:
+def resume(run_dir: Path, *, python: str = "") -> None:
     """Start the trainer again, to go on from the newest checkpoint.
 
     Raises Busy while one is alive, Refused when the run is complete.

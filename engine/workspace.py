@@ -56,6 +56,11 @@ class Workspace:
         return self.root / "sweeps"
 
     @property
+    def voices(self) -> Path:
+        """Environments of voices that need their own."""
+        return self.root / "voices"
+
+    @property
     def exports(self) -> Path:
         return self.root / "exports"
 

@@ -261,6 +261,12 @@ INFO: dict[str, str] = {
     "voxcpm2": "engine.backends.voxcpm.info",
 }
 
+# Voices that want an environment of their own -> the folder that declares it: `requirements.txt`, and in
+# `requirements-alone.txt` what is installed without what it asks for.
+ENVIRONMENTS: dict[str, Path] = {
+    "qwen3_tts": Path(__file__).with_name("qwen3_tts"),
+}
+
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
 EXPORTERS: dict[str, str] = {
     "csm": "engine.backends.transformers_tts.csm_export",

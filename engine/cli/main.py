@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli import data, deciding, keeping, machine, prompting, releasing, rendering, statistics, training
+from engine.cli import data, deciding, keeping, machine, prompting, releasing, rendering, statistics, training, voices
 from engine.cli.output import dump
 from engine.cli.verb import Answer, Verb
 from engine.types import EngineError
@@ -33,6 +33,7 @@ VERBS: tuple[Verb, ...] = (
     *releasing.VERBS,
     *keeping.VERBS,
     *machine.VERBS,
+    *voices.VERBS,
 )
 EXIT_CODES = """exit codes:
   0  done

@@ -42,6 +42,7 @@ class Core:
         except BaseException:
             self._stack.close()
             raise
+        self._stack.callback(self._forget_models)
         self._jobs = Jobs(clock)
         self._stack.callback(self._jobs.close)
 
@@ -131,7 +132,7 @@ class Core:
         try:
             if self._has_device or not self._hosts:
                 return
-            self._hosts.clear()
+            self._forget_models()
             if torch := sys.modules.get("torch"):
                 gc.collect()
                 torch.cuda.empty_cache()
@@ -140,8 +141,18 @@ class Core:
 
     def _loaded(self, backend: str) -> AdapterHost:
         if backend not in self._hosts:
-            from engine import backends
+            from engine import backends, environments
             from engine.adapters import AdapterHost
 
-            self._hosts[backend] = AdapterHost(backends.load(backend, device=self._device))
+            used = environments.interpreter(self.workspace, backend)
+            self._hosts[backend] = AdapterHost(backends.load(backend, device=self._device, interpreter=used))
         return self._hosts[backend]
+
+    def _forget_models(self) -> None:
+        """Those in processes of their own end with them."""
+        from engine.backends import HostsAdapters
+
+        for host in self._hosts.values():
+            if isinstance(host.model, HostsAdapters):
+                host.model.close()
+        self._hosts.clear()

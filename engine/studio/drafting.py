@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine import audio, audit, disk, drafts, manifest, needs, readers, slicing
 from engine.jobs import Report
 from engine.readers import archive
-from engine.studio.models import Models
+from engine.studio.environments_desk import EnvironmentsDesk
 from engine.types import (
     Action,
     AuditReport,
@@ -55,7 +55,7 @@ class _Stopped(Exception):
     """A job was cancelled in the middle."""
 
 
-class Drafting(Models):
+class Drafting(EnvironmentsDesk):
     """What the Data page does with a dataset until it is prepared."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:

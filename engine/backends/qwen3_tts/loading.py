@@ -45,6 +45,12 @@ class Loaded:
         return found
 
 
+def must_be_usable() -> None:
+    """Raises NotFound without the package, Refused for versions that do not go together. Loads no weights."""
+    versions_must_fit(_installed())
+    _class()
+
+
 def load(folder: ModelFolder, device: str) -> Loaded:
     """The model of a folder on `device` in single precision.
 

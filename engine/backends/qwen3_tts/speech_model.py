@@ -53,6 +53,11 @@ def load(name: str, folder: Path, device: str) -> Qwen3TtsModel:
     return Qwen3TtsModel(name, loading.load(found, device), found, info.base_sha256(found), device)
 
 
+def must_be_usable() -> None:
+    """Raises NotFound or Refused where upstream's package is missing or its versions were not compared."""
+    loading.must_be_usable()
+
+
 class Qwen3TtsModel:
     """Qwen3-TTS, Base or CustomVoice. The talker, with its text projection and head, and the predictor of a frame's
     other codes can be trained; the speaker encoder and the codec are frozen.

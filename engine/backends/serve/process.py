@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ from engine.types import EngineError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULE = "engine.serving"
+SERVED = "EARMARK_SERVED"  # tells a process that it is one: it loads its voice itself
 HELLO_SEC = 60.0  # until the interpreter is up and says so; it loads nothing before
 LOG_LINES = 15  # of its log, in the sentence about its end
 POLL_SEC = 0.1
@@ -37,6 +37,10 @@ class Interpreter:
 
     python: Path
     paths: tuple[Path, ...] = ()
+
+    def environment(self) -> dict[str, str]:
+        """What a process of it needs beside the variables of this one: nothing but its folders, and this repository."""
+        return {"PYTHONPATH": os.pathsep.join([*map(str, self.paths), str(REPOSITORY)])}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,6 @@ class VoiceProcess:
         self._give_up_sec = give_up_sec
         handle, name = tempfile.mkstemp(prefix="earmark-voice-", suffix=".log")
         self.log = Path(name)
-        paths = os.pathsep.join([*map(str, interpreter.paths), str(REPOSITORY)])
         try:
             self._child: subprocess.Popen[bytes] = subprocess.Popen(
                 [str(interpreter.python), "-m", MODULE],
@@ -65,7 +68,7 @@ class VoiceProcess:
                 stdout=subprocess.PIPE,
                 stderr=handle,
                 cwd=REPOSITORY,
-                env={**environment, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"},
+                env={**environment, **interpreter.environment(), "PYTHONUNBUFFERED": "1"},
             )
         except OSError as error:
             self.log.unlink(missing_ok=True)
@@ -225,8 +228,3 @@ def _end(child: subprocess.Popen[bytes], log: Path) -> None:
         child.kill()
         child.wait()
     log.unlink(missing_ok=True)
-
-
-def here() -> Interpreter:
-    """The interpreter of this process."""
-    return Interpreter(Path(sys.executable))

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.serve import frames
-from engine.backends.serve.process import Interpreter, Patience, VoiceProcess
+from engine.backends.serve.process import SERVED, Interpreter, Patience, VoiceProcess
 from engine.types import Adapter, EngineError, Refused, SpeakRow, Speech, Utterance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-SERVED = "EARMARK_SERVED"  # tells a process that it is one: it loads its voice itself
 
 
 class ServedModel:

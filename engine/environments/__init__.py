@@ -1,0 +1,169 @@
+"""Environments of voices: which interpreter a voice is trained and spoken with, and what is installed.
+
+Knows the folder of an environment in the workspace, how it is told from an unfinished one, and what a person may name
+instead. `installing` makes them. Knows no pip and no voice.
+
+    voices/<backend>/venv/       the environment
+    voices/<backend>/shared/     links to what it has in common with this one
+    voices/<backend>/ready.json  written last: the hash of what it was made for
+    voices/<backend>/install.log
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from engine import backends, locks
+from engine.backends.serve.process import SERVED, Interpreter
+from engine.types import NotFound
+from engine.workspace import Workspace
+
+READY_FILE, LOG_FILE = "ready.json", "install.log"
+TOGETHER, ALONE = "requirements.txt", "requirements-alone.txt"
+PYTHON, PATHS = "EARMARK_PYTHON_", "EARMARK_PATH_"  # and the voice's name: an interpreter and folders of a person's own
+
+
+class State(StrEnum):
+    """How an environment stands."""
+
+    MISSING = "missing"
+    INSTALLING = "installing"
+    UNFINISHED = "unfinished"  # an installation was interrupted; the next one goes on
+    OUTDATED = "outdated"  # its voice asks for something else now
+    READY = "ready"
+    NAMED = "named"  # a person named an interpreter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One voice's. `packages` are the versions that its files pin, by name; `path` is None for a named one."""
+
+    backend: str
+    state: State
+    python: Path | None
+    path: Path | None
+    packages: Mapping[str, str]
+    bytes: int = 0
+
+    @property
+    def is_usable(self) -> bool:
+        return self.state in (State.READY, State.NAMED)
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """The files that a voice declares next to it: `alone` is installed without what it asks for itself."""
+
+    together: Path
+    alone: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.together, *([self.alone] if self.alone else []))
+
+    @property
+    def sha256(self) -> str:
+        """Of both files and of the kind of Python that they are installed for."""
+        digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
+        for path in self.files:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+    def packages(self) -> dict[str, str]:
+        """Names and what is asked of their versions."""
+        found = {}
+        for path in self.files:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                wanted = line.partition("#")[0].strip()
+                if wanted and not wanted.startswith("-"):
+                    name = wanted.split("=")[0].split("<")[0].split(">")[0].split("@")[0].strip()
+                    found[name] = wanted.removeprefix(name).strip()
+        return found
+
+
+def names() -> tuple[str, ...]:
+    """The voices that want an environment of their own."""
+    return tuple(sorted(backends.ENVIRONMENTS))
+
+
+def requirements(backend: str, folder: Path | None = None) -> Requirements:
+    """What a voice declares. Raises NotFound for one that needs no environment."""
+    if backend not in backends.ENVIRONMENTS:
+        known = ", ".join(names())
+        raise NotFound(f"{backend} needs no environment of its own; these do: {known}.")
+    place = folder or backends.ENVIRONMENTS[backend]
+    alone = place / ALONE
+    return Requirements(place / TOGETHER, alone if alone.is_file() else None)
+
+
+def folder(workspace: Workspace, backend: str) -> Path:
+    """Where a voice's environment is, or would be."""
+    return workspace.voices / backend
+
+
+def python_of(path: Path) -> Path:
+    """The interpreter of an environment's folder, where this system puts it."""
+    return path / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def get(
+    workspace: Workspace, backend: str, *, declared: Requirements | None = None, environ: Mapping[str, str] = os.environ
+) -> Environment:
+    """How a voice's environment stands. Raises NotFound for one that needs none."""
+    wanted = declared or requirements(backend)
+    path, named = folder(workspace, backend), environ.get(f"{PYTHON}{backend.upper()}", "")
+    packages = wanted.packages()
+    if named:
+        return Environment(
+            backend=backend, state=State.NAMED, python=Path(named).expanduser(), path=None, packages=packages
+        )
+    made = _made_for(path)
+    if locks.is_held(path.with_suffix(".lock")):
+        state = State.INSTALLING
+    elif not path.exists():
+        state = State.MISSING
+    elif not made or not python_of(path).exists():
+        state = State.UNFINISHED
+    else:
+        state = State.READY if made.get("sha256") == wanted.sha256 else State.OUTDATED
+    size = int(str(made.get("bytes", 0))) if state is State.READY else 0
+    python = python_of(path) if state is State.READY else None
+    return Environment(backend=backend, state=state, python=python, path=path, packages=packages, bytes=size)
+
+
+def listing(workspace: Workspace) -> list[Environment]:
+    """All voices that want one."""
+    return [get(workspace, name) for name in names()]
+
+
+def interpreter(workspace: Workspace, backend: str, *, environ: Mapping[str, str] = os.environ) -> Interpreter | None:
+    """What a voice is spoken and trained with: the interpreter that a person named, or else the installed environment;
+    None for this process, which is so for every voice that needs no other and inside a served one.
+
+    A voice whose packages were put into this environment by hand runs here as long as no other is installed.
+    """
+    if environ.get(SERVED) == backend:
+        return None
+    named = environ.get(f"{PYTHON}{backend.upper()}", "")
+    paths = tuple(Path(one) for one in environ.get(f"{PATHS}{backend.upper()}", "").split(os.pathsep) if one)
+    if named:
+        return Interpreter(Path(named).expanduser(), paths)
+    if backend not in backends.ENVIRONMENTS:
+        return None
+    found = get(workspace, backend, environ=environ)
+    return Interpreter(found.python, paths) if found.state is State.READY and found.python else None
+
+
+def _made_for(path: Path) -> dict[str, object]:
+    try:
+        told = json.loads((path / READY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
