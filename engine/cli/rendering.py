@@ -139,23 +139,28 @@ def _screen_arguments(parser: ArgumentParser) -> None:
 
 def _screen(studio: Studio, args: Namespace) -> Answer:
     heard = studio.screen_file(args.audio, args.text, backend=args.backend)
-    named = {state: [w.text for w in heard.words if w.state == state] for state in ("dropped", "merged", "inserted")}
+    return Answer(data=_heard_data(heard), text=_heard_told(heard))
+
+
+def _heard_data(heard: Screening) -> dict[str, Any]:
+    """What programs read: five states alone; a word that was said unclearly is there, and is marked beside it."""
+    from engine.screeners.words import bare
+
     words = [
         {
-            "word": w.text,
+            "word": bare(w.text),
             "start_sec": w.start_sec,
             "end_sec": w.end_sec,
-            "state": w.state,
-            "log_posterior": w.log_posterior,
+            "state": "ok" if w.state == "wrong" else w.state,
+            **({"unclear": True} if w.state == "wrong" else {}),
         }
         for w in heard.words
     ]
+    named = {state: [w["word"] for w in words if w["state"] == state] for state in ("dropped", "merged", "inserted")}
     scores = [
-        {"name": s.screener, "value": s.value, "unit": s.unit, "passed": s.passed, "explanation": s.explanation}
-        for s in heard.scores
+        {"name": s.screener, "value": s.value, "passed": s.passed, "explanation": s.explanation} for s in heard.scores
     ]
-    data = {"duration_sec": heard.duration_sec, "words": words, **named, "scores": scores}
-    return Answer(data=data, text=_heard_told(heard))
+    return {"duration_sec": heard.duration_sec, "words": words, **named, "scores": scores}
 
 
 def _heard_told(heard: Screening) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.backends.finch import phonemes
-from engine.screeners import alignment
+from engine.screeners import acoustics, alignment
 from engine.types import BadInput, WordScore
 
 if TYPE_CHECKING:
@@ -51,10 +51,11 @@ class FinchEar:
         from engine.backends.finch.ear import SECONDS_PER_STEP
 
         pronounced = self._pronounced(text)
-        carriers, units = self._units(pronounced)
+        carriers, units, seconds = self._units(pronounced)
         posteriors = self.log_posteriors(samples, sample_rate)
+        sounding = acoustics.active(samples, sample_rate)[::2]
         result: list[WordScore] = []
-        for found in alignment.align(posteriors, units):
+        for found in alignment.align(posteriors, units, seconds=seconds, sounding=sounding):
             texts = (
                 [pronounced.words[word].text for word in carriers[found.word]]
                 if found.word >= 0
@@ -81,32 +82,46 @@ class FinchEar:
     def classes(self, text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """The words of `text`, each with its phoneme classes; words that share phonemes are told together."""
         pronounced = self._pronounced(text)
-        carriers, units = self._units(pronounced)
+        carriers, units, _ = self._units(pronounced)
         texts = (" ".join(pronounced.words[word].text for word in words) for words in carriers)
         return tuple((words, tuple(phonemes)) for words, phonemes in zip(texts, units, strict=True))
 
-    def _units(self, pronounced: phonemes.Pronunciation) -> tuple[list[list[int]], list[list[int]]]:
-        """Groups of words that share phonemes (mostly one word), and the phoneme classes of each group."""
-        from engine.backends.finch.ear import fold
-
-        own: dict[int, list[int]] = {}
-        for phoneme in pronounced.phonemes:
-            plain = fold(phoneme.symbol)
-            if plain is not None and plain in self._ids:
-                own.setdefault(phoneme.word, []).append(self._ids[plain])
+    def _units(self, pronounced: phonemes.Pronunciation) -> tuple[list[list[int]], list[list[int]], list[list[float]]]:
+        """Groups of words that share phonemes (mostly one word), the phoneme classes of each group, and the seconds
+        that espeak-ng takes for each phoneme.
+        """
+        own, lasting = self._own(pronounced)
         carriers: list[list[int]] = []
         units: list[list[int]] = []
+        seconds: list[list[float]] = []
         waiting: list[int] = []
         for word in range(len(pronounced.words)):
             if word in own:
                 carriers.append([*waiting, word])
                 units.append(own[word])
+                seconds.append(lasting[word])
                 waiting = []
             elif carriers:
                 carriers[-1].append(word)
             else:
                 waiting.append(word)
-        return carriers, units
+        return carriers, units, seconds
+
+    def _own(self, pronounced: phonemes.Pronunciation) -> tuple[dict[int, list[int]], dict[int, list[float]]]:
+        """Each word's phoneme classes and their seconds; an unknown sound lengthens the one before it."""
+        from engine.backends.finch.ear import fold
+
+        own: dict[int, list[int]] = {}
+        lasting: dict[int, list[float]] = {}
+        ends = [*(phoneme.start_s for phoneme in pronounced.phonemes[1:]), pronounced.duration_s]
+        for phoneme, end in zip(pronounced.phonemes, ends, strict=True):
+            plain = fold(phoneme.symbol)
+            if plain is not None and plain in self._ids:
+                own.setdefault(phoneme.word, []).append(self._ids[plain])
+                lasting.setdefault(phoneme.word, []).append(end - phoneme.start_s)
+            elif not phoneme.is_pause and phoneme.word in lasting:
+                lasting[phoneme.word][-1] += end - phoneme.start_s
+        return own, lasting
 
     def _spelled(self, heard: tuple[int, ...]) -> str:
         return "/" + " ".join(self._segments[index - 1] for index in heard) + "/"
@@ -120,9 +135,9 @@ class FinchEar:
     def _waveform(self, samples: NDArray[np.float32], sample_rate: int) -> torch.Tensor:
         import torch
 
-        from engine.backends.finch import acoustics
+        from engine.backends.finch import acoustics as finch_acoustics
 
-        return acoustics.resample(torch.from_numpy(np.ascontiguousarray(samples, np.float32)), sample_rate)
+        return finch_acoustics.resample(torch.from_numpy(np.ascontiguousarray(samples, np.float32)), sample_rate)
 
 
 def load(folder: Path | None = None) -> FinchEar | None:

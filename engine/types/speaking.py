@@ -153,7 +153,9 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class WordScore:
-    """One word of a clip by forced alignment; `state` is ok, dropped, merged, wrong or inserted. Times may be NaN."""
+    """One word of a clip by forced alignment; `state` is ok, dropped, merged, repeated, inserted, or wrong (said
+    unclearly). A repeated word is there a second time, after the first. Times may be NaN.
+    """
 
     text: str
     state: str

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import torch
+import torchaudio
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -55,13 +57,40 @@ def test_exactly_the_missing_words_are_missing(missing: set[int]) -> None:
     assert all((word.start, word.end) == (-1, -1) for word in found if word.state == "dropped")
 
 
-def test_a_word_spoken_twice_is_one_word_and_an_insertion() -> None:
-    """A repetition is heard as something that was not asked for, with the phonemes that were heard."""
-    found = alignment.align(posteriors([WORDS[0], WORDS[1], WORDS[1], WORDS[2], WORDS[3], WORDS[4]]), WORDS)
-    assert sorted(word.state for word in found) == ["inserted"] + ["ok"] * 5
-    extra = next(word for word in found if word.state == "inserted")
-    assert extra.heard == (4, 5)
-    assert found.index(extra) in (1, 2)
+def test_a_word_spoken_twice_is_there_once_and_repeated_once() -> None:
+    """The second time comes after the first, under the same word, in its own place."""
+    found = alignment.align(posteriors([WORDS[0], WORDS[1], WORDS[1], *WORDS[2:]]), WORDS)
+    assert [(word.word, word.state) for word in found] == [
+        *((0, "ok"), (1, "ok"), (1, "repeated")),
+        *((2, "ok"), (3, "ok"), (4, "ok")),
+    ]
+    assert found[1].end <= found[2].start
+
+
+@given(st.integers(0, 3), st.integers(1, 3))
+def test_a_phrase_spoken_twice_is_repeated_word_by_word(first: int, count: int) -> None:
+    """Each word of the phrase is repeated, no other, and nothing is missing or added for it."""
+    end = min(len(WORDS), first + count)
+    found = alignment.align(posteriors([*WORDS[:end], *WORDS[first:end], *WORDS[end:]]), WORDS)
+    assert [word.word for word in found if word.state == "repeated"] == list(range(first, end))
+    assert [word.word for word in found if word.state == "ok"] == list(range(len(WORDS)))
+    assert len(found) == len(WORDS) + end - first
+
+
+def test_another_word_between_is_inserted_and_not_repeated() -> None:
+    """What was added and is none of the words beside it is told with the phonemes that were heard."""
+    found = alignment.align(posteriors([*WORDS[:2], [8, 1, 11], *WORDS[2:]]), WORDS)
+    assert [word.state for word in found] == ["ok", "ok", "inserted", "ok", "ok", "ok"]
+    assert found[2].heard == (8, 1, 11)
+
+
+def test_the_faithful_path_is_the_forced_alignment() -> None:
+    """Where every word is said once, its phonemes lie where torchaudio's forced alignment has them."""
+    scores = posteriors(WORDS, sure=0.9)
+    flat = torch.tensor([[phoneme for word in WORDS for phoneme in word]], dtype=torch.int32)
+    path, likely = torchaudio.functional.forced_align(torch.from_numpy(scores)[None], flat, blank=0)
+    spans = torchaudio.functional.merge_tokens(path[0], likely[0], blank=0)
+    assert [spike for word in alignment.align(scores, WORDS) for spike in word.spikes] == [s.start for s in spans]
 
 
 def test_talking_on_after_the_text_is_an_insertion_at_the_end() -> None:
@@ -104,7 +133,8 @@ def test_any_noise_gives_every_word_once_and_in_order(seed: int, frames: int) ->
     scores = np.random.default_rng(seed).gumbel(size=(frames, CLASSES)).astype(np.float32) * 3
     scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
     found = alignment.align(scores, WORDS)
-    assert [word.word for word in found if word.word >= 0] == list(range(len(WORDS)))
+    asked = [word.word for word in found if word.word >= 0 and word.state != "repeated"]
+    assert asked == list(range(len(WORDS)))
     placed = [(word.start, word.end) for word in found if word.start >= 0]
     assert all(0 <= start < end <= frames for start, end in placed)
     assert all(before[1] <= after[0] for before, after in pairwise(placed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -62,14 +63,23 @@ def test_a_word_that_was_cut_out_is_dropped_and_no_other(ear: Ear, text: str, pl
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_phrase_that_was_said_twice_is_inserted_once(ear: Ear, text: str) -> None:
-    """Repetition is one invented stretch, and no word is missing for it."""
+def test_a_phrase_that_was_said_twice_is_repeated(ear: Ear, text: str) -> None:
+    """Its words come again as repeated, nothing is inserted, and no word is missing for it."""
     samples, rate, places = spoken(text)
     start, end = places[3][0], places[5][1]
     found = ear.align(np.concatenate([samples[:end], samples[start:end], samples[end:]]), rate, text)
-    states = [word.state for word in found]
-    assert states.count("inserted") == 1
-    assert "dropped" not in states
+    assert [word.text for word in found if word.state == "repeated"] == text.split()[3:6]
+    assert not {"dropped", "merged", "inserted"} & {word.state for word in found}
+
+
+def test_two_words_that_were_squeezed_together_are_merged(ear: Ear) -> None:
+    """In half of their time both are there, run together, and no word of the sentence is missing."""
+    samples, rate, places = spoken(TEXTS[0])
+    start, end = places[1][0], places[2][1]
+    faster = librosa.effects.time_stretch(samples[start:end], rate=2.2, n_fft=512)
+    found = ear.align(np.concatenate([samples[:start], faster, samples[end:]]), rate, TEXTS[0])
+    assert {"harbour", "was"} <= {word.text for word in found if word.state == "merged"}
+    assert "dropped" not in {word.state for word in found}
 
 
 def test_a_text_that_the_ear_cannot_read_is_refused(ear: Ear) -> None:
