@@ -19,8 +19,9 @@ def app(studio: Studio) -> FastAPI:
     """One FastAPI app. The reviewers' page is an app of its own, so that nothing of the engineers' is in its config."""
     server = FastAPI(title="Earmark", docs_url=None, redoc_url=None, openapi_url=None)
     routes.add(server, studio)
-    _mount(server, listen.build(), "/listen", with_clips=False)
-    _mount(server, engineering(studio), "/", with_clips=True)
+    words = listen.words()
+    _mount(server, listen.build(words), "/listen", with_clips=False, css=theme.css("listen.css"), i18n=words)
+    _mount(server, engineering(studio), "/", with_clips=True, css=theme.css(), favicon_path=str(theme.ICON))
     return server
 
 
@@ -35,16 +36,14 @@ def engineering(studio: Studio) -> gr.Blocks:
     return blocks
 
 
-def _mount(server: FastAPI, blocks: gr.Blocks, path: str, *, with_clips: bool) -> None:
+def _mount(server: FastAPI, blocks: gr.Blocks, path: str, *, with_clips: bool, **own: Any) -> None:
     blocks.queue(api_open=False)
     warnings.filterwarnings("ignore", "SSR mode is not supported", UserWarning)  # it is off
-    icon: dict[str, Any] = {"favicon_path": str(theme.ICON)} if path == "/" else {}
     gr.mount_gradio_app(
         server,
         blocks,
         path=path,
         theme=theme.theme(),
-        css=theme.css(),
         head=theme.head(with_clips=with_clips),
         footer_links=[],
         run_history=False,  # Gradio would keep inputs and outputs of every call in the reviewer's browser
@@ -53,7 +52,7 @@ def _mount(server: FastAPI, blocks: gr.Blocks, path: str, *, with_clips: bool) -
         pwa=True,
         ssr_mode=False,
         show_error=True,
-        **icon,
+        **own,
     )
     # It would keep a connection open for every tab. A browser opens six to an app at most, so the seventh tab would
     # wait for ever. Without it Gradio learns of a closed tab when it runs out of places for sessions.

@@ -109,9 +109,9 @@ def theme() -> gr.themes.Base:
     return base.set(**both, **paper)
 
 
-def css() -> str:
-    """Both style sheets, for Gradio to put into the page."""
-    return (LOOK / "earmark.css").read_text(encoding="utf-8") + (LOOK / "gradio.css").read_text(encoding="utf-8")
+def css(*own: str) -> str:
+    """The style sheets, for Gradio to put into the page: those of every page, then a page's own."""
+    return "".join((LOOK / name).read_text(encoding="utf-8") for name in ("earmark.css", "gradio.css", *own))
 
 
 def head(*, with_clips: bool) -> str:
@@ -139,9 +139,10 @@ def header(current: str) -> None:
     _bar(f'<nav aria-label="Pages">{links}</nav>', "")
 
 
-def reviewer_header() -> None:
-    """The bar at the top of Listen: no navigation, no names."""
-    _bar("", '<span class="em-name">reviewer</span>')
+def reviewer_header(words: gr.I18n) -> None:
+    """The bar at the top of Listen: no navigation, no names; whose page it is, and the other language."""
+    language = '<button class="em-language" data-language hidden></button>'
+    _bar("", f'<span class="em-name" data-frame="em_reviewer">{words("em_reviewer")}</span>{language}')
 
 
 def _here(name: str, current: str) -> str:
@@ -149,7 +150,10 @@ def _here(name: str, current: str) -> str:
 
 
 def _bar(inside: str, end: str) -> None:
-    toggle = '<button class="em-theme" data-theme-toggle aria-label="Light or dark" title="Light or dark">◐</button>'
+    toggle = (
+        '<button class="em-theme" data-theme-toggle data-frame="em_theme" aria-label="Light or dark" '
+        'title="Light or dark">◐</button>'
+    )
     logo = '<span class="em-logo">ear<i>mark</i></span>'
     bar = f'<header class="em-header">{logo}{inside}<span class="em-end">{end}{toggle}</span></header>'
     html(bar, classes="em-bleed")

@@ -1,276 +1,329 @@
-/* One blind trial at a time: shows the text, plays the sides, takes the answer, asks for the next trial.
-   Knows a trial's text, side labels and opaque tokens, and nothing else: no model, no duration, no waveform, no count of others. */
+/* The reviewer's page: one sitting, one trial at a time, each answer saved before the next trial is asked for.
+   Knows a trial's text, side labels and opaque tokens, and nothing else: no model, no duration, no waveform, no count of others.
+   How a trial looks and is answered is in listen_trial.js; here is what comes after what. */
 
+import { Level } from "./listen_level.js";
+import { api, Outbox, Refusal } from "./listen_post.js";
+import { breakScreen, failedScreen, finishedScreen, questionScreen, sittingsScreen, unsentNotice } from "./listen_screens.js";
+import { Sounds } from "./listen_sounds.js";
+import { TrialPage } from "./listen_trial.js";
+import { words } from "./listen_words.js";
 import { Player } from "./player.js";
 
-const WORDS = {
-  gate: {
-    title: "Would you ship this clip?",
-    why: "What was wrong? (optional)",
-    choices: [["pass", "Pass", "P"], ["fail", "Fail", "F"]],
-  },
-  preference: {
-    title: "Which one would you ship?",
-    why: "What decided it? (optional)",
-    choices: [["a", "A is better", "←"], ["tie", "No difference", "↓"], ["b", "B is better", "→"]],
-  },
-};
-const KEYS = {
-  gate: [["space", "play or pause"], ["1", "play the clip"], ["← →", "back or on by 3 seconds"], ["R", "from the start"], ["L", "loop"],
-    ["P", "pass"], ["F", "fail"], ["shift 1 … 9", "a reason, on or off"], ["?", "these keys"]],
-  preference: [["space", "play or pause"], ["1 2", "play A or B"], ["R", "from the start"], ["L", "loop"],
-    ["←", "A is better"], ["↓", "no difference"], ["→", "B is better"], ["shift 1 … 9", "a reason, on or off"], ["?", "these keys"]],
-};
+const FIRST_VOLUME = 0.7;
+const PACE_AFTER = 3;         // answers, before the time left is guessed
+const LONGEST_PAUSE_MIN = 5;  // a longer one says nothing about the pace
 
-const escape = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-
-async function ask(url, options = {}) {
-  const reply = await fetch(url, { cache: "no-store", credentials: "same-origin", ...options });
-  if (!reply.ok) {
-    const told = await reply.json().catch(() => ({}));
-    throw new Error(told.error || "The server did not answer; check that the app is running and try again.");
+/* How loud it plays. It outlives a reload in the history entry of this tab: it is set once a block. */
+class Volume {
+  constructor(player) {
+    this.player = player;
+    const kept = window.history.state?.volume;
+    this.isSet = typeof kept === "number";
+    this.set(this.isSet ? kept : FIRST_VOLUME);
   }
-  return reply;
+
+  set(share) {
+    this.share = share;
+    this.player.setVolume(share * share);   // loudness follows the slider about evenly
+  }
+
+  keep() {
+    this.isSet = true;
+    window.history.replaceState({ ...window.history.state, volume: this.share }, "");
+  }
 }
 
-const send = (url, data) => ask(url, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data) });
-
-/* ------------------------------------------------------------------------------------------------------------------ screens */
-function openSittings(sittings) {
-  const rows = sittings.map((s) => `<a class="em-button" href="?session=${encodeURIComponent(s.session)}">
-      <span>${escape(s.reviewer)}: ${s.kind === "gate" ? "pass or fail" : "A or B"}, ${s.done} of ${s.total} answered</span></a>`);
-  return `<div class="em-card em-empty"><h1>${rows.length ? "Choose your sitting" : "Nothing to listen to yet"}</h1>
-    <p>${rows.length ? "You hear one clip at a time, without knowing what it is. Headphones help."
-      : "Clips arrive here when somebody sends candidates to a blind gate. Keep this page open, or come back later."}</p>
-    <div class="em-row" style="flex-direction:column">${rows.join("")}</div></div>`;
-}
-
-const finished = (total) => `<div class="em-card em-empty"><h1>That was all ${total}. Thank you.</h1>
-  <p>Every answer is saved. You can close this page.</p></div>`;
-
-const failed = (message) => `<div class="em-card em-empty" role="alert"><h1>This did not work</h1><p>${escape(message)}</p>
-  <div class="em-row"><button data-act="reload">Try again</button></div></div>`;
-
-function trialScreen(trial) {
-  const words = WORDS[trial.kind];
-  const single = trial.slots.length === 1;
-  const pads = trial.slots.map((slot, i) => `<button class="em-pad" data-side="${i}" aria-pressed="false" disabled>
-      <b aria-hidden="true">${single ? "▶" : escape(slot.label)}</b><span class="em-bar"><i style="width:0%"></i></span>
-      <small><span data-told>loading</span> <kbd>${i + 1}</kbd></small></button>`);
-  const answers = words.choices.map(([choice, label, key]) => `<button data-choice="${choice}" class="${choice === "tie" ? "em-tie" : ""}" disabled>
-      ${label} <kbd>${key}</kbd></button>`);
-  const chips = trial.reasons.map((reason, i) => `<button class="em-chip" data-reason="${escape(reason)}" aria-pressed="false">${escape(reason)}
-      ${i < 9 ? `<kbd>⇧${i + 1}</kbd>` : ""}</button>`);
-  const keys = KEYS[trial.kind].map(([key, what]) => `<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`);
-  return `<div class="em-listen em-stack">
-    <div class="em-row em-between"><h1>${words.title}</h1><span class="em-quiet">${trial.position} of ${trial.total}</span></div>
-    <div class="em-bar" role="progressbar" aria-label="Progress of this sitting" aria-valuemin="0" aria-valuenow="${trial.position - 1}"
-      aria-valuemax="${trial.total}"><i style="width:${(100 * (trial.position - 1)) / trial.total}%"></i></div>
-    <div class="em-card"><p class="em-line">“${escape(trial.text)}”</p></div>
-    <div class="em-pads" data-sides="${trial.slots.length}" role="group" aria-label="Clips">${pads.join("")}</div>
-    <div class="em-row em-between"><div class="em-tools">
-      <button data-act="toggle" disabled>Play <kbd>space</kbd></button><button data-act="restart" disabled>From the start <kbd>R</kbd></button>
-      <button data-act="loop" aria-pressed="false" disabled>Loop <kbd>L</kbd></button></div><small data-mode></small></div>
-    <div class="em-ask" data-choices="${words.choices.length}" role="group" aria-label="Your answer">${answers.join("")}</div>
-    ${chips.length ? `<div><small>${words.why}</small><div class="em-chips" role="group" aria-label="Reasons">${chips.join("")}</div></div>` : ""}
-    <details><summary>Add a note</summary><textarea rows="2" maxlength="500" aria-label="Note"></textarea></details>
-    <p><small>Answers are saved as you give them. You can close this page and come back. <button class="em-chip" data-act="keys">
-      <kbd>?</kbd> all keys</button></small></p>
-    <dialog aria-label="Keys"><h2>Keys</h2><dl class="em-keys">${keys.join("")}</dl>
-      <div class="em-row" style="margin-top:16px"><button data-act="close">Close</button></div></dialog></div>`;
-}
-
-/* ------------------------------------------------------------------------------------------------------------------ the page */
 class Sitting {
-  constructor(root, session) {
+  constructor(root, session, language) {
     this.root = root;
     this.session = session;
+    this.words = language;
     this.stage = root.querySelector("[data-stage]");
     this.live = root.querySelector("[aria-live]");
-    this.trial = null;
-    this.ready = false;
-    this.sending = false;
+    this.player = new Player(new AudioContext({ latencyHint: "interactive" }));
+    this.sounds = new Sounds(this.player.context, api.audio);
+    this.volume = new Volume(this.player);
+    this.outbox = new Outbox();
+    this.outbox.onwaiting = () => this.tellUnsent();
+    this.page = null;         // the trial or the level page that is shown
+    this.draw = () => {};     // draws what is shown again, in another language
+    this.pace = [];           // minutes between answers
+    const frame = () => { this.player.tick(); this.page?.paint(); requestAnimationFrame(frame); };
+    requestAnimationFrame(frame);
   }
 
-  async next() {
-    this.ready = false;
+  say(text) { this.live.textContent = text; }
+
+  show(markup) {
+    this.page = null;
+    this.draw = () => { this.stage.innerHTML = markup(); };
+    this.draw();
+    this.stage.querySelector("h1")?.focus();
+  }
+
+  /* ------------------------------------------------------------------------------------------------- what comes after what */
+  async open() {
+    const reply = await this.sendKept();
+    if (reply?.saved) this.say(this.words.say("unsent.sent"));
+    await this.next(reply?.refused && this.words.say("unsent.refused", { why: reply.refused }));
+  }
+
+  async sendKept() {
+    if (!this.outbox.unsent) return null;
+    try { return await this.outbox.sendKept(); } catch (error) { return { refused: error.message }; }
+  }
+
+  async next(notice = "") {
     try {
-      const reply = await (await ask(`/blind/trial?session=${encodeURIComponent(this.session)}`)).json();
-      if (reply.finished) {
-        this.trial = null;
-        this.stage.innerHTML = finished(reply.total);
-        this.say("That was all. Thank you.");
-        return;
-      }
-      await this.show(reply);
-    } catch (error) {
-      this.fail(error);
-    }
+      const reply = await api.trial(this.session);
+      if (reply.finished) this.finish(reply);
+      else if (this.volume.isSet) await this.ask(reply, notice);
+      else this.level(reply);
+    } catch (error) { this.fail(error); }
   }
 
-  async show(trial) {
-    this.trial = trial;
-    this.stage.innerHTML = trialScreen(trial);
-    if (!this.player) {
-      this.player = new Player(new AudioContext());
-      const frame = () => { this.player.tick(); this.paint(); requestAnimationFrame(frame); };
-      requestAnimationFrame(frame);
-    }
-    // Every side is here and decoded before the first one can be played: nothing about a side shows in the waiting.
-    const bytes = await Promise.all(trial.slots.map(async (s) => (await ask(`/blind/audio/${s.token}`)).arrayBuffer()));
-    const sides = await Promise.all(bytes.map((b) => this.player.context.decodeAudioData(b)));
-    this.player.load(sides, Math.max(...sides.map((b) => b.duration)) >= 8 ? "continue" : "restart");
-    this.ready = true;
-    this.stage.querySelectorAll("[data-side],[data-act]").forEach((b) => { b.disabled = false; });
-    const mode = this.stage.querySelector("[data-mode]");
-    if (trial.slots.length > 1) mode.textContent = this.player.mode === "continue" ? "switching keeps the place" : "switching starts again";
-    this.say(`Trial ${trial.position} of ${trial.total}. ${trial.text}`);
-    this.paint();
+  finish(reply) {
+    this.previous = reply.previous ?? null;
+    this.show(() => finishedScreen(this.words, reply));
+    this.say(this.words.say("done.title", { total: reply.total }));
   }
 
-  name(side) {
-    return this.trial.slots.length === 1 ? "the clip" : this.trial.slots[side].label;
+  level(trial) {
+    const { stage, player, sounds, session, volume } = this;
+    this.page = new Level({ stage, player, sounds, words: this.words, volume, api, session, trial, say: (text) => this.say(text) });
+    this.page.ondone = () => { this.volume.keep(); this.ask(trial).catch((error) => this.fail(error)); };
+    this.draw = () => this.page.draw();
+    this.draw();
+    stage.querySelector("h1").focus();
+    sounds.prepare(trial.slots.map((s) => s.token), []);
   }
 
-  allHeard() {
-    return this.ready && this.trial.slots.every((_, i) => this.player.heard(i));
-  }
-
-  paint() {
-    if (!this.ready || !this.trial) return;
-    const { player } = this;
-    this.stage.querySelectorAll("[data-side]").forEach((pad, i) => {
-      const heard = player.heard(i);
-      const current = player.playing && player.side === i;
-      const share = current ? player.share(i) : heard ? 1 : player.heardShare(i);
-      pad.setAttribute("aria-pressed", String(current));
-      pad.querySelector("i").style.width = `${Math.round(100 * share)}%`;
-      const told = heard ? "heard" : "listen to the end";
-      const shown = pad.querySelector("[data-told]");
-      if (shown.textContent !== told) shown.textContent = told;
-      const label = `Play ${this.name(i)}, ${heard ? "heard" : "not heard to the end yet"}`;
-      if (pad.getAttribute("aria-label") !== label) pad.setAttribute("aria-label", label);
+  async ask(trial, notice = "") {
+    this.previous = trial.previous ?? null;
+    const { stage, player, volume } = this;
+    const page = new TrialPage({
+      trial, stage, player, words: this.words, volume, minutes: this.minutesLeft(trial), say: (text) => this.say(text), clock: () => performance.now(),
     });
-    const toggle = this.stage.querySelector("[data-act=toggle]");
-    if (toggle.dataset.playing !== String(player.playing)) {
-      toggle.dataset.playing = String(player.playing);
-      toggle.firstChild.textContent = player.playing ? "Pause " : "Play ";
+    page.onanswer = (given) => this.answer(given);
+    this.page = page;
+    this.draw = () => page.draw();
+    this.draw();
+    if (notice) page.tell(notice);
+    stage.querySelector("h1").focus();
+    window.scrollTo(0, 0);
+    // Every side is here and decoded before the first one can be played: nothing about a side shows in the waiting.
+    const tokens = trial.slots.map((s) => s.token);
+    const buffers = await this.sounds.all(tokens);
+    if (this.page !== page) return;
+    player.load(buffers, trial.switching || "restart");
+    page.open();
+    this.asked = Date.now();
+    this.say(`${trial.training ? this.words.say("practice") : this.words.say("of", trial)}. ${trial.text}`);
+    this.sounds.prepare(trial.upcoming || [], tokens);
+  }
+
+  async answer(given) {
+    const { trial } = this.page;
+    try {
+      const reply = await this.outbox.send("/blind/answer", { session: this.session, ...given });
+      this.pace.push((Date.now() - this.asked) / 60_000);
+      if (reply.question) this.question(trial, reply.question);
+      else await this.next();
+    } catch (error) { this.fail(error); }
+  }
+
+  /* What the server asks about an answer that it has: the sides may be heard again. */
+  question(trial, question) {
+    const page = this.page;
+    page.locked = false;
+    page.draw = () => {
+      this.stage.innerHTML = questionScreen(this.words, trial, question);
+      this.stage.querySelectorAll("[data-side]").forEach((pad) => { pad.disabled = false; });
+    };
+    page.key = (key, native) => {
+      if (/^[1-8]$/.test(key)) { page.play(Number(key) - 1); return true; }
+      if (key === " " && !native) { page.play(this.player.side); return true; }
+      return false;
+    };
+    page.draw();
+    this.draw = () => page.draw();
+    this.stage.querySelector("h1").focus();
+    this.say(question.text);
+    this.flagged = trial.trial;
+  }
+
+  async reply(choice) {
+    this.player.stop();
+    this.stage.querySelectorAll("[data-reply]").forEach((b) => { b.disabled = true; });
+    try {
+      await this.outbox.send("/blind/flag", { session: this.session, trial: this.flagged, choice });
+    } catch (error) {
+      if (!(error instanceof Refusal)) { this.fail(error); return; }
     }
-    const open = this.allHeard() && !this.sending;
-    this.stage.querySelectorAll("[data-choice]").forEach((b) => { if (b.disabled === open) b.disabled = !open; });
-    if (open && !this.told) { this.told = true; this.say("You can answer now."); }
+    await this.next();
   }
 
-  async play(side) {
-    if (!this.ready || side >= this.trial.slots.length) return;
-    if (this.player.playing && this.player.side === side) { this.player.pause(); return; }
-    await this.player.context.resume();
-    this.player.play(side);
-    this.say(`Playing ${this.name(side)}`);
-  }
-
-  act(name) {
-    if (name === "reload") { window.location.reload(); return; }
-    if (name === "keys") { this.stage.querySelector("dialog").showModal(); return; }
-    if (name === "close") { this.stage.querySelector("dialog").close(); return; }
-    if (!this.ready) return;
-    if (name === "toggle") this.play(this.player.side);
-    if (name === "restart") this.player.restart();
-    if (name === "loop") {
-      this.player.setLoop(!this.player.loop);
-      this.stage.querySelector("[data-act=loop]").setAttribute("aria-pressed", String(this.player.loop));
-      this.say(this.player.loop ? "Loop on" : "Loop off");
-    }
-  }
-
-  toggleReason(chip) {
-    if (chip) chip.setAttribute("aria-pressed", String(chip.getAttribute("aria-pressed") !== "true"));
-  }
-
-  async answer(choice) {
-    if (this.sending || !WORDS[this.trial.kind].choices.some(([c]) => c === choice)) return;
-    if (!this.allHeard()) { this.say("Listen to the end first, then answer."); return; }
-    this.sending = true;
+  async undo() {
+    if (!this.previous || this.page?.locked) return;
     this.player.stop();
     try {
-      await send("/blind/answer", {
-        session: this.session,
-        trial: this.trial.trial,
-        choice,
-        reasons: [...this.stage.querySelectorAll("[data-reason][aria-pressed=true]")].map((b) => b.dataset.reason),
-        note: this.stage.querySelector("textarea").value,
-        plays: Object.fromEntries(this.trial.slots.map((s, i) => [s.label, this.player.plays[i]])),
-      });
-      this.player.setLoop(false);
-      this.told = false;
+      await api.withdraw(this.session, this.previous);
       await this.next();
-    } catch (error) {
-      this.fail(error);
-    } finally {
-      this.sending = false;
-    }
+      this.say(this.words.say("undo.done"));
+    } catch (error) { this.fail(error); }
   }
 
-  key(event) {
-    if (!this.trial || event.ctrlKey || event.metaKey || event.altKey) return;
-    const { target } = event;
-    if (target.matches("textarea,input,select") || this.stage.querySelector("dialog[open]")) return;
-    if (event.shiftKey && /^Digit[1-9]$/.test(event.code)) {
-      this.toggleReason(this.stage.querySelectorAll("[data-reason]")[Number(event.code.slice(5)) - 1]);
-      event.preventDefault();
-      return;
-    }
-    const onButton = target.matches("button,summary,a") && target.matches(":focus-visible");
-    const done = this.command(event.key.toLowerCase(), onButton);
-    if (done) event.preventDefault();
+  rest() {
+    const { trial } = this.page;
+    const page = this.page;
+    this.player.pause();
+    this.show(() => breakScreen(this.words, trial.position - 1, trial.total));
+    this.resting = page;
   }
 
-  command(key, onButton) {
-    const gate = this.trial.kind === "gate";
-    const answers = gate ? { p: "pass", f: "fail" } : { arrowleft: "a", arrowdown: "tie", arrowright: "b" };
-    if (key in answers) { this.answer(answers[key]); return true; }
-    if (key === " " && !onButton) { this.act("toggle"); return true; }
-    if (key === "1" || key === "2") { this.play(Number(key) - 1); return true; }
-    if (key === "r") { this.act("restart"); return true; }
-    if (key === "l") { this.act("loop"); return true; }
-    if (key === "?") { this.act("keys"); return true; }
-    if (gate && this.ready && (key === "arrowleft" || key === "arrowright")) { this.player.seek(key === "arrowleft" ? -3 : 3); return true; }
-    return false;
+  resume() {
+    const page = this.resting;
+    this.resting = null;
+    this.page = page;
+    this.draw = () => page.draw();
+    this.asked = Date.now();
+    page.draw();
+    this.stage.querySelector("h1").focus();
+  }
+
+  /* Guessed from this reviewer's own pace; nothing until there is one. */
+  minutesLeft(trial) {
+    const paces = this.pace.filter((minutes) => minutes < LONGEST_PAUSE_MIN).sort((a, b) => a - b);
+    if (paces.length < PACE_AFTER) return 0;
+    return Math.ceil(paces[Math.floor(paces.length / 2)] * (trial.total - trial.position + 1));
+  }
+
+  tellUnsent() {
+    if (this.stage.querySelector("[data-act=send]")) return;
+    const place = this.stage.querySelector("[data-notice]") || this.stage;
+    place.innerHTML = unsentNotice(this.words);
+    window.scrollTo(0, 0);
+  }
+
+  fail(error) {
+    this.show(() => failedScreen(this.words, error.message));
+  }
+
+  /* ------------------------------------------------------------------------------------------------- pointer and keyboard */
+  act(name) {
+    const acts = {
+      again: () => this.next(), send: () => this.outbox.now(), undo: () => this.undo(), resume: () => this.resume(),
+      keys: () => this.stage.querySelector("dialog").showModal(), close: () => this.stage.querySelector("dialog").close(),
+      break: () => { if (this.page && !this.page.locked) this.rest(); },
+    };
+    if (acts[name]) { acts[name](); return; }
+    Promise.resolve(this.page?.act(name)).catch((error) => this.fail(error));
   }
 
   click(event) {
     const button = event.target.closest("button");
     if (!button || button.disabled) return;
-    if (button.dataset.side !== undefined) this.play(Number(button.dataset.side));
-    else if (button.dataset.choice) this.answer(button.dataset.choice);
-    else if (button.dataset.reason) this.toggleReason(button);
-    else if (button.dataset.act) this.act(button.dataset.act);
+    const { side, choice, reason, act, reply, quietest } = button.dataset;
+    if (act) this.act(act);
+    else if (side !== undefined) this.page.play(Number(side));
+    else if (choice) this.page.choose(choice);
+    else if (reason) this.page.toggleReason(button);
+    else if (reply) this.reply(reply);
+    else if (quietest) this.page.quietest(Number(quietest)).catch((error) => this.fail(error));
   }
 
-  say(text) {
-    this.live.textContent = text;
+  input(event, done) {
+    const { target } = event;
+    if (target.matches("[data-volume]")) {
+      this.volume.set(target.value / 100);
+      target.setAttribute("aria-valuetext", this.words.say("volume.of", { value: target.value }));
+      if (done) this.page.note?.("volume", "", this.volume.share);
+    } else this.page?.input?.(target, done);
   }
 
-  fail(error) {
-    this.ready = false;
-    this.stage.innerHTML = failed(error.message);
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { target } = event;
+    if (target.matches("textarea")) { if (event.key === "Escape") target.blur(); return; }
+    if (target.matches("select") || this.stage.querySelector("dialog[open]")) return;
+    if (event.shiftKey && this.shifted(event.code)) { event.preventDefault(); return; }
+    const key = /^[a-z]$/i.test(event.key) ? event.key.toLowerCase() : /^Key[A-Z]$/.test(event.code) ? event.code[3].toLowerCase() : event.key.toLowerCase();
+    if (this.command(key, usesKey(target, key), event.repeat)) event.preventDefault();
   }
+
+  shifted(code) {
+    const place = [..."1234567890"].findIndex((digit) => code === `Digit${digit}`);
+    const index = code === "Minus" ? 10 : place;
+    const chip = index < 0 ? null : this.stage.querySelectorAll("[data-reason]")[index];
+    if (chip) this.page.toggleReason(chip);
+    return Boolean(chip);
+  }
+
+  command(key, native, repeated) {
+    if (this.resting) {
+      if (key === "enter" && !native) this.resume();
+      return key === "enter" && !native;
+    }
+    if (key === "?") { if (this.stage.querySelector("dialog")) this.act("keys"); return true; }
+    if (key === "u" && this.previous) { this.undo(); return true; }
+    if (key === "b" && this.page instanceof TrialPage && this.stage.querySelector("[data-act=break]")) { this.act("break"); return true; }
+    if (repeated && !["j", "k", "arrowleft", "arrowright"].includes(key)) return false;
+    return this.page?.key(key, native) ?? false;
+  }
+
+  /* Say everything in the other language; the address remembers it. */
+  speak(language) {
+    this.words.use(language);
+    const at = new URL(window.location.href);
+    at.searchParams.set("lang", this.words.language);
+    window.history.replaceState(window.history.state, "", at);
+    this.draw();
+    this.page?.paint();
+  }
+}
+
+/* Whether the focused control does something of its own with a key. */
+function usesKey(target, key) {
+  if (target.matches("input[type=range]")) return /^(arrow|page|home|end)/.test(key);
+  if (target.matches("input[type=radio]")) return key === " " || key.startsWith("arrow");
+  return target.matches("button,summary,a") && target.matches(":focus-visible") && (key === " " || key === "enter");
+}
+
+function nameFrame(language) {
+  const button = document.querySelector("[data-language]");
+  if (button) {
+    button.textContent = language.say("language");
+    button.lang = language.other === "zh" ? "zh-CN" : "en";
+    button.hidden = false;
+  }
+  document.querySelectorAll("[data-frame]").forEach((node) => {
+    const said = language.frame(node.dataset.frame);
+    if (node.hasAttribute("aria-label")) { node.setAttribute("aria-label", said); node.title = said; } else node.textContent = said;
+  });
 }
 
 export async function mount(element) {
   const root = element.querySelector("[data-listen]");
   const session = new URLSearchParams(window.location.search).get("session");
-  const sitting = new Sitting(root, session);
+  const language = await words();
+  const sitting = new Sitting(root, session, language);
+  nameFrame(language);
   root.addEventListener("click", (event) => sitting.click(event));
+  root.addEventListener("input", (event) => sitting.input(event, false));
+  root.addEventListener("change", (event) => sitting.input(event, true));
   document.addEventListener("keydown", (event) => sitting.key(event));
-  if (session) {
-    await sitting.next();
-    return;
-  }
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-language]")) return;
+    sitting.speak(language.other);
+    nameFrame(language);
+  });
+  // The device is opened at the first touch of the page, so that the first press of a clip does not wait for it.
+  document.addEventListener("pointerdown", () => sitting.player.context.resume());
+  document.addEventListener("keydown", () => sitting.player.context.resume());
+  if (session) { await sitting.open(); return; }
   try {
-    const { sittings } = await (await ask("/blind/sittings")).json();
-    sitting.stage.innerHTML = openSittings(sittings);
-  } catch (error) {
-    sitting.fail(error);
-  }
+    const sittings = await api.sittings();
+    sitting.show(() => sittingsScreen(language, sittings));
+  } catch (error) { sitting.fail(error); }
 }
