@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from playwright.sync_api import sync_playwright
 
 from engine.workspace import Workspace
-from tests.ui import fake_studio, fake_training
+from tests.ui import fake_studio, fake_training, sitting
 from tests.ui.conftest import LAUNCH, PAGE_WITHIN_MS, served
 from tools import browser
 
@@ -53,7 +53,7 @@ def _show(page: Page, path: str) -> None:
     if "draft=" in path:
         page.wait_for_selector("canvas" if "tab=plots" in path else "[data-card]")
     if "session" in path:
-        page.wait_for_selector(".em-pad:not([disabled])")
+        sitting.begin(page)
         page.keyboard.press("1")
     page.wait_for_timeout(SETTLED_MS)
 

@@ -15,6 +15,7 @@ import pytest
 
 from engine.types import Candidate
 from engine.workspace import Workspace
+from tests.ui import sitting
 from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
 from ui import pages
@@ -26,16 +27,6 @@ pytestmark = pytest.mark.browser
 
 WEIGHTS = Path(__file__).parents[2] / "assets" / "finch" / "language_model.safetensors"
 REAL_WORK_WITHIN_MS = 900_000  # training and rendering on a busy machine
-# Clips are cut to a third of a second once they are decoded: here the loop is tested, hearing in test_listen_page.
-SHORT_CLIPS = """
-const decode = BaseAudioContext.prototype.decodeAudioData;
-BaseAudioContext.prototype.decodeAudioData = async function (bytes) {
-  const whole = await decode.call(this, bytes);
-  const cut = this.createBuffer(1, Math.round(whole.sampleRate / 3), whole.sampleRate);
-  cut.copyToChannel(whole.getChannelData(0).subarray(0, cut.length), 0);
-  return cut;
-};
-"""
 
 
 def fake(folder: Path) -> tuple[Any, Path, Callable[[str], Candidate]]:
@@ -60,7 +51,7 @@ def real(folder: Path) -> tuple[Any, Path, Callable[[str], Candidate]]:
 @contextmanager
 def opened(browser: Browser, address: str) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=address, accept_downloads=True)
-    context.add_init_script(SHORT_CLIPS)
+    sitting.short_clips(context)
     page = context.new_page()
     page.set_default_timeout(REAL_WORK_WITHIN_MS)
     page.set_default_navigation_timeout(REAL_WORK_WITHIN_MS)
@@ -125,8 +116,9 @@ def listen(page: Page, studio: Any, behind: Callable[[str], Candidate], failing:
     """Answer every trial by keyboard: what is behind it is known to this test, not to the page."""
     session = studio.sessions()[0].id
     page.goto(f"/listen/?session={session}")
+    sitting.begin(page)
     while (view := studio.next_trial(session)) is not None:
-        page.wait_for_selector(f"text={view.position + 1} of {view.total}")
+        page.wait_for_selector(f"text={view.position} of {view.total}")
         page.wait_for_selector(".em-pad:not([disabled])")
         page.keyboard.press(" ")
         page.wait_for_selector("[data-choice]:not([disabled])")
@@ -135,7 +127,7 @@ def listen(page: Page, studio: Any, behind: Callable[[str], Candidate], failing:
             page.keyboard.press("f")
         else:
             page.keyboard.press("p")
-        page.wait_for_selector(f"text=/{view.position + 2} of {view.total}|That was all/")
+        page.wait_for_selector(f"text=/{view.position + 1} of {view.total}|That was all/")
 
 
 def judge_and_keep(page: Page, studio: Any, failing: str) -> None:

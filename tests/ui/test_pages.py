@@ -83,7 +83,7 @@ def test_every_page_answers(client: TestClient, path: str) -> None:
 
 def test_a_reviewers_page_has_no_events_and_no_names(judged: FakeStudio, client: TestClient) -> None:
     """The config that a reviewer's browser gets holds no handler, no other page and nothing of a run."""
-    assert not listen.build().fns
+    assert not listen.build(listen.words()).fns
     config = client.get("/listen/config").json()
     del config["css"]  # one style sheet for all pages: words of the look, none of a run
     told = json.dumps(config)
