@@ -4,7 +4,7 @@
 
 import { Level } from "./listen_level.js";
 import { api, Outbox, Refusal } from "./listen_post.js";
-import { breakScreen, failedScreen, finishedScreen, questionScreen, sittingsScreen, unsentNotice } from "./listen_screens.js";
+import { breakScreen, failedScreen, finishedScreen, questionText, sittingsScreen, unsentNotice } from "./listen_screens.js";
 import { Sounds } from "./listen_sounds.js";
 import { TrialPage } from "./listen_trial.js";
 import { words } from "./listen_words.js";
@@ -79,7 +79,7 @@ class Sitting {
       const reply = await api.trial(this.session);
       if (reply.finished) this.finish(reply);
       else if (this.volume.isSet) await this.ask(reply, notice);
-      else this.level(reply);
+      else await this.level(reply);
     } catch (error) { this.fail(error); }
   }
 
@@ -89,9 +89,11 @@ class Sitting {
     this.say(this.words.say("done.title", { total: reply.total }));
   }
 
-  level(trial) {
+  async level(trial) {
+    const own = (await api.sittings()).find((each) => each.session === this.session);
     const { stage, player, sounds, session, volume } = this;
-    this.page = new Level({ stage, player, sounds, words: this.words, volume, api, session, trial, say: (text) => this.say(text) });
+    this.page = new Level({ stage, player, sounds, words: this.words, volume, api, session,
+      instructions: own?.instructions || "", say: (text) => this.say(text) });
     this.page.ondone = () => { this.volume.keep(); this.ask(trial).catch((error) => this.fail(error)); };
     this.draw = () => this.page.draw();
     this.draw();
@@ -119,7 +121,7 @@ class Sitting {
     player.load(buffers, trial.switching || "restart");
     page.open();
     this.asked = Date.now();
-    this.say(`${trial.training ? this.words.say("practice") : this.words.say("of", trial)}. ${trial.text}`);
+    this.say(trial.question ? questionText(this.words, trial.question) : `${trial.training ? this.words.say("practice") : this.words.say("of", trial)}. ${trial.text}`);
     this.sounds.prepare(trial.upcoming || [], tokens);
   }
 
@@ -128,36 +130,23 @@ class Sitting {
     try {
       const reply = await this.outbox.send("/blind/answer", { session: this.session, ...given });
       this.pace.push((Date.now() - this.asked) / 60_000);
-      if (reply.question) this.question(trial, reply.question);
-      else await this.next();
+      if (reply.question?.trial === trial.trial) this.followUp(reply.question);
+      else await this.next();   // which brings a question about an earlier answer too
     } catch (error) { this.fail(error); }
   }
 
-  /* What the server asks about an answer that it has: the sides may be heard again. */
-  question(trial, question) {
-    const page = this.page;
-    page.locked = false;
-    page.draw = () => {
-      this.stage.innerHTML = questionScreen(this.words, trial, question);
-      this.stage.querySelectorAll("[data-side]").forEach((pad) => { pad.disabled = false; });
-    };
-    page.key = (key, native) => {
-      if (/^[1-8]$/.test(key)) { page.play(Number(key) - 1); return true; }
-      if (key === " " && !native) { page.play(this.player.side); return true; }
-      return false;
-    };
-    page.draw();
-    this.draw = () => page.draw();
+  followUp(question) {
+    this.page.follow(question);
     this.stage.querySelector("h1").focus();
-    this.say(question.text);
-    this.flagged = trial.trial;
+    this.say(questionText(this.words, question));
   }
 
   async reply(choice) {
+    const { trial } = this.page.trial;
     this.player.stop();
     this.stage.querySelectorAll("[data-reply]").forEach((b) => { b.disabled = true; });
     try {
-      await this.outbox.send("/blind/flag", { session: this.session, trial: this.flagged, choice });
+      await this.outbox.send("/blind/flag", { session: this.session, trial, choice });
     } catch (error) {
       if (!(error instanceof Refusal)) { this.fail(error); return; }
     }

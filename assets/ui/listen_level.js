@@ -4,17 +4,15 @@
 import { levelScreen, phonesScreen } from "./listen_screens.js";
 
 export class Level {
-  constructor({ stage, player, sounds, words, volume, api, session, trial, say }) {
-    Object.assign(this, { stage, player, sounds, words, volume, api, session, trial, say });
+  constructor({ stage, player, sounds, words, volume, api, session, instructions, say }) {
+    Object.assign(this, { stage, player, sounds, words, volume, api, session, instructions, say });
     this.phones = null;      // {trials, answers} while the check is on
     this.ondone = () => {};
   }
 
   draw() {
     if (this.phones) { this._drawPhones(); return; }
-    this.stage.innerHTML = levelScreen(this.words, {
-      volume: this.volume.share, instructions: this.trial.instructions, phones: this.trial.headphones !== false,
-    });
+    this.stage.innerHTML = levelScreen(this.words, { volume: this.volume.share, instructions: this.instructions });
     if (this.result) this._tellResult();
   }
 

@@ -34,11 +34,11 @@ export const volumeRow = (words, volume, locked) => `<label class="em-volume"><s
     aria-valuetext="${words.html("volume.of", { value: Math.round(100 * volume) })}">
   ${locked ? `<small>${words.html("volume.locked")}</small>` : ""}</label>`;
 
-export const levelScreen = (words, { volume, instructions, phones }) => card(`${title(words.html("level.title"))}
+export const levelScreen = (words, { volume, instructions }) => card(`${title(words.html("level.title"))}
   ${instructions ? `<p class="em-instructions">${escape(instructions)}</p>` : ""}<p>${words.html("level.text")}</p>
   <div class="em-level em-stack"><button data-act="level" aria-pressed="false">${words.html("level.play")} <kbd>space</kbd></button>
   ${volumeRow(words, volume, false)}
-  ${phones ? `<div><button data-act="phones">${words.html("phones.offer")}</button><p><small data-phones>${words.html("phones.about")}</small></p></div>` : ""}
+  <div><button data-act="phones">${words.html("phones.offer")}</button><p><small data-phones>${words.html("phones.about")}</small></p></div>
   <button class="em-primary em-wide" data-act="begin">${words.html("level.begin")} <kbd>↵</kbd></button></div>`);
 
 export const phonesScreen = (words, position, total) => card(`<p class="em-quiet">${words.html("phones.of", { position, total })}</p>
@@ -128,12 +128,14 @@ export function trialScreen(words, trial, { minutes, volume }) {
       <button class="em-chip" data-act="keys"><kbd>?</kbd> ${words.html("all.keys")}</button></div>${keysDialog(words, trial)}</div>`;
 }
 
-/* A question that the server has about an answer that is saved already. Choices are words, or pairs of a value and its words. */
+/* A question about an answer that is saved already. The server says it in English; a table that has the reason's question says that. */
+export const questionText = (words, question) => words.say(`flag.${question.reason}`, { words: (question.words || []).join(" ") }, question.text);
+
 export function questionScreen(words, trial, question) {
-  const choices = question.choices.map((c) => (Array.isArray(c) ? c : [c, c]));
+  const choices = question.choices.map(([value, label]) => `<button data-reply="${escape(value)}">${words.html(`choice.${value.split(".")[0]}`, {}, label)}</button>`);
   return `<div class="em-listen em-stack">${title(words.html("question.title"))}
     <div class="em-card em-text"><p class="em-line">${words.html("quote", { text: trial.text })}</p></div>
-    <p class="em-question">${escape(question.text)}</p>${clips(words, { ...trial, kind: "question", control: null })}
-    <div class="em-ask" data-choices="${choices.length}" role="group" aria-label="${words.html("your.answer")}">${choices.map(([value, text]) => `<button
-      data-reply="${escape(value)}">${escape(text)}</button>`).join("")}</div><p><small>${words.html("question.keep")}</small></p></div>`;
+    <p class="em-question">${escape(questionText(words, question))}</p>${clips(words, trial)}
+    <div class="em-ask" data-choices="${choices.length}" role="group" aria-label="${words.html("your.answer")}">${choices.join("")}</div>
+    <p><small>${words.html("question.keep")}</small></p></div>`;
 }

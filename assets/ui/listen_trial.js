@@ -3,7 +3,7 @@
    in another language at any time. */
 
 import { choiceOf, given, isRated, steps, stepped } from "./listen_kinds.js";
-import { reasonWord, sideName, trialScreen } from "./listen_screens.js";
+import { questionScreen, reasonWord, sideName, trialScreen } from "./listen_screens.js";
 
 const SEEK_SEC = 3;
 const EVENTS_LIMIT = 400;   // of a trial; who plays more than that has been heard
@@ -18,6 +18,7 @@ export class TrialPage {
     this.locked = false;       // an answer is on its way
     this.told = false;
     this.sorted = false;
+    this.question = trial.question ?? null;   // what is asked about an answer that is saved already
     this.events = [];
     this.picked = { choice: null, rating: null, ratings: {}, reasons: new Set(), note: "" };
     this.onanswer = () => {};
@@ -27,6 +28,11 @@ export class TrialPage {
 
   /* Draw the screen from what is known: at first, and again after a change of language. */
   draw() {
+    if (this.question) {
+      this.stage.innerHTML = questionScreen(this.words, this.trial, this.question);
+      if (this.ready) this._open();
+      return;
+    }
     this.stage.innerHTML = trialScreen(this.words, this.trial, { minutes: this.minutes, volume: this.volume.share });
     this.stage.querySelector("textarea").value = this.picked.note;
     if (this.picked.note) this.stage.querySelector("[data-note]").open = true;
@@ -50,6 +56,13 @@ export class TrialPage {
     this.paint();
   }
 
+  /* Ask something about the answer that was just saved; the sides can be heard again. */
+  follow(question) {
+    this.question = question;
+    this.locked = false;
+    this.draw();
+  }
+
   /* Keep an event for the answer's record: seconds since the trial could be played, what, which side, a number. */
   note(name, label, value) {
     if (this.events.length >= EVENTS_LIMIT) return;
@@ -63,10 +76,9 @@ export class TrialPage {
     if (!this.ready) return;
     const { player } = this;
     this.stage.querySelectorAll("[data-side]").forEach((pad) => this._paintPad(pad, Number(pad.dataset.side)));
-    const toggle = this.stage.querySelector("[data-act=toggle]");
-    if (toggle) text(toggle.querySelector("[data-toggle]"), this.words.say(player.playing ? "pause" : "play"));
-    const loop = this.stage.querySelector("[data-act=loop]");
-    if (loop) toggled(loop, "aria-pressed", player.loop);
+    if (this.question) return;
+    text(this.stage.querySelector("[data-toggle]"), this.words.say(player.playing ? "pause" : "play"));
+    toggled(this.stage.querySelector("[data-act=loop]"), "aria-pressed", player.loop);
     this._paintTrack();
     this._paintAnswer();
   }
@@ -83,9 +95,7 @@ export class TrialPage {
   }
 
   _paintTrack() {
-    const region = this.stage.querySelector("[data-region]");
-    if (!region) return;
-    region.hidden = !this.player.loop;
+    this.stage.querySelector("[data-region]").hidden = !this.player.loop;
     const bounds = { at: this.player.share(this.player.side), from: 0, to: 1, ...this.player.regionShare() };
     this.stage.querySelectorAll("[data-place]").forEach((slider) => {
       const share = bounds[slider.dataset.place];
@@ -268,13 +278,25 @@ export class TrialPage {
 
   /* True when the key meant something. `native` is set when the focused control has a use of its own for some keys. */
   key(key, native) {
+    if (/^[1-8]$/.test(key) && Number(key) <= this.trial.slots.length) { this.play(Number(key) - 1); return true; }
+    if (this.question) {
+      if (key === " " && !native) this.play(this.player.side);
+      return key === " " && !native;
+    }
+    return this._answerKey(key, native) || this._actKey(key, native);
+  }
+
+  _answerKey(key, native) {
     const choice = choiceOf(this.trial.kind, key);
     if (choice && !native) { if (this.ready) this.choose(choice); return true; }
     if (isRated(this.trial.kind) && !native && (key === "arrowleft" || key === "arrowright")) {
       this.rate(stepped(this.trial, this.picked.rating, key === "arrowleft" ? -1 : 1));
       return true;
     }
-    if (/^[1-8]$/.test(key) && Number(key) <= this.trial.slots.length) { this.play(Number(key) - 1); return true; }
+    return false;
+  }
+
+  _actKey(key, native) {
     if (key === "n") { this.openNote(); return true; }
     const act = { " ": "toggle", r: "restart", l: "loop", s: "from", e: "to", c: "whole", j: "back", k: "on", o: "sort", enter: "save" }[key];
     if (!act || (native && (key === " " || key === "enter"))) return false;

@@ -24,6 +24,14 @@ LABELS = {
     TrialKind.MOS: "A",
     TrialKind.MULTI: "ABCDEFGH",
 }
+LAST_KEY = {
+    TrialKind.GATE: "p",
+    TrialKind.PREFERENCE: "ArrowDown",
+    TrialKind.ABX: "ArrowLeft",
+    TrialKind.CMOS: "Enter",
+    TrialKind.MOS: "Enter",
+    TrialKind.MULTI: "Enter",
+}
 # Clips are cut to a third of a second once they are decoded: what is tested is the page; hearing has tests of its own.
 SHORT_CLIPS = """
 const decode = BaseAudioContext.prototype.decodeAudioData;
@@ -104,8 +112,7 @@ def give(page: Page, kind: TrialKind) -> None:
             page.keyboard.press("PageUp")
             for _ in range(side):
                 page.keyboard.press("ArrowUp")
-    key = {TrialKind.GATE: "p", TrialKind.PREFERENCE: "ArrowDown", TrialKind.ABX: "ArrowLeft"}.get(kind, "Enter")
-    page.keyboard.press(key)
+    page.keyboard.press(LAST_KEY[kind])
 
 
 def answers(studio: FakeStudio, session: Session) -> list[Any]:

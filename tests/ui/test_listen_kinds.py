@@ -38,7 +38,7 @@ def test_a_trial_of_every_kind_by_keyboard(judged: FakeStudio, address: str, qui
     session = sitting.of_kind(judged, kind)
     open_sitting(quick, address, session)
     assert quick.locator("[data-side]").count() == len(LABELS[kind])
-    give(quick, kind)
+    quick.keyboard.press(sitting.LAST_KEY[kind])
     assert answers(judged, session) == [], "nothing is answered before it was heard"
     hear_all(quick)
     give(quick, kind)
@@ -93,33 +93,42 @@ def test_practice_is_marked(judged: FakeStudio, address: str, quick: Page) -> No
 
 
 def test_a_question_about_a_saved_answer(judged: FakeStudio, address: str, quick: Page) -> None:
-    """What the server asks after an answer is shown with the clip to hear again; its reply goes out, then the trials
-    go on.
+    """What the server asks after an answer is shown with the clip to hear again; a reload asks it again; its reply goes
+    out, then the trials go on.
     """
     session = judged.open_gate_session([FIRST], reviewer="Ana")
-    question = {"text": "A word may be missing. Is it?", "choices": [["yes", "It is missing"], ["no", "All are there"]]}
+    open_sitting(quick, address, session)
+    view = judged.next_trial(session.id)
+    assert view is not None
+    question = {
+        "trial": view.trial_id,
+        "text": "A word may be missing. Is it?",
+        "reason": "dropped word",
+        "words": ["boats"],
+        "choices": [["yes.1", "Yes"], ["no.1", "No"]],
+    }
     replies: list[Any] = []
-
-    def answered(route: Any) -> None:
-        route.fulfill(response=route.fetch(), json={"saved": True, "question": question})
+    trial = quick.request.get(f"{address}/blind/trial?session={session.id}").json()
 
     def flagged(route: Any) -> None:
         replies.append(route.request.post_data_json)
+        quick.unroute("**/blind/trial*")
         route.fulfill(json={"saved": True})
 
-    quick.route("**/blind/answer", answered)
+    quick.route("**/blind/answer", lambda r: r.fulfill(response=r.fetch(), json={"saved": True, "question": question}))
+    quick.route("**/blind/trial*", lambda r: r.fulfill(json=trial | {"question": question}))
     quick.route("**/blind/flag", flagged)
-    open_sitting(quick, address, session)
-    view = judged.next_trial(session.id)
     hear_all(quick)
     quick.wait_for_selector(OPEN_ANSWERS)
     quick.keyboard.press("p")
     quick.wait_for_selector("text=A word may be missing. Is it?")
     assert len(answers(judged, session)) == 1
+    quick.reload()
+    quick.wait_for_selector("text=A word may be missing. Is it?")
+    quick.wait_for_selector(OPEN_PADS)
     quick.keyboard.press("1")
     quick.wait_for_selector("[data-side='0'][aria-pressed=true]")
-    quick.get_by_role("button", name="All are there").click()
+    quick.get_by_role("button", name="No", exact=True).click()
     quick.wait_for_selector("text=2 of 3")
     quick.wait_for_selector(OPEN_PADS)
-    assert view is not None
-    assert replies == [{"session": session.id, "trial": view.trial_id, "choice": "no"}]
+    assert replies == [{"session": session.id, "trial": view.trial_id, "choice": "no.1"}]
