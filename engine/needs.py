@@ -156,6 +156,18 @@ ELSEWHERE: tuple[Needs, ...] = (
         silently="",
         source="transformers 5.23: CsmProcessor (Mimi at 24 kHz); the limits are ours",
     ),
+    Needs(
+        name="dia",
+        title="Dia",
+        sample_rate=44_100,
+        min_sec=0.5,
+        max_sec=30.0,
+        languages=("en",),
+        silently="Its texts are at most 1024 bytes; what is beyond is cut off where truncation is asked for.",
+        source=(
+            "transformers 5.24: DiaProcessor (DAC at 44.1 kHz), DiaEncoderConfig (1024 positions); the limits are ours"
+        ),
+    ),
 )
 
 

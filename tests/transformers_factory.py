@@ -197,6 +197,63 @@ def write_csm(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
+def write_dia(folder: Path, *, seed: int = 0) -> Path:
+    """A Dia of about 30 thousand weights with three channels; its codec, a DAC, is in `audio_tokenizer/`."""
+    from transformers import (
+        DacConfig,
+        DacModel,
+        DiaConfig,
+        DiaFeatureExtractor,
+        DiaForConditionalGeneration,
+        DiaProcessor,
+        DiaTokenizer,
+        GenerationConfig,
+    )
+
+    torch.manual_seed(seed)
+    shape = {
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 12,
+        "intermediate_size": 48,
+        "initializer_range": 0.15,
+    }
+    across = {"cross_num_attention_heads": 2, "cross_head_dim": 12, "cross_num_key_value_heads": 2}
+    marks = {"eos_token_id": 32, "pad_token_id": 33, "bos_token_id": 34}
+    config = DiaConfig(
+        encoder_config={**shape, "num_key_value_heads": 2, "max_position_embeddings": 120},
+        decoder_config={
+            **shape, **across, **marks, "cross_hidden_size": 24, "vocab_size": 36, "num_channels": 3,
+            "max_position_embeddings": 200,
+        },
+        delay_pattern=[0, 2, 3],
+        initializer_range=0.15,
+    )  # fmt: skip
+    net = DiaForConditionalGeneration(config)
+    nn.init.normal_(net.logits_dense.weight, std=3.0)  # sure of itself, so that its own words are likely ones
+    net.logits_dense.weight.data.view(3, 36, 24)[:, 32:] = 0  # the end and marks, which it never says by chance
+    net.generation_config = GenerationConfig(guidance_scale=1.5, **marks)
+    net.save_pretrained(folder)
+    codec = DacModel(
+        DacConfig(
+            encoder_hidden_size=4,
+            downsampling_ratios=[8, 8, 8, 4],
+            decoder_hidden_size=32,
+            n_codebooks=3,
+            codebook_size=32,
+            codebook_dim=4,
+            sampling_rate=44_100,
+        )
+    )
+    _carry_codes(codec)
+    codec.save_pretrained(folder / "audio_tokenizer")
+    extractor = DiaFeatureExtractor(sampling_rate=44_100, hop_length=2048)
+    DiaProcessor(extractor, DiaTokenizer(), codec).save_pretrained(folder)
+    return folder
+
+
 def make_utterances(folder: Path, texts: Sequence[str] = TEXTS, *, seconds: float = 0.9) -> list[Utterance]:
     """Short buzzing recordings at the codecs' rate, each of another pitch and length."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -230,6 +287,15 @@ def _quieten(decoder: nn.Module) -> None:
     """Keep a random decoder's samples away from their limits, where clipping would hide differences."""
     last = [module for module in decoder.modules() if isinstance(module, nn.Conv1d)][-1]
     last.weight.data *= 0.02
+
+
+def _carry_codes(codec: nn.Module) -> None:
+    """Let a random DAC's sound depend on its codes: fresh, it is its biases' hum, whatever they are."""
+    for name, module in codec.named_modules():
+        if name.startswith("decoder.") and isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            module.weight.data *= 5
+        if name.endswith("out_proj"):
+            module.weight.data *= 10  # type: ignore[operator]
 
 
 def _is_training_only(name: str) -> bool:

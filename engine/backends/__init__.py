@@ -236,6 +236,7 @@ class ReadsNative(Protocol):
 # which and where.
 FOLDERS: dict[str, str] = {
     "csm": "EARMARK_CSM",
+    "dia": "EARMARK_DIA",
     "pocket_tts": "EARMARK_POCKET_TTS",
     "qwen3_tts": "EARMARK_QWEN3_TTS",
     "voxcpm": "EARMARK_VOXCPM",
@@ -245,6 +246,7 @@ FOLDERS: dict[str, str] = {
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {
     "csm": "engine.backends.transformers_tts.speech_model",
+    "dia": "engine.backends.transformers_tts.speech_model",
     "pocket_tts": "engine.backends.transformers_tts.speech_model",
     "finch": "engine.backends.finch.speech_model",
     "qwen3_tts": "engine.backends.qwen3_tts.speech_model",
@@ -254,6 +256,7 @@ BACKENDS: dict[str, str] = {
 # name -> module that has `info() -> BackendInfo` and imports no torch
 INFO: dict[str, str] = {
     "csm": "engine.backends.transformers_tts.info",
+    "dia": "engine.backends.transformers_tts.info",
     "pocket_tts": "engine.backends.transformers_tts.info",
     "finch": "engine.backends.finch.info",
     "qwen3_tts": "engine.backends.qwen3_tts.info",
@@ -270,6 +273,7 @@ ENVIRONMENTS: dict[str, Path] = {
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
 EXPORTERS: dict[str, str] = {
     "csm": "engine.backends.transformers_tts.csm_export",
+    "dia": "engine.backends.transformers_tts.dia_export",
     "pocket_tts": "engine.backends.transformers_tts.pocket_tts_export",
     "finch": "engine.backends.finch.exporting",
     "voxcpm": "engine.backends.voxcpm.exporting",

@@ -97,6 +97,18 @@ _CSM = RunConfig(
     accumulation=4,
     precision="bf16",
 )
+_DIA = RunConfig(
+    backend="dia",
+    parts=("lm",),
+    target_modules=ATTENTION,
+    rank=16,
+    alpha=32.0,
+    learning_rate=5e-5,
+    epochs=10,
+    batch_tokens=2500,
+    accumulation=4,
+    precision="bf16",
+)
 _INDEX = RunConfig(
     backend="indextts2",
     parts=("gpt",),
@@ -282,4 +294,13 @@ UPSTREAM: tuple[Preset, ...] = (
         "transformers 5.23, models/csm",
     ),
     _lora_preflight(_CSM),
+    _preset(
+        _DIA,
+        "default",
+        "LoRA of Dia's decoder on 10 to 30 minutes of speech.",
+        "Attention of the decoder, over audio and text, at CSM's rate for a model of the same size: a judgement, not "
+        "measured.",
+        "transformers 5.24, models/dia",
+    ),
+    _lora_preflight(_DIA),
 )

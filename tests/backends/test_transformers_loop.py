@@ -9,7 +9,7 @@ import re
 import runpy
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def weights(run: Run) -> dict[str, str]:
 
 def test_without_a_folder_it_is_left_out_and_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists and forms of a machine that has no such model go on, and asking for one names the variable."""
-    for name, variable in (("pocket_tts", "EARMARK_POCKET_TTS"), ("csm", "EARMARK_CSM")):
+    for name, variable in (("pocket_tts", "EARMARK_POCKET_TTS"), ("csm", "EARMARK_CSM"), ("dia", "EARMARK_DIA")):
         monkeypatch.delenv(variable, raising=False)
         assert name not in backends.names()
         with pytest.raises(NotFound, match=variable):
@@ -284,32 +284,41 @@ def test_an_export_speaks_in_upstreams_class(
     assert len(plain.samples) != len(found) or np.max(np.abs(plain.samples - found)) > writing.LARGEST_DIFFERENCE
 
 
-def test_a_csm_export_speaks_in_upstreams_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Likewise CSM's script, without noise: upstream draws otherwise."""
+@pytest.mark.parametrize(
+    ("kind", "write", "frame"),
+    [("csm", transformers_factory.write_csm, 1920), ("dia", transformers_factory.write_dia, 2048)],
+)
+def test_an_export_of_codes_speaks_in_upstreams_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, write: Callable[[Path], Path], frame: int
+) -> None:
+    """Likewise the scripts of CSM and Dia, without noise: upstream draws otherwise."""
     import peft
     import torch
 
     from engine.adapters import write_adapter
-    from engine.backends.transformers_tts import csm_export
 
-    base = transformers_factory.write_csm(tmp_path / "csm")
-    monkeypatch.setenv("EARMARK_CSM", str(base))
+    base = write(tmp_path / kind)
+    monkeypatch.setenv(backends.FOLDERS[kind], str(base))
     cold = GenerationSettings(temperature=0.0, max_factor=0.5)
-    bundle, model = tmp_path / "robin", backends.load("csm")
+    bundle, model = tmp_path / "robin", backends.load(kind)
     with torch.random.fork_rng():
         torch.manual_seed(1)
         for part in model.lora_parts():
-            config = peft.LoraConfig(r=4, target_modules=list(part.target_modules), init_lora_weights=False)
-            fresh = backends.load("csm").part(part.name)
+            config = peft.LoraConfig(
+                r=4, lora_alpha=64, target_modules=list(part.target_modules), init_lora_weights=False
+            )
+            fresh = backends.load(kind).part(part.name)
             peft.get_peft_model(fresh, config).save_pretrained(str(bundle / part.name))  # type: ignore[arg-type]
     adapter = write_adapter(
-        bundle, backend="csm", base_sha256=model.base_sha256, voice="default", parts=("lm", "depth"), rank=4,
-        alpha=8.0, voice_settings={},
+        bundle, backend=kind, base_sha256=model.base_sha256, voice="default", parts=model.capabilities.parts, rank=4,
+        alpha=64.0, voice_settings={},
     )  # fmt: skip
-    told = {"parts": ["lm", "depth"], "lora_scale": SCALE, "voice": "default"}
+    told = {"parts": list(adapter.parts), "lora_scale": SCALE, "voice": "default"}
     settings = {"temperature": 0.0, "top_k": 30, "top_p": 1.0, "max_factor": 0.5}
     (bundle / "voice.json").write_text(json.dumps(told | {"settings": settings}))
-    (bundle / "speak.py").write_text(csm_export.script())
+    exporter = backends.exporter(kind)
+    assert exporter is not None
+    (bundle / "speak.py").write_text(exporter.script())
     run_script(bundle / "speak.py", [str(base), LINE, str(tmp_path / "said.wav")], monkeypatch)
     found, _ = soundfile.read(tmp_path / "said.wav", dtype="float32")
     host = AdapterHost(model)
@@ -317,6 +326,6 @@ def test_a_csm_export_speaks_in_upstreams_class(tmp_path: Path, monkeypatch: pyt
     row = SpeakRow(text=LINE, voice="default", seed=7, settings=cold, adapter_sha256=adapter.sha256, lora_scale=SCALE)
     expected, plain = host.speak([row])[0], host.speak([replace(row, lora_scale=0.0)])[0]
     same = min(len(found), len(expected.samples))
-    assert abs(len(found) - len(expected.samples)) <= 1920  # a frame more or less of what is let a text take
+    assert abs(len(found) - len(expected.samples)) <= frame  # a frame more or less of what is let a text take
     assert np.max(np.abs(found[:same] - expected.samples[:same])) < writing.LARGEST_DIFFERENCE
     assert np.max(np.abs(found[:same] - plain.samples[:same])) > writing.LARGEST_DIFFERENCE

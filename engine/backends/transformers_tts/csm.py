@@ -10,7 +10,6 @@ import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from torch import Tensor, nn
 
 from engine.backends.transformers_tts import csm_generation, prompts
 from engine.backends.transformers_tts.csm_generation import Prompt
-from engine.backends.transformers_tts.info import DEPTH_LEAST, DEPTH_SHARE, ModelFolder
-from engine.backends.transformers_tts.native import NativeModel
+from engine.backends.transformers_tts.families import DEPTH_LEAST, DEPTH_SHARE
+from engine.backends.transformers_tts.info import ModelFolder
+from engine.backends.transformers_tts.native import NativeModel, Serving
 from engine.types import BadInput, Reference, SpeakRow, Speech, Utterance
 
 SPEAKER = "0"  # the role of the only speaker: who it is, the weights or a reference say
@@ -180,9 +180,9 @@ class CsmModel(NativeModel):
         return [turn], [self._heard(reference.audio_path)]
 
     # ------------------------------------------------------------------------------------------------------- speaking
-    def _spoken(self, rows: Sequence[SpeakRow], serving: AbstractContextManager[None]) -> list[Speech]:
+    def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:
         started = time.perf_counter()
-        with serving:
+        with serving(rows):
             drawn = self.drawn(rows)
         share_sec = (time.perf_counter() - started) / len(rows)
         return [self._speech(one, share_sec) for one in drawn]

@@ -10,56 +10,26 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from engine.backends import BackendInfo, folders, hub, sizes
+from engine.backends.transformers_tts.families import DIA, FAMILIES, POCKET_TTS, Family, part_of, saves
 from engine.types import BadInput, NotFound
 
-POCKET_TTS, CSM = "pocket_tts", "csm"
 VOICE = "default"  # no audio prompt: the voice is in the weights
 MIN_SEC, MAX_SEC = 0.5, 30.0  # ours; neither library nor papers state limits of a training clip
 SPEAKING_VERSION = "1"  # changes when the same row would sound different
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
-TOKENIZER_FILE, PROCESSOR_FILE = "tokenizer.json", "processor_config.json"
+PROCESSOR_FILE = "processor_config.json"
 PREPROCESSOR_FILE, TEMPLATE_FILE = "preprocessor_config.json", "chat_template.jinja"
-OPTIONAL_FILES = ("generation_config.json", "tokenizer_config.json", PREPROCESSOR_FILE)
+OPTIONAL_FILES = ("generation_config.json", "tokenizer_config.json", "added_tokens.json", PREPROCESSOR_FILE)
 CODEC_FOLDER, VOICES_FOLDER = "audio_tokenizer", "voices"
 VOICE_SUFFIXES = (".wav", ".flac")
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-DEPTH_SHARE = 16  # CSM's depth decoder is trained on one frame in so many, as its authors do it
-DEPTH_LEAST = 8  # and on so many frames a clip at least
-FRAMES_A_TOKEN = 0.5  # of a sequence, what is audio: the rest is text
 CHARACTERS_A_SECOND = 17.0  # of fast speech; a token is at least a character
 INSTALL = "pip install -r requirements.txt"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """One class of transformers: what Earmark calls its parts and which Linears get an adapter."""
-
-    name: str
-    title: str
-    targets: Mapping[str, tuple[str, ...]]  # by part, in the order they run
-    languages: tuple[str, ...]
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return tuple(self.targets)
-
-
-FAMILIES: Mapping[str, Family] = {
-    POCKET_TTS: Family(
-        name=POCKET_TTS,
-        title="Pocket TTS",
-        # never all Linears: `loss_weighting` is one of training alone
-        targets={"lm": (*ATTENTION, "fc1", "fc2"), "flow": ("fc1", "fc2")},
-        languages=(),
-    ),
-    CSM: Family(name=CSM, title="CSM", targets={"lm": ATTENTION, "depth": ATTENTION}, languages=("en",)),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +65,12 @@ def read(name: str, path: Path) -> ModelFolder:
     if kind != name:
         other = f"choose {kind}, or name another folder" if kind in FAMILIES else f"name the folder of a {name} model"
         raise BadInput(f"{path / CONFIG_FILE} is of model type {kind!r} and was named for {name}: {other}.")
-    for file in (TOKENIZER_FILE, PROCESSOR_FILE if name == POCKET_TTS else ""):
+    for file in (family.tokenizer, PROCESSOR_FILE if name == POCKET_TTS else ""):
         if file and not (path / file).is_file():
             raise NotFound(f"{path / file} is missing; download the model again, with all of its files.")
     if not any((path / file).is_file() for file in (PROCESSOR_FILE, PREPROCESSOR_FILE)):
         raise NotFound(f"{path} has no {PROCESSOR_FILE}; download the model again, with all of its files.")
-    if not (path / TEMPLATE_FILE).is_file():
+    if family.has_template and not (path / TEMPLATE_FILE).is_file():
         raise NotFound(
             f"{path / TEMPLATE_FILE} is missing: it says how a text is put to the model; download it from where the "
             "weights came from."
@@ -112,24 +82,15 @@ def read(name: str, path: Path) -> ModelFolder:
 
 
 def _described(family: Family, path: Path, config: Mapping[str, Any]) -> ModelFolder:
-    codec: Path | None = None
-    if family.name == POCKET_TTS:
-        _must_train(path, config)
-        codec = _codec_folder(path)
-        codec_config: Mapping[str, Any] = folders.config(codec)
-        ratios, stride = codec_config.get("upsampling_ratios") or (6, 5, 4), int(codec_config.get("latent_stride", 16))
-        frame_rate = float(config.get("frame_rate", 12.5))
-        _must_agree(path, codec, config, codec_config)
-    else:
-        codec_config = config.get("codec_config") or {}
-        ratios, stride = codec_config.get("upsampling_ratios") or (8, 6, 5, 4), 2
-        frame_rate = 0.0
-    rate, hop = int(codec_config.get("sampling_rate", 24_000)), stride
-    for ratio in ratios:
-        hop *= int(ratio)
-    if frame_rate and round(frame_rate * hop) != rate:
+    codec = _codec_folder(path) if family.codec else None
+    codec_config = folders.config(codec) if codec else config.get("codec_config") or {}
+    if codec:
+        _must_agree(family, path, codec, config, codec_config)
+    rate, hop = _rates(family, codec_config)
+    told = float(config.get("frame_rate", 12.5)) if family.name == POCKET_TTS else 0.0
+    if told and round(told * hop) != rate:
         raise BadInput(
-            f"{path / CONFIG_FILE} says {frame_rate:g} frames a second and the codec in {codec} makes {rate / hop:g}: "
+            f"{path / CONFIG_FILE} says {told:g} frames a second and the codec in {codec} makes {rate / hop:g}: "
             "this is another model's codec; download the one that the model names."
         )
     _must_hear(path, rate)
@@ -142,9 +103,27 @@ def _described(family: Family, path: Path, config: Mapping[str, Any]) -> ModelFo
         codec_config=codec_config,
         sample_rate=rate,
         frame_rate=rate / hop,
-        max_positions=int(config.get("max_position_embeddings", 8192 if codec else 2048)),
-        voices=_voices(path) if codec else {},
+        max_positions=_positions(family, config),
+        voices=_voices(path) if family.name == POCKET_TTS else {},
     )
+
+
+def _rates(family: Family, codec: Mapping[str, Any]) -> tuple[int, int]:
+    """The codec's samples a second, and samples a frame."""
+    defaults = {"pocket_tts": ((6, 5, 4), 16), "csm": ((8, 6, 5, 4), 2), "dia": ((2, 4, 8, 8), 1)}
+    ratios, stride = defaults[family.name]
+    ratios = codec.get("upsampling_ratios") or codec.get("downsampling_ratios") or ratios
+    hop = int(codec.get("latent_stride", stride))
+    return int(codec.get("sampling_rate", 16_000 if family.name == "dia" else 24_000)), hop * math.prod(
+        map(int, ratios)
+    )
+
+
+def _positions(family: Family, config: Mapping[str, Any]) -> int:
+    """Of the sequence that audio is in."""
+    if family.text_apart:
+        return int((config.get("decoder_config") or {}).get("max_position_embeddings", 3072))
+    return int(config.get("max_position_embeddings", 8192 if family.name == POCKET_TTS else 2048))
 
 
 def _must_train(path: Path, config: Mapping[str, Any]) -> None:
@@ -173,17 +152,36 @@ def _codec_folder(path: Path) -> Path:
     )
 
 
-def _must_agree(path: Path, codec: Path, config: Mapping[str, Any], codec_config: Mapping[str, Any]) -> None:
+def _must_agree(
+    family: Family, path: Path, codec: Path, config: Mapping[str, Any], codec_config: Mapping[str, Any]
+) -> None:
     kind = codec_config.get("model_type")
-    if kind != "pocket_tts_audio_tokenizer":
+    if kind != family.codec_type:
         raise BadInput(
-            f"{codec / CONFIG_FILE} is of model type {kind!r}, and Pocket TTS needs its own audio tokenizer."
+            f"{codec / CONFIG_FILE} is of model type {kind!r}, and {family.title} needs its own audio tokenizer "
+            f"({family.codec_type}); download the one that the model names."
         )
+    if family.name == DIA:
+        _must_have_channels(path, codec, config, codec_config)
+        return
+    _must_train(path, config)
     ours, theirs = int(config.get("latent_dim", 32)), int(codec_config.get("latent_dim", 32))
     if ours != theirs:
         raise BadInput(
             f"The model in {path} speaks in latents of {ours} numbers and the codec in {codec} in {theirs}: this is "
             "another model's codec; download the one that the model names."
+        )
+
+
+def _must_have_channels(path: Path, codec: Path, config: Mapping[str, Any], codec_config: Mapping[str, Any]) -> None:
+    """A code book a channel, and no more codes than come before the end of speech."""
+    decoder = config.get("decoder_config") or {}
+    ours = (int(decoder.get("num_channels", 9)), int(decoder.get("eos_token_id", 1024)))
+    theirs = (int(codec_config.get("n_codebooks", 9)), int(codec_config.get("codebook_size", 1024)))
+    if ours != theirs:
+        raise BadInput(
+            f"The model in {path} speaks in {ours[0]} channels of {ours[1]} codes and the codec in {codec} in "
+            f"{theirs[0]} of {theirs[1]}: this is another model's codec; download the one that the model names."
         )
 
 
@@ -241,7 +239,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         voices=(VOICE, *found.voices),
         parts=found.family.parts,
         min_sec=MIN_SEC,
-        max_sec=min(MAX_SEC, found.max_positions / found.frame_rate / 2),
+        max_sec=min(MAX_SEC, found.max_positions / found.frame_rate / (1 if found.family.text_apart else 2)),
         unpronounceable=unpronounceable,
         base_sha256=base_sha256(found),
         version=f"{library_version()}-{SPEAKING_VERSION}",
@@ -256,6 +254,8 @@ def _unloaded(folder: ModelFolder) -> dict[str, float]:
     """Nats a code when every code is as likely; the losses of Pocket TTS have no such value."""
     if folder.name == POCKET_TTS:
         return {}
+    if folder.name == DIA:
+        return {"lm": math.log(int((folder.config.get("decoder_config") or {}).get("vocab_size", 1028)))}
     return dict.fromkeys(folder.family.parts, math.log(int(folder.config.get("vocab_size", 2051))))
 
 
@@ -269,8 +269,9 @@ def library_version() -> str:
 
 def base_sha256(folder: ModelFolder) -> str:
     """One hash of everything that a clip depends on: config, tokenizer, template, processor, weights, codec, voices."""
-    files = [folder.path / name for name in (CONFIG_FILE, TOKENIZER_FILE, TEMPLATE_FILE)]
-    files += [path for name in OPTIONAL_FILES if (path := folder.path / name).is_file()]
+    template = (TEMPLATE_FILE,) if folder.family.has_template else ()
+    needed = [folder.path / name for name in (CONFIG_FILE, folder.family.tokenizer, *template)]
+    files = needed + [path for name in OPTIONAL_FILES if (path := folder.path / name).is_file() and path not in needed]
     files += [*folder.weights, *folder.voices.values()]
     codec = [folder.codec / name for name in (CONFIG_FILE, WEIGHTS_FILE)] if folder.codec else []
     # where the codec lies on this machine is no part of what it is
@@ -293,7 +294,7 @@ def size(name: str, folder: Path) -> sizes.ModelSize:
     for key, shape in shapes.items():
         by_part[part_of(name, key)][key] = shape
     try:
-        saved = _pocket_saves(found.config) if name == POCKET_TTS else _csm_saves(found.config)
+        saved = saves(name, found.config)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{folder / CONFIG_FILE} is damaged ({error!r}); download the model again.") from error
     frozen = sum(sizes.numbers(by_part[""]))
@@ -315,60 +316,4 @@ def size(name: str, folder: Path) -> sizes.ModelSize:
         bytes_a_weight=4,
         tokens_a_second=found.frame_rate + CHARACTERS_A_SECOND,
         feature_bytes_a_second=round(found.frame_rate * 4 * 32 + 1000),
-    )
-
-
-def part_of(name: str, key: str) -> str:
-    """The part that a weight belongs to; "" for what is never trained. CSM's codebook embedding is one tensor under two
-    names, and the backbone's.
-    """
-    if key.endswith(".freqs"):  # of the flow's times: no weights
-        return ""
-    if name == POCKET_TTS:
-        return "lm" if key.startswith(("model.", "eos_head.")) else "flow" if key.startswith("flow_head.") else ""
-    if key.startswith(("backbone_model.", "lm_head.", "embed_text_tokens.", "depth_decoder.model.embed_tokens.")):
-        return "lm"
-    return "depth" if key.startswith("depth_decoder.") else ""
-
-
-def _pocket_saves(config: Mapping[str, Any]) -> dict[str, tuple[float, sizes.Saved]]:
-    """Of each part, positions a token and what one of them keeps. The backbone's feed-forward has no gate: half of a
-    gated one's. The flow head runs for every frame and noise draw, differentiated forward as well, and the backbone's
-    gradients come through it: about 60 widths a block for that, and 50 to 60 more where it is trained itself (by the
-    peak of real training steps at the real size, with random weights).
-    """
-    head = config["flow_head_config"]
-    once = int(head.get("num_hidden_layers", 6)) * int(head.get("hidden_size", 512))
-    draws = FRAMES_A_TOKEN * float(config.get("flow_loss_num_samples", 4))
-    lm = sizes.transformer(
-        layers=int(config.get("num_hidden_layers", 6)),
-        width=int(config.get("hidden_size", 1024)),
-        feed_forward=int(config.get("intermediate_size", 4096)) // 2,
-        outputs=0,
-    )
-    return {
-        "lm": (1.0, replace(lm, outputs=round(draws * 60 * once))),
-        "flow": (draws, sizes.Saved(trained=60 * once, frozen=50 * once)),
-    }
-
-
-def _csm_saves(config: Mapping[str, Any]) -> dict[str, tuple[float, sizes.Saved]]:
-    """The depth decoder sees a sequence of all codebooks for one frame in `DEPTH_SHARE`; the backbone's gradients come
-    through it, too.
-    """
-    codebooks = int(config.get("num_codebooks") or 32)
-    positions = FRAMES_A_TOKEN * (codebooks + 1) / DEPTH_SHARE
-    depth = _stack(config["depth_decoder_config"], (4, 1024, 8192))
-    lm = _stack(config, (16, 2048, 8192))
-    through = round(positions * (depth.frozen + depth.outputs))
-    return {"lm": (1.0, replace(lm, outputs=lm.outputs + through)), "depth": (positions, depth)}
-
-
-def _stack(config: Mapping[str, Any], defaults: tuple[int, int, int]) -> sizes.Saved:
-    layers, width, feed_forward = defaults
-    return sizes.transformer(
-        layers=int(config.get("num_hidden_layers", layers)),
-        width=int(config.get("hidden_size", width)),
-        feed_forward=int(config.get("intermediate_size", feed_forward)),
-        outputs=int(config.get("vocab_size", 2051)),
     )

@@ -28,18 +28,17 @@ def model(folder: ModelFolder, device: str) -> Any:
     Raises BadInput for a config that this version of transformers does not know, and for weights that are damaged, too
     few or too many.
     """
-    names = {info.POCKET_TTS: "PocketTTSForConditionalGeneration", info.CSM: "CsmForConditionalGeneration"}
-    found = _class(names[folder.name])
+    found = _class(folder.family.net)
     _must_be_known(folder.path, folder.config, found.config_class)
     return _whole(found, folder.path, device)
 
 
 def codec(folder: ModelFolder, device: str) -> Any:
-    """The audio tokenizer of a Pocket TTS folder, likewise."""
+    """The audio tokenizer of a folder whose model has it apart, likewise."""
     path = folder.codec
     if path is None:
         raise NotFound(f"{folder.path} has no codec of its own.")
-    found = _class("PocketTTSAudioTokenizerModel")
+    found = _class(folder.family.codec)
     _must_be_known(path, folder.codec_config, found.config_class)
     return _whole(found, path, device)
 
@@ -48,22 +47,19 @@ def processor(folder: ModelFolder, audio_tokenizer: Any = None) -> Any:
     """The folder's processor with its tokenizer and chat template. Its audio tokenizer is the one given: transformers
     would look for it where whoever saved the processor had it, or download it.
     """
-    names = {
-        info.POCKET_TTS: ("PocketTTSProcessor", "PocketTTSFeatureExtractor"),
-        info.CSM: ("CsmProcessor", "EncodecFeatureExtractor"),
-    }
-    made, extractor = (_class(name) for name in names[folder.name])
+    made, extractor = _class(folder.family.processor), _class(folder.family.extractor)
     file = folder.path / info.PROCESSOR_FILE
     told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     known = set(inspect.signature(made.__init__).parameters) - {"self", "feature_extractor", "tokenizer"}
     settings = {key: value for key, value in told.items() if key in known - {"audio_tokenizer", "chat_template"}}
     if audio_tokenizer is not None:
         settings["audio_tokenizer"] = audio_tokenizer
+    if folder.family.has_template:
+        settings["chat_template"] = (folder.path / info.TEMPLATE_FILE).read_text(encoding="utf-8")
     try:
         return made(
             feature_extractor=extractor.from_pretrained(str(folder.path), **_LOCAL),
             tokenizer=_class("AutoTokenizer").from_pretrained(str(folder.path), **_LOCAL),
-            chat_template=(folder.path / info.TEMPLATE_FILE).read_text(encoding="utf-8"),
             **settings,
         )
     except Exception as error:  # the library raises whatever its parsers do

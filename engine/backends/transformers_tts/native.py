@@ -7,7 +7,7 @@ becomes an example, what its losses are, and how rows are spoken.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.transformers_tts.feature_cache import FeatureCache
 from engine.backends.transformers_tts.info import VOICE, ModelFolder
 from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, Utterance
+
+# Rows, one for each of the net's own -> a block in which they have their adapters.
+Serving = Callable[[Sequence[SpeakRow]], AbstractContextManager[None]]
 
 
 class NativeModel(ABC):
@@ -43,7 +46,12 @@ class NativeModel(ABC):
         self._processor = processor
         self._folder = folder
         self._parts = dict(parts)
-        self._cache = FeatureCache(sha256, self._made, max_positions=folder.max_positions)
+        self._cache = FeatureCache(sha256, self._made, max_positions=self._sequence_positions)
+
+    @property
+    def _sequence_positions(self) -> int:
+        """The most that the `ids` of a row may be."""
+        return self._folder.max_positions
 
     # ------------------------------------------------------------------------------------------------------- adapters
     def part(self, name: str) -> nn.Module:
@@ -114,12 +122,11 @@ class NativeModel(ABC):
             raise Refused("A row names an adapter and nothing serves adapters; speak through an AdapterHost.")
         if not rows:
             return []
-        serving: AbstractContextManager[None] = mixer.using(rows) if mixer else nullcontext()
-        return self._spoken(rows, serving)
+        return self._spoken(rows, mixer.using if mixer else lambda _rows: nullcontext())
 
     @abstractmethod
-    def _spoken(self, rows: Sequence[SpeakRow], serving: AbstractContextManager[None]) -> list[Speech]:
-        """The rows as one batch; adapters are theirs inside `serving`."""
+    def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:
+        """The rows, in batches; adapters are those of the rows of a batch inside `serving(rows)`."""
 
     def _voice_path(self, name: str) -> Path | None:
         """A voice's audio prompt; None for the one without."""

@@ -10,7 +10,7 @@ import functools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from torch.nn import functional
 from engine.backends.transformers_tts import prompts
 from engine.backends.transformers_tts.drawing import GaussianNoise
 from engine.backends.transformers_tts.info import ModelFolder
-from engine.backends.transformers_tts.native import NativeModel
+from engine.backends.transformers_tts.native import NativeModel, Serving
 from engine.types import SpeakRow, Speech, Stop, Utterance
 
 FLOW, END = "flow", "end"  # the losses
@@ -206,9 +206,9 @@ class PocketTtsModel(NativeModel):
         return Prompt(ids, heard, int(told["frames_after_eos"][0]), cap)
 
     # ------------------------------------------------------------------------------------------------------- speaking
-    def _spoken(self, rows: Sequence[SpeakRow], serving: AbstractContextManager[None]) -> list[Speech]:
+    def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:
         started = time.perf_counter()
-        with serving:
+        with serving(rows):
             drawn = self.drawn(rows)
         share_sec = (time.perf_counter() - started) / len(rows)
         return [self._speech(latents, stop, share_sec) for latents, stop in drawn]
