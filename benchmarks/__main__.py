@@ -7,7 +7,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import adapters, adaptive, app_start, audit, machine, pocket_tts, saving, trainer, voxcpm, watching
+from benchmarks import (
+    adapters,
+    adaptive,
+    app_start,
+    audit,
+    listening_load,
+    machine,
+    pocket_tts,
+    saving,
+    trainer,
+    voxcpm,
+    watching,
+)
 from benchmarks.measure import Table
 from engine.types import EngineError
 
@@ -20,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "saving": saving.run,
     "app_start": app_start.run,
     "watching": watching.run,
+    "listening_load": listening_load.run,
     "voxcpm": voxcpm.run,
     "pocket_tts": pocket_tts.run,
 }

@@ -54,6 +54,9 @@ class Transaction:
         self._put(table, numbered, f"ON CONFLICT {known} DO NOTHING" if known else "")
         if table in NOT_JOURNALED:
             return
+        if not known:  # all of them are new, or the statement would have failed
+            self.added += [Entry(table=table, row=row) for row in numbered]
+            return
         new = {row["seq"] for row in self.fetch(f"SELECT seq FROM {table} WHERE seq = ANY($1)", [seqs])}
         self.added += [Entry(table=table, row=row) for row in numbered if row["seq"] in new]
 

@@ -46,9 +46,9 @@ class Presentations:
         """Every side of a trial by its label. Raises NotFound or BadInput when a clip cannot be heard any more."""
         return self._trials.get(trial.id, lambda: self._made(trial), lambda s: sum(len(x.audio) for x in s.values()))
 
-    def forget(self, trial: Trial) -> None:
-        """Let go of a trial that is over."""
-        self._trials.drop(trial.id)
+    def ready(self, trial: Trial) -> dict[str, Sound] | None:
+        """Every side of a trial, if they are made already; asks nobody and waits for nothing."""
+        return self._trials.peek(trial.id)
 
     def _made(self, trial: Trial) -> dict[str, Sound]:
         sides = [self._level(slot) for slot in trial.slots]
@@ -97,10 +97,10 @@ class _Kept(Generic[Key, Value]):
                     self._making.pop(key, None)
         return value
 
-    def drop(self, key: Key) -> None:
+    def peek(self, key: Key) -> Value | None:
         with self._guard:
-            _, size = self._values.pop(key, (None, 0))
-            self._bytes -= size
+            found = self._values.get(key)
+            return None if found is None else found[0]
 
     def _keep(self, key: Key, value: Value, size: int) -> None:
         with self._guard:

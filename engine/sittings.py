@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 from engine import calibration, listening
@@ -99,11 +100,17 @@ class Sittings:
         self._more = more
         self._balance = balance
         self._presentations = Presentations(store.clip)
+        # One thread makes the sounds of trials that come next, so that nobody waits for them.
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sounds of the next trials")
         self._guard = threading.Lock()
         self._choosing = threading.Lock()
         self._sittings: dict[str, _Sitting] = {}
         self._by_token: dict[str, tuple[_Sitting, Trial]] = {}
         self._tones: dict[str, tuple[_Sitting, bytes]] = {}  # of headphone checks
+
+    def close_all(self) -> None:
+        """Make no more sounds ahead: the store is about to close."""
+        self._ahead.shutdown(cancel_futures=True)
 
     # ----------------------------------------------------------------------------------------------------------- asking
     def begin(self, session: Session, trials: Sequence[Trial]) -> None:
@@ -132,6 +139,9 @@ class Sittings:
                 previous=_previous(sitting, trial),
             )
         self._heard(trial)  # all sides now, so that neither's first request takes longer
+        if upcoming is not None and self._presentations.ready(upcoming) is None:
+            with suppress(RuntimeError):  # the app is about to end
+                self._ahead.submit(self._heard, upcoming)
         return shown
 
     def again(self, session_id: str, trial_id: str) -> TrialView:
@@ -175,6 +185,16 @@ class Sittings:
         _, trial = self._found(token)
         label = next(slot.label for slot in trial.slots if slot.token == token)
         return self._presentations.of(trial)[label].audio
+
+    def ready_sound(self, token: str) -> bytes | None:
+        """What `sound` gives, if it can be had without waiting: asks no disk and no database."""
+        if token in self._tones:
+            return self._tones[token][1]
+        found = self._by_token.get(token)
+        sides = None if found is None else self._presentations.ready(found[1])
+        if found is None or sides is None:
+            return None
+        return next(sides[slot.label].audio for slot in found[1].slots if slot.token == token)
 
     def headphone_check(self, session_id: str) -> tuple[tuple[str, ...], ...]:
         """The tokens of a sitting's headphone check: six trials of three; the same ones until the app ends."""
@@ -220,7 +240,7 @@ class Sittings:
                 if current is not None and current.id != trial_id:
                     raise Refused("Another trial is to be answered first; reload the page.")
                 with self._logged(sitting):
-                    self._store.add_response(response)
+                    self._store.add_response(response, trial)
                 sitting.answers[trial_id] = response
                 self._close_if_done(sitting)
             elif not listening.is_same_answer(before, response):

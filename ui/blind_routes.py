@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,11 +114,18 @@ def _add_trials(app: FastAPI, studio: Studio) -> None:
         return JSONResponse(_finished(studio, session) if view is None else payload(view), headers=NO_STORE)
 
     @app.get("/blind/audio/{token}")
-    def audio(request: Request, token: str) -> Response:
+    async def audio(request: Request, token: str) -> Response:
         """One side's audio. Every side of a trial comes with the same headers and the same number of bytes."""
-        try:
+
+        def found() -> bytes:
             _check_own(studio, request, studio.session_of_token(token))
-            sound = studio.stimulus(token)
+            return studio.stimulus(token)
+
+        try:
+            if (sound := studio.ready_stimulus(token)) is not None:  # all sides of its trial are; no thread is needed
+                _check_own(studio, request, studio.session_of_token(token))
+            else:
+                sound = await run_in_threadpool(found)
         except EngineError as error:  # its sentence may name a clip: the reviewer gets one that names nothing
             log.warning("no audio for a trial: %s", error)
             return JSONResponse({"error": "This clip is not here any more; reload the page."}, 404, headers=NO_STORE)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from engine.studio import Studio
 
+KEEP_ALIVE_SEC = 75  # a reviewer thinks for longer than uvicorn's 5 s, and a new connection costs them a moment
+
 OPENING = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="1">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>Earmark</title>
 <style>:root{color-scheme:light dark}
@@ -134,7 +136,13 @@ def serve(studio: Studio, access: Access, *, port: int, open_browser: bool) -> N
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being asked to end closes the workspace too
     access = replace(access, guest=studio.guest)
     front = Front(lambda: build(studio))
-    config = uvicorn.Config(Guard(front, access), log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        Guard(front, access),
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEEP_ALIVE_SEC,
+    )
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
     if front.fault is not None:

@@ -6,13 +6,19 @@ the next attempt at its trial. What is in force of a trial is the one that was n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from engine import listening, listening_rows
 from engine.database import Transaction
 from engine.rows import Row
+from engine.store.gathering import Gathered
 from engine.store.opened import OpenDatabase, one
 from engine.types import Invitation, ListeningTest, NotFound, Refused, Response, Session, Slot, Trial
+
+CLOSED = "This session is closed; open a new one to go on listening."
 
 _SESSIONS = "SELECT sessions.*, closed_at FROM sessions LEFT JOIN session_closings ON id = session_id"
 _TESTS = "SELECT listening_tests.*, closed_at FROM listening_tests LEFT JOIN test_closings ON id = test_id"
@@ -28,6 +34,10 @@ _IS_OPEN = f"""NOT EXISTS (FROM ({_IN_FORCE}) answered WHERE answered.trial_id =
 
 class ListeningTables(OpenDatabase):
     """Tests, sittings, trials and answers."""
+
+    def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(path, clock=clock)
+        self._answers = Gathered(self._add_responses)
 
     # ----------------------------------------------------------------------------------------------------------- tests
     def add_test(self, test: ListeningTest) -> None:
@@ -76,8 +86,8 @@ class ListeningTables(OpenDatabase):
 
         def write(transaction: Transaction) -> None:
             ids = list({trial.session_id for trial in trials})
-            if transaction.fetch("SELECT 1 AS closed FROM session_closings WHERE session_id = ANY($1)", [ids]):
-                raise Refused("This session is closed; open a new one to go on listening.")
+            if _closed(transaction, ids):
+                raise Refused(CLOSED)
             transaction.insert("trials", [listening_rows.from_trial(trial) for trial in trials])
             transaction.insert("slots", [row for trial in trials for row in listening_rows.from_slots(trial)])
 
@@ -118,28 +128,34 @@ class ListeningTables(OpenDatabase):
         return next(((trial, slot) for trial in found for slot in trial.slots if slot.token == token), None)
 
     # --------------------------------------------------------------------------------------------------------- answers
-    def add_response(self, response: Response) -> None:
+    def add_response(self, response: Response, trial: Trial | None = None) -> None:
         """Keep an answer. The same answer again changes nothing, so that a page may send it twice; one that was
-        withdrawn may be given anew.
+        withdrawn may be given anew. Answers that come at the same time are written together.
 
-        Raises Refused when the trial has a different answer in force or its sitting is closed, BadInput when it cannot
-        be an answer to this trial, NotFound for a trial that does not exist.
+        `trial` saves looking it up. Raises Refused when the trial has a different answer in force or its sitting is
+        closed, BadInput when it cannot be an answer to this trial, NotFound for a trial that does not exist.
         """
-        trial = self.trial(response.trial_id)
+        trial = trial or self.trial(response.trial_id)
         listening.check_answer(trial, response)
+        self._answers.do(response)
 
-        def write(transaction: Transaction) -> None:
-            kept = _answers(transaction, trial.id)
-            if kept and kept[-1].withdrawn_at is None:
-                if not listening.is_same_answer(kept[-1], response):
-                    raise Refused(
-                        "This trial has another answer already, and answers are not changed; go on to the next one."
-                    )
-                return
-            _check_open(transaction, trial.session_id)
-            transaction.insert("responses", [listening_rows.from_response(response, attempt=len(kept) + 1)])
+    def _add_responses(self, responses: Sequence[Response]) -> list[Exception | None]:
+        """Keep those that can be kept, in one transaction; says of each what stands against it."""
 
-        self._write(write)
+        def write(transaction: Transaction) -> list[Exception | None]:
+            kept = _answers(transaction, [response.trial_id for response in responses])
+            closed = _closed(transaction, [response.session_id for response in responses])
+            rows, outcomes = [], list[Exception | None]()
+            for response in responses:
+                before = kept.setdefault(response.trial_id, [])
+                outcomes.append(_stands_against(response, before, is_closed=response.session_id in closed))
+                if outcomes[-1] is None and not (before and before[-1].withdrawn_at is None):
+                    before.append(replace(response, attempt=len(before) + 1))
+                    rows.append(listening_rows.from_response(response, attempt=len(before)))
+            transaction.insert("responses", rows)
+            return outcomes
+
+        return self._write(write)
 
     def withdraw(self, trial_id: str, *, at: float) -> None:
         """Take back the answer in force; the log keeps it. Nothing is done when it was taken back already.
@@ -149,7 +165,7 @@ class ListeningTables(OpenDatabase):
         trial = self.trial(trial_id)
 
         def write(transaction: Transaction) -> None:
-            kept = _answers(transaction, trial.id)
+            kept = _answers(transaction, [trial.id]).get(trial.id, [])
             if not kept:
                 raise Refused("This trial has no answer yet; there is nothing to take back.")
             if kept[-1].withdrawn_at is not None:
@@ -198,11 +214,28 @@ class ListeningTables(OpenDatabase):
         return [listening_rows.to_trial(own[0], [listening_rows.to_slot(row) for row in own]) for own in sides.values()]
 
 
-def _answers(transaction: Transaction, trial_id: str) -> list[Response]:
-    found = transaction.fetch(f"{_RESPONSES} WHERE responses.trial_id = $1 ORDER BY responses.attempt", [trial_id])
-    return [listening_rows.to_response(row) for row in found]
+def _answers(transaction: Transaction, trial_ids: Sequence[str]) -> dict[str, list[Response]]:
+    found: dict[str, list[Response]] = {}
+    for row in transaction.fetch(
+        f"{_RESPONSES} WHERE responses.trial_id = ANY($1) ORDER BY responses.attempt", [list(trial_ids)]
+    ):
+        found.setdefault(row["trial_id"], []).append(listening_rows.to_response(row))
+    return found
+
+
+def _closed(transaction: Transaction, session_ids: Sequence[str]) -> set[str]:
+    asked = "SELECT session_id FROM session_closings WHERE session_id = ANY($1)"
+    return {row["session_id"] for row in transaction.fetch(asked, [list(session_ids)])}
+
+
+def _stands_against(response: Response, before: Sequence[Response], *, is_closed: bool) -> Refused | None:
+    if before and before[-1].withdrawn_at is None:
+        if listening.is_same_answer(before[-1], response):
+            return None
+        return Refused("This trial has another answer already, and answers are not changed; go on to the next one.")
+    return Refused(CLOSED) if is_closed else None
 
 
 def _check_open(transaction: Transaction, session_id: str) -> None:
-    if transaction.fetch("SELECT 1 AS closed FROM session_closings WHERE session_id = $1", [session_id]):
-        raise Refused("This session is closed; open a new one to go on listening.")
+    if _closed(transaction, [session_id]):
+        raise Refused(CLOSED)

@@ -41,6 +41,7 @@ class ListeningLab(GateDesk):
         self._sittings = Sittings(
             self.store, clock=clock, new_token=_token, more=self._more_questions, balance=self._sides_heard
         )
+        self._stack.callback(self._sittings.close_all)
 
     def open_gate_session(
         self,
@@ -127,6 +128,10 @@ class ListeningLab(GateDesk):
     def stimulus(self, token: str) -> bytes:
         """The audio behind an opaque token: same container, rate, loudness and length for every side of its trial."""
         return self._sittings.sound(token)
+
+    def ready_stimulus(self, token: str) -> bytes | None:
+        """What `stimulus` gives, if it can be had without waiting for anything."""
+        return self._sittings.ready_sound(token)
 
     def answer(
         self,
