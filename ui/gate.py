@@ -46,14 +46,13 @@ def build(studio: Studio) -> None:
             with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
                 needed = theme.html(js_on_load=CELL_CLICK)
         with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=320):
-                with gr.Column(elem_classes="em-panel"):
-                    sure = theme.html()
-                    promote = _promote()
-                with gr.Column(elem_classes="em-panel"):
-                    rules = gate_rules.build()
+            with gr.Column(scale=3, min_width=320, elem_classes="em-panel"):
+                sure = theme.html()
+                promote = _promote()
             with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
                 retention = _retention()
+        with gr.Column(elem_classes="em-panel"):
+            rules = gate_rules.build()
         with gr.Column(elem_classes="em-panel", visible=False) as bin_panel:
             bin_parts = _bin()
     picture = [title, matrix, evidence, needed]
@@ -76,7 +75,7 @@ def build(studio: Studio) -> None:
 
 # ---- the parts
 def _titlebar() -> tuple[gr.HTML, list[Any], gr.Textbox, gr.Button]:
-    with gr.Row(elem_classes="em-titlebar"):
+    with gr.Row(elem_classes="em-titlebar em-gatebar"):
         title = theme.html(view.title("Gate"))
         with gr.Row(elem_classes="em-acts"):
             person = gr.Textbox(

@@ -26,8 +26,10 @@ def build() -> dict[str, Any]:
     made: dict[str, Any] = {"told": theme.html()}
     with gr.Accordion("Change the rules", open=False, elem_id="change-rules"):
         made["about"] = gr.Textbox(label="What this gate is for", max_lines=2, elem_id="gate-about")
-        for tier in Tier:
-            _tier(made, tier)
+        with gr.Row(equal_height=False):
+            for tier in Tier:
+                with gr.Column(min_width=260):
+                    _tier(made, tier)
         theme.html("<h2>All tiers</h2>")
         _shared(made)
         with gr.Row(elem_classes="em-inline"):

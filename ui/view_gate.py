@@ -51,7 +51,7 @@ def matrix(rows: Sequence[MatrixRow], *, tiers: Sequence[Tier] = tuple(Tier), cu
     wide = columns <= WORDS_FIT
     span = max(1, len(scales))
     tier_head = "".join(f'<th scope="colgroup" colspan="{span}">{TIER_NAMES[tier]}</th>' for tier in tiers)
-    top = f'<tr><td rowspan="2"></td>{tier_head}<th scope="col" rowspan="2">the checkpoint</th></tr>'
+    top = f'<tr><td rowspan="2"></td>{tier_head}<th scope="col" rowspan="2">what keeps it</th></tr>'
     scale_head = "".join(f'<th scope="col" class="em-at">{s:g}</th>' for s in scales) or '<th scope="col">–</th>'
     body = "".join(_base_row(row, tiers, span, current) for row in rows if row.candidate.is_base)
     tuned = [row for row in rows if not row.candidate.is_base]
@@ -73,12 +73,19 @@ def legend(rows: Sequence[MatrixRow], tiers: Sequence[Tier] = tuple(Tier)) -> st
         for word, shape in SHAPES.items()
         if word in counted
     )
-    return f'<p class="em-legend">{shown}</p>'
+    flagged = sum(row.tiers[tier].open_flags > 0 for row in rows for tier in tiers)
+    flags = (
+        f'<span><i class="em-flagmark">!</i> <small>{flagged} with flags that nobody answered</small></span>'
+        if flagged
+        else ""
+    )
+    return f'<p class="em-legend">{shown}{flags}</p>'
 
 
 def _base_row(row: MatrixRow, tiers: Sequence[Tier], span: int, current: str) -> str:
     cells = "".join(f'<td colspan="{span}">{_cell(row, tier, current, wide=True)}</td>' for tier in tiers)
-    return f'<tr><th scope="row">{escape(row.label)}</th>{cells}<td><small>control{_simulated(row)}</small></td></tr>'
+    last = f'<td class="em-keeps"><small>control{_simulated(row)}</small></td>'
+    return f'<tr><th scope="row">{escape(row.label)}</th>{cells}{last}</tr>'
 
 
 def _checkpoint_row(

@@ -10,7 +10,7 @@ from engine.cli.verb import Answer, Verb
 from engine.types import BadInput
 
 if TYPE_CHECKING:
-    from engine.studio import Studio
+    from engine.studio import GateChange, Studio
 
 
 # ------------------------------------------------------------------------------------------------------------- sessions
@@ -33,14 +33,24 @@ def _sessions(studio: Studio, args: Namespace) -> Answer:
 # ---------------------------------------------------------------------------------------------------------------- judge
 def _judge_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--by", required=True, help="who asks for the verdicts")
+    parser.add_argument("--gate", default="", help="the gate that decides (default: three-tiers)")
+    parser.add_argument("--dry-run", action="store_true", help="say what would change and write nothing")
 
 
 def _judge(studio: Studio, args: Namespace) -> Answer:
-    changed = studio.judge(by=args.by)
-    matrix = studio.matrix()
+    if args.dry_run:
+        return _would_change(studio.gate_changes(args.gate))
+    changed = studio.judge(by=args.by, gate=args.gate)
+    matrix = studio.matrix(args.gate)
     rows = [(row.candidate.id, row.outcome or "-", row.evidence, row.keeps) for row in matrix]
     text = table(("candidate", "verdict", "evidence", "checkpoint"), rows, empty="Nothing was rendered or judged yet.")
     return Answer(data={"changed": changed, "matrix": matrix}, text=f"{text}\n\n{len(changed)} new verdicts.")
+
+
+def _would_change(changes: list[GateChange]) -> Answer:
+    rows = [(each.candidate.id, each.before or "-", each.after, each.why) for each in changes]
+    text = table(("candidate", "now", "would be", "because"), rows, empty="No verdict would change.")
+    return Answer(data={"changes": changes}, text=f"{text}\n\nNothing was written.")
 
 
 # ------------------------------------------------------------------------------------------------------------ retention

@@ -15,7 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli import data, deciding, keeping, machine, prompting, releasing, rendering, statistics, training, voices
+from engine.cli import (
+    data,
+    deciding,
+    gating,
+    keeping,
+    machine,
+    prompting,
+    releasing,
+    rendering,
+    statistics,
+    training,
+    voices,
+)
 from engine.cli.output import dump
 from engine.cli.verb import Answer, Verb
 from engine.types import EngineError
@@ -29,6 +41,7 @@ VERBS: tuple[Verb, ...] = (
     *prompting.VERBS,
     *rendering.VERBS,
     *deciding.VERBS,
+    *gating.VERBS,
     *statistics.VERBS,
     *releasing.VERBS,
     *keeping.VERBS,
