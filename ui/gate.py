@@ -45,6 +45,7 @@ def build(studio: Studio) -> None:
                 evidence = theme.html()
             with gr.Column(scale=2, min_width=320, elem_classes="em-panel"):
                 needed = theme.html(js_on_load=CELL_CLICK)
+                asking = _asking()
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=320, elem_classes="em-panel"):
                 sure = theme.html()
@@ -58,7 +59,7 @@ def build(studio: Studio) -> None:
     picture = [title, matrix, evidence, needed]
     outputs = [nothing, shown, *picture, sure, promote["candidate"]]
     outputs += [retention[k] for k in ("preview", "spent", "going", "confirm", "pinned")]
-    outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"]]
+    outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"], asking["candidates"]]
     now = [*chosen, opened]
 
     def _judge(by: str, gate: str, *rest: str) -> tuple[object, ...]:
@@ -67,6 +68,7 @@ def build(studio: Studio) -> None:
 
     on(judge.click, _judge, inputs=[person, *now], outputs=outputs, name="gate_judge")
     _bind_choosing(studio, chosen, opened, (matrix, needed), picture, outputs, rules)
+    _bind_asking(studio, asking, chosen)
     _bind_promote(studio, promote, person, now, outputs)
     _bind_retention(studio, retention, person, now, outputs)
     _bind_bin(studio, bin_parts, person, now, outputs)
@@ -75,7 +77,7 @@ def build(studio: Studio) -> None:
 
 # ---- the parts
 def _titlebar() -> tuple[gr.HTML, list[Any], gr.Textbox, gr.Button]:
-    with gr.Row(elem_classes="em-titlebar em-gatebar"):
+    with gr.Row(elem_classes=["em-titlebar", "em-gatebar"]):
         title = theme.html(view.title("Gate"))
         with gr.Row(elem_classes="em-acts"):
             person = gr.Textbox(
@@ -88,6 +90,19 @@ def _titlebar() -> tuple[gr.HTML, list[Any], gr.Textbox, gr.Button]:
         tiers = [ALL_TIERS, *(tier.value for tier in Tier)]
         tier = gr.Dropdown(tiers, value=ALL_TIERS, label="Tier", filterable=False, min_width=120, elem_id="gate-tier")
     return title, [gate, run, tier], person, judge
+
+
+def _asking() -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "candidates": gr.Dropdown(
+            [], multiselect=True, label="Ask about", info="Undecided; those that were heard first.", elem_id="ask-about"
+        )
+    }
+    with gr.Row(elem_classes="em-inline"):
+        made["reviewer"] = gr.Textbox(label="Reviewer", placeholder="who listens", max_lines=1, elem_id="ask-whom")
+        made["act"] = gr.Button("Open a blind sitting", elem_id="ask")
+    made["link"] = theme.html()
+    return made
 
 
 def _promote() -> dict[str, Any]:
@@ -193,6 +208,20 @@ def _evidence(studio: Studio, gate: str, rows: list[MatrixRow], opened: str) -> 
 
 
 # ---- acts
+def _bind_asking(studio: Studio, asking: dict[str, Any], chosen: list[Any]) -> None:
+    def _ask(names: list[str], reviewer: str, gate: str, tier: str) -> str:
+        known = {clip.candidate.id: clip.candidate for clip in studio.clips()}
+        found = [known[name] for name in names if name in known]
+        if not found:
+            raise BadInput("Choose at least one candidate to ask about.")
+        tiers = tuple(Tier) if tier == ALL_TIERS else (Tier(tier),)
+        session = studio.open_gate_session(found, reviewer=reviewer, gate=gate, tiers=tiers)
+        return view.sitting_link(session, studio.session_progress(session.id)[1])
+
+    inputs = [asking["candidates"], asking["reviewer"], chosen[0], chosen[2]]
+    on(asking["act"].click, _ask, inputs=inputs, outputs=[asking["link"]], name="gate_ask")
+
+
 def _bind_promote(
     studio: Studio, promote: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]
 ) -> None:
@@ -273,4 +302,12 @@ def _panels(studio: Studio, gate: str, run: str, tier: str, opened: str) -> tupl
         gr.update(visible=bool(stones)),
         view.heading("Trash", view_retention.trash(stones)),
         gr.update(choices=[(s.checkpoint_id, s.id) for s in stones], value=stones[0].id if stones else None),
+        gr.update(choices=_undecided(rows), value=[]),
     )
+
+
+def _undecided(rows: list[MatrixRow]) -> list[tuple[str, str]]:
+    """What reviewers can still decide: heard candidates first."""
+    waiting = [row for row in rows if any(state.needed and state.clips for state in row.tiers.values())]
+    ordered = sorted(waiting, key=lambda row: not any(s.passes or s.fails for s in row.tiers.values()))
+    return [(row.label, row.candidate.id) for row in ordered]

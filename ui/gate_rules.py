@@ -26,7 +26,7 @@ def build() -> dict[str, Any]:
     made: dict[str, Any] = {"told": theme.html()}
     with gr.Accordion("Change the rules", open=False, elem_id="change-rules"):
         made["about"] = gr.Textbox(label="What this gate is for", max_lines=2, elem_id="gate-about")
-        with gr.Row(equal_height=False):
+        with gr.Row(equal_height=False, elem_classes="em-top"):
             for tier in Tier:
                 with gr.Column(min_width=260):
                     _tier(made, tier)
@@ -49,7 +49,7 @@ def _tier(made: dict[str, Any], tier: Tier) -> None:
     with gr.Row():
         made[f"{tier}.min_pass"] = gr.Number(label="Clips to pass", precision=0, minimum=1, min_width=90)
         made[f"{tier}.reviewers"] = gr.Number(
-            label="People for each", precision=0, minimum=1, min_width=90, elem_id=f"reviewers-{tier}"
+            label="People each", precision=0, minimum=1, min_width=90, elem_id=f"reviewers-{tier}"
         )
         made[f"{tier}.max_fail"] = gr.Number(label="Fails allowed", precision=0, minimum=0, min_width=90)
     made[f"{tier}.fatal_reasons"] = gr.Dropdown(

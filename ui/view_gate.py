@@ -154,25 +154,45 @@ def _simulated(row: MatrixRow) -> str:
 
 # ---- what is needed, how sure
 def needed(rows: Sequence[MatrixRow]) -> str:
-    """What would decide what is heard and not decided: flags to confirm first, then disputes, then what is nearest."""
-    open_ones = [(row, tier, state) for row in rows for tier, state in row.tiers.items() if state.needed]
-    heard = [(row, tier, state) for row, tier, state in open_ones if state.passes or state.fails]
-    unheard = len({row.label for row, _, _ in open_ones} - {row.label for row, _, _ in heard})
+    """What would decide what is heard and not decided, a candidate a line: flags first, then disputes."""
+    found = [row for row in rows if any(state.needed for state in row.tiers.values())]
+    heard = [row for row in found if _is_heard(row)]
+    unheard = len(found) - len(heard)
     if not heard:
-        later = f" {view.plural(unheard, 'candidate')} wait to be heard." if unheard else ""
+        later = f" {view.plural(unheard, 'candidate')} not heard yet." if unheard else ""
         return f"<p>Nothing that was heard waits for more.{later}</p>"
-    ordered = sorted(heard, key=lambda each: (not each[2].open_flags, each[2].state.value != "disputed"))
-    lines = "".join(_needed_line(*each) for each in ordered[:MOST_NEEDED])
-    more = f"<p><small>{len(ordered) - MOST_NEEDED} more.</small></p>" if len(ordered) > MOST_NEEDED else ""
-    waiting = f"<p><small>{view.plural(unheard, 'candidate')} not heard yet.</small></p>" if unheard else ""
-    return f'<ul class="em-plain em-needed">{lines}</ul>{more}{waiting}'
+    ordered = sorted(heard, key=_urgency)
+    lines = "".join(_needed_line(row) for row in ordered[:MOST_NEEDED])
+    more = [f"{len(ordered) - MOST_NEEDED} more heard"] if len(ordered) > MOST_NEEDED else []
+    more += [f"{view.plural(unheard, 'candidate')} not heard yet"] if unheard else []
+    rest = f"<p><small>{', '.join(more)}.</small></p>" if more else ""
+    return f'<ul class="em-plain em-needed">{lines}</ul>{rest}'
 
 
-def _needed_line(row: MatrixRow, tier: Tier, state: TierState) -> str:
-    link = (
-        f'<button class="em-link" data-cell="{escape(cell_id(row, tier))}">{escape(row.label)}, {tier.value}</button>'
+def _is_heard(row: MatrixRow) -> bool:
+    return any(state.needed and (state.passes or state.fails) for state in row.tiers.values())
+
+
+def _urgency(row: MatrixRow) -> tuple[bool, bool]:
+    waiting = [state for state in row.tiers.values() if state.needed]
+    return not any(s.open_flags for s in waiting), not any(s.state.value == "disputed" for s in waiting)
+
+
+def _needed_line(row: MatrixRow) -> str:
+    """One candidate: what is needed, and for which tiers."""
+    wanted: dict[tuple[str, ...], list[Tier]] = {}
+    for tier, state in row.tiers.items():
+        if state.needed:
+            wanted.setdefault(state.needed, []).append(tier)
+    told = "".join(
+        f"<div>{', '.join(_tier_link(row, tier) for tier in tiers)}: {escape(' '.join(needed))}</div>"
+        for needed, tiers in wanted.items()
     )
-    return f"<li>{link} {escape(' '.join(state.needed))}</li>"
+    return f"<li><strong>{escape(row.label)}</strong>{told}</li>"
+
+
+def _tier_link(row: MatrixRow, tier: Tier) -> str:
+    return f'<button class="em-link" data-cell="{escape(cell_id(row, tier))}">{tier.value}</button>'
 
 
 def how_sure(rows: Sequence[MatrixRow], preferences: Sequence[PreferenceRow]) -> str:

@@ -16,8 +16,8 @@ from ui import listen, pages
 
 # Every event of every page. A new one is added here on purpose, never by accident.
 ENDPOINTS = """
-gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge gate_save
-gate_trash gate_try gate_undo gate_unpin
+gate_ask gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge
+gate_save gate_trash gate_try gate_undo gate_unpin
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
 sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair
 sweep_tick
