@@ -52,9 +52,13 @@ def on(
     outputs: Any = None,
     long: bool = False,
     latest: bool = False,
+    at_once: bool = False,
     name: str = "",
 ) -> Any:
-    """Bind a handler. `long` work is queued and shows that it runs; all else answers at once, without the queue.
+    """Bind a handler. `long` work waits for others of its kind and shows that it runs; all else never waits.
+
+    All of it goes through Gradio's queue, since a page shows no message of what does not: neither what was refused nor
+    what was done. `at_once` leaves the queue out, for what opens a page.
 
     `latest`: of what happens while the handler works, the last is handled afterwards and the rest is dropped.
     """
@@ -63,7 +67,8 @@ def on(
         "outputs": outputs,
         "api_visibility": "private",
         "api_name": name or handler.__name__.strip("_"),
-        "queue": long,
+        "queue": not at_once,
+        "concurrency_limit": 1 if long else None,
         "show_progress": "minimal" if long else "hidden",
         "trigger_mode": "always_last" if latest else None,
     }
@@ -77,4 +82,4 @@ def on_open(handler: Callable[..., Any], *, outputs: Any, name: str) -> None:
     page = Context.root_block
     if page is None:
         raise RuntimeError("a page is built inside a Blocks")
-    on(page.load, handler, outputs=outputs, name=name)
+    on(page.load, handler, outputs=outputs, name=name, at_once=True)

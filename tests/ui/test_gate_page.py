@@ -1,0 +1,87 @@
+"""The Gate page in a browser: from a cell to its evidence, from a changed rule to a new version, to a blind sitting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.studio import State
+from engine.types import Score, Tier
+from tests.ui.fake_studio import FakeStudio
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+def opened(page: Page, address: str, *, size: tuple[int, int] = (1280, 900)) -> Page:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{address}/gate")
+    page.wait_for_selector(".em-matrix [data-cell]")
+    return page
+
+
+def test_a_cell_opens_its_evidence(page: Page, address: str, judged: FakeStudio) -> None:
+    """A click shows why a tier failed, who said so, and the clip to play; the tier filter leaves the others out."""
+    row = next(row for row in judged.matrix() if row.tiers[Tier.LONG].state is State.FAIL)
+    clip = judged.evidence(row.candidate, Tier.LONG)[0].clip
+    reasons = {"dropped word": (clip.text.split()[0],)}
+    judged.listening.store.add_scores(
+        [
+            Score(
+                clip_id=clip.id, screener="words", version=1, value=9.0, unit="%", passed=False, explanation="",
+                reasons=reasons,
+            )
+        ]
+    )  # fmt: skip
+    opened(page, address)
+    page.locator(f"[data-cell='{row.candidate.id}|long']").click()
+    page.wait_for_selector(f"h2:text-is('{row.label}, long tier')")
+    card = page.locator(".em-evidence .em-clip").first
+    assert card.get_attribute("data-clip") == f"/clips/{clip.id}"
+    told = card.inner_text()
+    for piece in ("dropped word", "Ana", "three-tiers version 2", "flag: dropped word", "nobody was asked yet"):
+        assert piece in told
+    assert page.locator("[data-cell][aria-current=true]").count() == 1
+    page.locator("#gate-tier input").click()
+    page.get_by_role("option", name="long").click()
+    page.wait_for_function("() => !document.querySelector('.em-matrix').innerText.includes('short')")
+    assert page.locator(".em-matrix [data-cell$='|short']").count() == 0
+
+
+def test_rules_are_tried_then_kept_as_a_new_version(page: Page, address: str, judged: FakeStudio) -> None:
+    """What would change is shown and nothing is written; saving makes version 3, of a named person."""
+    before = len(judged.listening.store.verdict_history())
+    opened(page, address)
+    page.locator("#change-rules button").first.click()
+    page.locator("#reviewers-long input").fill("2")
+    page.click("#try-rules")
+    page.wait_for_selector("text=verdicts would change")
+    assert judged.gate().version == 2
+    page.click("#save-rules")
+    page.wait_for_selector("text=Write your name first")
+    page.locator("#person input, #person textarea").first.fill("Ana")
+    page.click("#save-rules")
+    page.wait_for_selector("text=three-tiers, version 3")
+    assert [rule.reviewers for rule in judged.gate().rules] == [1, 1, 2]
+    assert len(judged.listening.store.verdict_history()) == before
+    page.click("#judge")
+    page.wait_for_selector("text=Verdicts written")
+    assert {verdict.gate_version for verdict in judged.verdicts()} == {3}
+
+
+def test_a_sitting_is_opened_about_what_is_undecided(page: Page, address: str, judged: FakeStudio) -> None:
+    """From what is still needed to a link for a reviewer, on a telephone too."""
+    opened(page, address, size=(390, 844))
+    page.locator("#ask-about input").click()
+    page.get_by_role("option").first.click()
+    page.locator("#ask-whom input, #ask-whom textarea").first.fill("Cleo")
+    page.keyboard.press("Escape")
+    page.click("#ask")
+    page.wait_for_selector("a:text('Open the sitting')")
+    session = judged.sessions()[0]
+    assert (session.reviewer, session.gate) == ("Cleo", "three-tiers")
+    assert judged.session_progress(session.id)[1] == 3
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
