@@ -42,9 +42,7 @@ def response(grid: Grid, label: str) -> str:
     if not lines:
         return ""
     figure, axes = _figure(4.6, 2.8)
-    base = next((cell.value for (checkpoint, _), cell in grid.cells.items() if checkpoint is None), None)
-    if base is not None:
-        axes.axhline(base, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    base = _base_line(axes, grid)
     shown = {lines[-1][0].id: FIRST, lines[len(lines) // 2][0].id: SECOND}
     for checkpoint, points in lines:
         scales, values = [0.0, *(s for s, _ in points)], [v for _, v in points]
@@ -61,6 +59,38 @@ def response(grid: Grid, label: str) -> str:
             _label_end(axes, scales, values, f"epoch {checkpoint.epoch}", colour)
     axes.set_xlabel("lora_scale", color=QUIET)
     return _svg(figure, f"{label} over scale; the dashed line is the base")
+
+
+def trend(grid: Grid, label: str) -> str:
+    """A measure over the epochs, a line a scale, the base dashed, as SVG; empty with fewer than two checkpoints."""
+    lines = []
+    for scale in (s for s in grid.scales if s):
+        own = [(c.epoch, grid.cells.get((c.id, scale))) for c in grid.checkpoints]
+        points = [(epoch, cell.value) for epoch, cell in own if cell is not None and cell.value is not None]
+        if len(points) > 1:
+            lines.append((scale, points))
+    if not lines:
+        return ""
+    figure, axes = _figure(7.0, 2.4)
+    _base_line(axes, grid)
+    colours = {lines[0][0]: FIRST, lines[-1][0]: SECOND}
+    for scale, points in lines:
+        epochs, values = [e for e, _ in points], [v for _, v in points]
+        colour = colours.get(scale, OTHER)
+        axes.plot(epochs, values, color=colour, linewidth=2 if scale in colours else 1)
+        if scale in colours:
+            _label_end(axes, epochs, values, f"at {scale:g}", colour)
+    axes.set_xlabel("epoch", color=QUIET)
+    axes.set_xticks(sorted({epoch for _, points in lines for epoch, _ in points}))
+    return _svg(figure, f"{label} over the epochs; the dashed line is the base")
+
+
+def _base_line(axes: Axes, grid: Grid) -> float | None:
+    """The base as a dashed line; returns its value."""
+    base = next((cell.value for (checkpoint, _), cell in grid.cells.items() if checkpoint is None), None)
+    if base is not None:
+        axes.axhline(base, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    return base
 
 
 def spectrum_png(path: Path) -> bytes:

@@ -97,7 +97,7 @@ def filled(studio: Studio, name: str) -> tuple[object, ...]:
     scripts = [(each, studio.script(each).sha256) for each in studio.scripts()]
     named = {sha256 for _, sha256 in scripts}
     scripts += [(f"another version ({sha256[:8]})", sha256) for sha256 in gate.scripts if sha256 not in named]
-    measures = list(studio.measures())
+    measures = [(measure.title, measure.name) for measure in studio.measures()]
     shared = (
         gate.about,
         gate.hearing.value,
@@ -111,7 +111,7 @@ def filled(studio: Studio, name: str) -> tuple[object, ...]:
     return view.heading("The rules", view_gate_rules.rules(gate)), "", *shared, *own
 
 
-def _of_rule(rule: Rule, measures: list[str]) -> tuple[object, ...]:
+def _of_rule(rule: Rule, measures: list[tuple[str, str]]) -> tuple[object, ...]:
     lines = ", ".join(rule.lines)
     automatic = gr.update(choices=measures, value=list(rule.automatic))
     return rule.min_pass, rule.reviewers, rule.max_fail, list(rule.fatal_reasons), lines, automatic

@@ -21,7 +21,7 @@ def app(studio: Studio) -> FastAPI:
     routes.add(server, studio)
     words = listen.words()
     _mount(server, listen.build(words), "/listen", with_clips=False, css=theme.css("listen.css"), i18n=words)
-    _mount(server, engineering(studio), "/", with_clips=True, css=theme.css(), favicon_path=str(theme.ICON))
+    _mount(server, engineering(studio), "/", with_clips=True, css=theme.css("sweep.css"), favicon_path=str(theme.ICON))
     return server
 
 
@@ -30,7 +30,9 @@ def engineering(studio: Studio) -> gr.Blocks:
     blocks: gr.Blocks
     with gr.Blocks(title="Earmark", analytics_enabled=False) as blocks:
         data.build()
-    for page, name in ((runs, "Runs"), (sweep, "Sweep"), (gate, "Gate"), (voices, "Voices")):
+    with blocks.route("Sweep", "/sweep", show_in_navbar=False):
+        sweep.build()
+    for page, name in ((runs, "Runs"), (gate, "Gate"), (voices, "Voices")):
         with blocks.route(name, f"/{name.lower()}", show_in_navbar=False):
             page.build(studio)
     return blocks

@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from engine.types import BadInput, Busy, DiskFull, EngineError, NotFound, Refused
-from ui import blind_routes, data_routes, figures, live, view_sweep
+from ui import blind_routes, data_routes, figures, live, sweep_routes, view_sweep
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -31,6 +31,7 @@ def add(app: FastAPI, studio: Studio) -> None:
     _add_engineering(app, studio)
     data_routes.add(app, studio)
     live.add(app, studio)
+    sweep_routes.add(app, studio)
 
 
 def _add_engineering(app: FastAPI, studio: Studio) -> None:
@@ -48,7 +49,9 @@ def _add_engineering(app: FastAPI, studio: Studio) -> None:
     @app.get("/clips/{clip_id}/words")
     def words(clip_id: str) -> Response:
         """A clip's text with what the ear heard of it, as a piece of the Sweep page."""
-        return HTMLResponse(view_sweep.word_marks(studio.words(clip_id)), headers=NO_STORE)
+        return HTMLResponse(
+            view_sweep.word_marks(studio.words(clip_id), studio.clip(clip_id).language), headers=NO_STORE
+        )
 
     @app.get("/exports/{alias:path}.zip")
     def export(alias: str) -> Response:

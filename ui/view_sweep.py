@@ -16,53 +16,25 @@ from engine.types import Clip, Score, Stop, Verdict, WordScore
 from ui import view
 
 if TYPE_CHECKING:
-    from engine.studio import Grid, GridCell
-    from engine.sweep import Plan
-    from engine.sweep_progress import SweepView
+    from engine.studio import Grid, GridCell, Measure
 
 HEATS = 5
 # Measures of which less is better get darker as they grow; of the others the grid shows how far they are from the base.
-LESS_IS_BETTER = frozenset({"words", "phoneme_errors", "end", "silence", "clipping"})
-MEASURE_NAMES = {
-    "words": "word errors",
-    "phoneme_errors": "phoneme errors",
-    "end": "cut at the cap",
-    "rate": "speaking rate",
-    "silence": "silence",
-    "clipping": "clipping",
-    "pitch": "pitch",
-    "similarity": "similarity to the target",
-}
+LESS_IS_BETTER = frozenset(
+    "words phoneme_errors end silence clipping dropped merged repeated inserted talks_on noise pause onset drift "
+    "leakage word_errors talking_on long_form_drift".split()
+)
+CANNOT_JUDGE = "cannot judge"
+STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
 
 
-def measure_name(measure: str) -> str:
-    """How a page names a measure."""
-    return MEASURE_NAMES.get(measure, measure.replace("_", " "))
-
-
-def cost(plan: Plan) -> str:
-    """What a sweep would render and what it would cost, before it starts."""
-    missing = len(plan.jobs) - len(plan.cached)
-    told = f"{len(plan.request.candidates)} candidates, {view.plural(len(plan.jobs), 'clip')}"
-    if not missing:
-        return f'<p class="em-quiet">{told}: all of them lie ready, nothing has to be rendered.</p>'
-    ready = f", {len(plan.cached)} lie ready" if plan.cached else ""
-    return (
-        f'<p class="em-quiet">{told}{ready}. To render: {missing}, about {view.duration(plan.estimate_sec)} '
-        f"and {view.size(plan.estimate_bytes)}.</p>"
+def measure_options(measures: Sequence[Measure], chosen: str) -> str:
+    """The measures for a grid's colour, in the screeners' own words."""
+    return "".join(
+        f'<option value="{escape(m.name)}" title="{escape(m.about)}"{" selected" if m.name == chosen else ""}>'
+        f"{escape(m.title)}</option>"
+        for m in measures
     )
-
-
-def progress(sweep: SweepView) -> str:
-    """How far a sweep is, or how it ended."""
-    record = sweep.record
-    if record.error:
-        return view.notice(record.error, bad=True)
-    if record.state in ("waiting", "running"):
-        left = f", about {view.duration(sweep.left_sec)} left" if sweep.left_sec else ""
-        return view.bar(sweep.done, sweep.total, f"{sweep.message or 'starting'}: {sweep.done} of {sweep.total}{left}")
-    new = f"{view.plural(record.rendered, 'clip')} rendered, {record.clips - record.rendered} lay ready"
-    return f'<p class="em-quiet">{escape(record.state.capitalize())}: {new}.</p>'
 
 
 def heat(grid: Grid) -> Mapping[str, int]:
@@ -78,68 +50,100 @@ def heat(grid: Grid) -> Mapping[str, int]:
     return {key: min(HEATS - 1, int(HEATS * (value - low) / span)) if span else 0 for key, value in values.items()}
 
 
-def grid_table(grid: Grid, *, current: str, marked: Collection[str], verdicts: Mapping[str, Verdict]) -> str:
-    """Checkpoints down, scales across, a button a cell. A dot marks what will be sent to listening."""
-    heats = heat(grid)
+def grid_table(
+    grid: Grid, title: str, *, current: str, marked: Collection[str], verdicts: Mapping[str, Verdict]
+) -> str:
+    """Checkpoints down, scales across, a button a cell. A dot marks what will be sent to listening, a bar how far the
+    seeds are apart.
+    """
+    look = _Look(grid, current, marked)
     scales = [s for s in grid.scales if s]
     unit = f", {grid.unit}" if grid.unit else ""
-    head = [f"{measure_name(grid.measure)}{unit}", "base", *(f"{s:g}" for s in scales), "verdict"]
+    head = [f"{title}{unit}", "base", *(f"{s:g}" for s in scales), "verdict"]
     rows = []
     base = next((cell for cell in grid.cells.values() if cell.candidate.is_base), None)
+    control = view.state("none", "control")
     if base:
-        rows.append(
-            _row(
-                "base",
-                [base, *[None] * len(scales)],
-                '<span class="em-state em-none">control</span>',
-                heats,
-                current,
-                marked,
-            )
-        )
+        rows.append(_row("base", [base, *[None] * len(scales)], control, look))
+    for other in grid.others:
+        name = f"base {other.candidate.voice}, {other.candidate.backend}"
+        rows.append(_row(name, [other, *[None] * len(scales)], control, look))
     for checkpoint in grid.checkpoints:
         cells = [None, *(grid.cells.get((checkpoint.id, s)) for s in scales)]
         own = [verdicts[c.candidate.id] for c in cells if c and c.candidate.id in verdicts]
-        rows.append(_row(f"epoch {checkpoint.epoch}", cells, _verdict(own), heats, current, marked))
+        rows.append(_row(f"epoch {checkpoint.epoch}", cells, _verdict(own), look))
     top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
     return (
         '<div class="em-scroll"><table class="em-heat"><caption class="em-visually-hidden">Checkpoints by '
         "scale</caption>"
-        f"<thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{_legend(grid)}"
     )
 
 
-def _row(
-    name: str,
-    cells: Sequence[GridCell | None],
-    verdict: str,
-    heats: Mapping[str, int],
-    current: str,
-    marked: Collection[str],
-) -> str:
-    inside = "".join(f"<td>{_cell(name, c, heats, current, marked) if c else ''}</td>" for c in cells)
-    return f'<tr><th scope="row">{escape(name)}</th>{inside}<td style="padding:0 8px">{verdict}</td></tr>'
+class _Look:
+    """How cells of one grid are drawn: their colours, the range of their values, what is open and what is marked."""
+
+    def __init__(self, grid: Grid, current: str, marked: Collection[str]) -> None:
+        self.heats = heat(grid)
+        self.current, self.marked = current, marked
+        ends = [v for c in grid.cells.values() for v in (c.seed_low, c.seed_high, c.value) if v is not None]
+        self.low, self.high = min(ends, default=0.0), max(ends, default=0.0)
+
+    def share(self, value: float) -> float:
+        return 100 * (value - self.low) / (self.high - self.low) if self.high > self.low else 50.0
 
 
-def _cell(name: str, cell: GridCell, heats: Mapping[str, int], current: str, marked: Collection[str]) -> str:
+def _legend(grid: Grid) -> str:
+    cells = list(grid.cells.values())
+    several = any(c.seeds > 1 for c in cells)
+    spread = " The bar in a cell is how far its seeds are apart, over the range of the grid." if several else ""
+    unsure = f" “?”: the measure {CANNOT_JUDGE} these clips." if any(c.value is None for c in cells) else ""
+    better = "darker is worse" if grid.measure in LESS_IS_BETTER else "darker is further from the base"
+    keys = (
+        "<kbd>←↑→↓</kbd> move, <kbd>space</kbd> plays, <kbd>,</kbd> <kbd>.</kbd> change the line, <kbd>m</kbd> marks "
+        "for listening."
+    )
+    told = f"{better.capitalize()}; ■ counts flagged clips.{spread}{unsure} {keys}"
+    return f'<p class="em-quiet em-legend">{told}</p>'
+
+
+def _row(name: str, cells: Sequence[GridCell | None], verdict: str, look: _Look) -> str:
+    inside = "".join(f"<td>{_cell(name, c, look) if c else ''}</td>" for c in cells)
+    return f'<tr><th scope="row">{escape(name)}</th>{inside}<td class="em-verdict">{verdict}</td></tr>'
+
+
+def _cell(name: str, cell: GridCell, look: _Look) -> str:
     key = cell.candidate.id
-    value = "–" if cell.value is None or math.isnan(cell.value) else _short(cell.value)
+    value = "?" if cell.value is None else _short(cell.value)
+    told = CANNOT_JUDGE if cell.value is None else value
     flag = (
         f'<span class="em-flag" title="{view.plural(cell.flagged, "clip")} flagged">■ {cell.flagged}</span>'
         if cell.flagged
         else ""
     )
-    spread = "" if cell.low is None or cell.high is None else f", from {_short(cell.low)} to {_short(cell.high)}"
-    label = (
-        f"{name} at {cell.candidate.lora_scale:g}: {value}{spread}{', marked for listening' if key in marked else ''}"
-    )
-    heat_class = f"em-h{heats[key]}" if key in heats else "em-unknown"  # nothing measured is not the best
+    if cell.unjudged and cell.value is not None:
+        told += f", {cell.unjudged} of {len(cell.clip_ids)} clips it {CANNOT_JUDGE}"
+        flag += f'<span class="em-part" title="{cell.unjudged} of {len(cell.clip_ids)} not judged">?</span>'
+    if cell.low is not None and cell.high is not None:
+        told += f", from {_short(cell.low)} to {_short(cell.high)}"
+    if cell.seed_low is not None and cell.seed_high is not None:
+        told += f", seeds from {_short(cell.seed_low)} to {_short(cell.seed_high)}"
+    marked = ", marked for listening" if key in look.marked else ""
+    label = escape(f"{name} at {cell.candidate.lora_scale:g}: {told}{marked}")
+    heat_class = f"em-h{look.heats[key]}" if key in look.heats else "em-unknown"  # nothing measured is not the best
     return (
-        f'<button class="em-cell {heat_class}" data-cell="{escape(key)}" aria-label="{escape(label)}" '
-        f'title="{escape(label)}" '
-        f'aria-current="{str(key == current).lower()}" '
-        f'aria-pressed="{str(key in marked).lower()}">{value}{flag}</button>'
+        f'<button type="button" class="em-cell {heat_class}" data-cell="{escape(key)}" aria-label="{label}" '
+        f'title="{label}" aria-current="{str(key == look.current).lower()}" '
+        f'aria-pressed="{str(key in look.marked).lower()}">{value}{flag}{_spread(cell, look)}</button>'
     )
+
+
+def _spread(cell: GridCell, look: _Look) -> str:
+    """How far the seeds are apart, over the range of the grid."""
+    if cell.seed_low is None or cell.seed_high is None:
+        return ""
+    left, right = look.share(cell.seed_low), look.share(cell.seed_high)
+    return f'<i class="em-spread" style="left:{left:.0f}%;width:{max(3.0, right - left):.0f}%"></i>'
 
 
 def _short(value: float) -> str:
@@ -157,18 +161,36 @@ def _verdict(own: Sequence[Verdict]) -> str:
 
 
 # ---- a clip
-def clip_card(clip: Clip, scores: Sequence[Score]) -> str:
-    """One clip: play it over its spectrogram, read its text, see what the measures say.
+def clip_panel(clip: Clip, label: str, scores: Sequence[Score], titles: Mapping[str, str]) -> str:
+    """One clip: its wave and spectrogram over a time axis, its words below, what the measures say.
 
-    The word marks take an ear's alignment, so the page asks for them after it is drawn (`assets/ui/clips.js`).
+    The wave is drawn by the page from what it plays, and the word marks take an ear's alignment, so the page asks for
+    them after it is drawn.
     """
     ended = "stopped by itself" if clip.stop is Stop.EOS else "cut at the cap"
-    head = f"{clip.tier} · {clip.line_id} · seed {clip.seed} · {view.duration(clip.duration_sec)} · {ended}"
+    drawn = f", drawn {clip.attempts} times" if clip.attempts > 1 else ""
+    after = f" · after {clip.reference.text[:40]!r}" if clip.reference else ""
+    head = f"{view.duration(clip.duration_sec)} · {ended}{drawn}{after}"
     at = f"/clips/{escape(clip.id)}"
+    mask = f"mask-image:url('{at}/spectrum.png');-webkit-mask-image:url('{at}/spectrum.png')"
     return (
-        f'<div class="em-clip em-stack" data-clip="{at}"><small>{escape(head)}</small>{player(f"{at}/spectrum.png")}'
-        f'<div data-words="{at}/words"><p class="em-words">{escape(clip.text)}</p></div>{score_list(scores)}</div>'
+        f'<div class="em-clip em-stack" data-take="{escape(clip.id)}" data-seconds="{clip.duration_sec:.3f}">'
+        f"<h2>{escape(label)} · {clip.tier} tier, seed {clip.seed}</h2>"
+        '<div class="em-row em-nowrap"><button type="button" class="em-play" data-act="play" '
+        'aria-label="Play or pause">▶</button><div class="em-sound em-take" data-seek role="img" '
+        'aria-label="Waveform over spectrogram"><svg class="em-wave-svg" preserveAspectRatio="none" '
+        f'aria-hidden="true"></svg><div class="em-spectrum" style="{mask}"></div><div class="em-playhead"></div></div>'
+        f'</div><div class="em-axis" aria-hidden="true">{_axis(clip.duration_sec)}</div>'
+        f'<div data-words="{at}/words"><p class="em-words" lang="{escape(clip.language)}">{escape(clip.text)}</p></div>'
+        f'<p class="em-quiet">{escape(head)}</p>{score_list(scores, titles)}</div>'
     )
+
+
+def _axis(seconds: float) -> str:
+    """Times under a clip, every 1, 2, 5 or 10 s."""
+    step = next((s for s in (1, 2, 5, 10) if seconds / s <= 8), 20)
+    marks = range(0, math.floor(seconds) + 1, step)
+    return "".join(f'<span style="left:{100 * at / seconds:.2f}%">{at}</span>' for at in marks if at / seconds < 0.97)
 
 
 def player(spectrum_url: str) -> str:
@@ -191,44 +213,54 @@ def spoken(wav: bytes, spectrum: bytes, told: str) -> str:
     )
 
 
-def word_marks(words: Sequence[WordScore]) -> str:
+def word_marks(words: Sequence[WordScore], language: str = "en") -> str:
     """The text as the ear heard it: dropped words struck through, merged ones underlined; a click plays from there."""
-    shown = []
-    for word in words:
-        at = "" if math.isnan(word.start_sec) else f' data-at="{word.start_sec:.2f}"'
-        kind = "" if word.state == "ok" else f' class="em-{escape(word.state)}" title="{escape(word.state)}"'
-        shown.append(f"<span{kind}{at}>{escape(word.text)}</span>")
+    if not words:
+        return '<p class="em-quiet">No ear follows this voice: which words are there, nobody can say.</p>'
+    between = "" if language in ("zh", "ja") else " "
     wrong = [w.state for w in words if w.state != "ok"]
     told = "every word is there" if not wrong else ", ".join(f"{wrong.count(s)} {s}" for s in sorted(set(wrong)))
     return (
-        f'<div><p class="em-words">{" ".join(shown)}</p><small>{escape(told)}, of '
-        f"{view.plural(len(words), 'word')}</small></div>"
+        f'<div><p class="em-words" lang="{escape(language)}">{between.join(_word(word) for word in words)}</p>'
+        f"<small>{escape(told)}, of {view.plural(len(words), 'word')}</small></div>"
     )
 
 
-def score_list(scores: Sequence[Score]) -> str:
+def _word(word: WordScore) -> str:
+    at = "" if math.isnan(word.start_sec) else f' data-at="{word.start_sec:.2f}"'
+    if word.state == "ok":
+        return f"<span{at}>{escape(word.text)}</span>"
+    said = STATE_WORDS.get(word.state, word.state)
+    spoken = f'<span class="em-visually-hidden"> ({escape(said)})</span>'
+    tag = "del" if word.state == "dropped" else "span"
+    return f'<{tag} class="em-{escape(word.state)}" title="{escape(said)}"{at}>{escape(word.text)}{spoken}</{tag}>'
+
+
+def score_list(scores: Sequence[Score], titles: Mapping[str, str] | None = None) -> str:
     """What the screeners said: flagged ones with their explanation, the rest in a line, all of them folded."""
     if not scores:
-        return ""
+        return '<p class="em-quiet">Not screened yet.</p>'
+    named = {s.screener: (titles or {}).get(s.screener, s.screener.replace("_", " ")) for s in scores}
     flagged = [s for s in scores if s.passed is False]
     told = "".join(
-        f"<p>{view.state('fail', f'{measure_name(s.screener)} {_value(s)}')} <small>{escape(s.explanation)}</small></p>"
+        f"<p>{view.state('fail', f'{named[s.screener]} {_value(s)}')} <small>{escape(s.explanation)}</small></p>"
         for s in flagged
     )
-    rest = " · ".join(f"{escape(measure_name(s.screener))} {escape(_value(s))}" for s in scores if s not in flagged)
-    rows = (
-        (escape(measure_name(s.screener)), escape(_value(s)), f"<small>{escape(s.explanation)}</small>") for s in scores
-    )
+    rest = " · ".join(f"{escape(named[s.screener])} {escape(_value(s))}" for s in scores if s not in flagged)
+    rows = ((escape(named[s.screener]), escape(_value(s)), f"<small>{escape(s.explanation)}</small>") for s in scores)
     inside = view.table(("measure", "value", "in words"), rows, caption="Measures of this clip")
     return f"<div>{told}<details><summary>{rest or 'all measures'}</summary>{inside}</details></div>"
 
 
 def _value(score: Score) -> str:
-    return f"{_short(score.value)} {score.unit}".strip()
+    return CANNOT_JUDGE if math.isnan(score.value) else f"{_short(score.value)} {score.unit}".strip()
 
 
 NOT_RENDERED = (
     '<div class="em-empty"><h2>Nothing is rendered yet</h2><p>Choose checkpoints and scales above and press Render. '
     "Clips are kept, so a second sweep renders what is new alone.</p></div>"
 )
-PICK_A_CELL = '<p class="em-quiet">Click a cell to hear its clips. Click it again to mark it for blind listening.</p>'
+PICK_A_CELL = (
+    '<div class="em-empty"><h2>Listen in place</h2><p>Click a cell to hear it. Click it again to mark it for blind '
+    "listening. The line and the place in it stay when you go to another cell.</p></div>"
+)

@@ -14,16 +14,18 @@ from pathlib import Path
 from engine.studio.deciding import GateChange, PreferenceRow
 from engine.studio.evidence import AnswerSeen, ClipSeen, FlagQuestion
 from engine.studio.gate_desk import GateListed
+from engine.studio.grid import Grid, GridCell, Measure
 from engine.studio.matrix import MatrixRow, State, TierState
 from engine.studio.releasing import Releasing
-from engine.studio.rendering import Grid, GridCell
 from engine.sweep import Request
+from engine.sweep_records import AutomaticSweep
 from engine.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 __all__ = [
     "AnswerSeen",
+    "AutomaticSweep",
     "ClipSeen",
     "FlagQuestion",
     "GateChange",
@@ -31,6 +33,7 @@ __all__ = [
     "Grid",
     "GridCell",
     "MatrixRow",
+    "Measure",
     "PreferenceRow",
     "Request",
     "State",

@@ -39,6 +39,10 @@ class Prompting(Training):
         """Keep an edited script under a name that no shipped one has; clips of what it was before stay as they are."""
         return scripts.save(self.workspace.scripts, name, text, language=language)
 
+    def script_languages(self) -> tuple[str, ...]:
+        """The languages that a script can be in."""
+        return scripts.LANGUAGES
+
     # ---------------------------------------------------------------------------------------------------- references
     def references(self) -> list[KeptReference]:
         """The audio prompts of this workspace, the latest first."""
@@ -65,6 +69,12 @@ class Prompting(Training):
                     now=self._clock(),
                 )
         raise NotFound(f"There is no row {row!r} in {dataset_id}; choose one of its rows.")
+
+    def dataset_rows(self, dataset_id: str) -> list[tuple[str, str]]:
+        """The rows of a prepared dataset that can be audio prompts: id and text."""
+        found = dataset.utterances(self.dataset(dataset_id))
+        shortest, longest = references.MIN_SEC, references.MAX_SEC
+        return [(each.id, each.text) for each in found if shortest <= each.duration_sec <= longest]
 
     def takes_references(self, backend: str) -> str:
         """Whether a voice speaks after an audio prompt: "none" (prompt-free), "optional" or "required"."""

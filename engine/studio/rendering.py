@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import adapters, dataset, harness
+from engine import adapters, dataset, harness, tiers
+from engine.studio.grid import Grid, Measure, grid
 from engine.studio.prompting import Prompting
+from engine.tiers import Fit
 from engine.types import (
     Candidate,
-    Checkpoint,
     Clip,
     GenerationSettings,
     NotFound,
@@ -29,29 +27,6 @@ from engine.workspace import Workspace
 if TYPE_CHECKING:
     from engine import screeners
     from engine.screeners import Ear, Profile
-
-
-@dataclass(frozen=True, kw_only=True)
-class GridCell:
-    """One candidate in a grid: the mean of a measure over its clips, their spread, and how many were flagged."""
-
-    candidate: Candidate
-    value: float | None
-    low: float | None
-    high: float | None
-    flagged: int
-    clip_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Checkpoints down, scales across. `cells` maps (checkpoint id or None for the base, scale) to a cell."""
-
-    measure: str
-    unit: str
-    checkpoints: tuple[Checkpoint, ...]
-    scales: tuple[float, ...]
-    cells: Mapping[tuple[str | None, float], GridCell]
 
 
 class Rendering(Prompting):
@@ -132,39 +107,47 @@ class Rendering(Prompting):
         clip = self.clip(clip_id)
         return screeners.words(clip, self._ear(clip.candidate.backend))
 
-    def measures(self) -> tuple[str, ...]:
-        """The names of the measures that a grid can show."""
+    def measures(self) -> tuple[Measure, ...]:
+        """What a grid can be coloured by."""
         from engine import screeners
 
-        return tuple(screeners.SCREENERS)
+        return tuple(
+            Measure(name=each.name, title=each.title, unit=each.unit, about=each.about)
+            for each in screeners.SCREENERS.values()
+        )
 
-    def grid(self, run_id: str, measure: str, *, tier: Tier | None = None) -> Grid:
-        """One measure over a run's checkpoints and scales, with the base as the first row."""
+    def grid(
+        self,
+        run_id: str,
+        measure: str,
+        *,
+        tier: Tier | None = None,
+        script_sha256: str = "",
+        reference_sha256: str | None = None,
+    ) -> Grid:
+        """One measure over a run's checkpoints and scales, with the base as the first row: of all clips, or of one
+        tier, one script, one reference ("" is none).
+        """
         found = self.checkpoints(run_id)
         ids = {c.id for c in found}
-        voices = {c.adapter.voice for c in found}
+        voices = {(c.adapter.backend, c.adapter.voice) for c in found}
         clips = [
             clip
             for clip in self.clips()
             if (tier is None or clip.tier is tier)
-            and (clip.candidate.checkpoint_id in ids or (clip.candidate.is_base and clip.candidate.voice in voices))
+            and script_sha256 in ("", clip.script_sha256)
+            and reference_sha256 in (None, clip.reference.sha256 if clip.reference else "")
+            and (clip.candidate.checkpoint_id in ids or clip.candidate.is_base)
         ]
         scores = self.scores([clip.id for clip in clips])
-        by_candidate: dict[Candidate, list[Clip]] = {}
-        for clip in clips:
-            by_candidate.setdefault(clip.candidate, []).append(clip)
-        cells = {
-            (candidate.checkpoint_id, candidate.lora_scale): _cell(candidate, own, scores, measure)
-            for candidate, own in by_candidate.items()
-        }
-        units = {s.unit for own in scores.values() for s in own if s.screener == measure}
-        return Grid(
-            measure=measure,
-            unit=units.pop() if units else "",
-            checkpoints=tuple(found),
-            scales=tuple(sorted({scale for _, scale in cells})),
-            cells=cells,
-        )
+        return grid(measure, found, voices, clips, scores)
+
+    def line_fits(self, run_id: str, script_sha256: str = "") -> tuple[Fit, ...]:
+        """How the lines that the base of a run's voice has spoken stand to their tiers, by measured durations."""
+        voices = {(c.adapter.backend, c.adapter.voice) for c in self.checkpoints(run_id)}
+        controls = [Candidate(backend=backend, voice=voice) for backend, voice in voices]
+        clips = [clip for clip in self.clips(controls) if script_sha256 in ("", clip.script_sha256)]
+        return tuple(tiers.fits(clips).values())
 
     # ------------------------------------------------------------------------------------------------------- speaking
     def speak(
@@ -257,16 +240,3 @@ class Rendering(Prompting):
         from engine import screeners
 
         return screeners.profile(recordings, self._ear(backend))
-
-
-def _cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, list[Score]], measure: str) -> GridCell:
-    own = [s for clip in clips for s in scores.get(clip.id, []) if s.screener == measure]
-    values = [s.value for s in own if not math.isnan(s.value)]
-    return GridCell(
-        candidate=candidate,
-        value=statistics.fmean(values) if values else None,
-        low=min(values, default=None),
-        high=max(values, default=None),
-        flagged=sum(s.passed is False for s in own),
-        clip_ids=tuple(clip.id for clip in clips),
-    )

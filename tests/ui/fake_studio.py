@@ -14,10 +14,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from engine import audio, scripts
+from engine import audio, references, scripts, tiers
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
-from engine.sweep_records import SweepState
+from engine.studio import Measure, grid
+from engine.sweep_progress import SweepView
+from engine.sweep_records import AutomaticSweep, SweepRecord, SweepState
 from engine.types import (
     Candidate,
     Checkpoint,
@@ -60,6 +62,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     workspace: Workspace
     clock: Callable[[], float] = lambda: 1_790_000_000.0
     swapped: bool = False
+    takes: str = "none"  # whether the voice follows a reference
     new_token: Callable[[], str] = lambda: uuid.uuid4().hex
     _datasets: list[Dataset] = field(default_factory=list)
     _runs: dict[str, Run] = field(default_factory=dict)
@@ -68,6 +71,8 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     _history: list[Promotion] = field(default_factory=list)
     _trash: dict[str, Any] = field(default_factory=dict)
     _pinned: set[str] = field(default_factory=set)
+    _asked_of: dict[str, Any] = field(default_factory=dict)
+    _automatic: dict[str, AutomaticSweep] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.workspace.create()
@@ -84,10 +89,41 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         return (VOICE, "bora", "calla")
 
     def scripts(self) -> tuple[str, ...]:
-        return scripts.names()
+        return scripts.names(scripts.SCRIPTS, self.workspace.scripts)
 
     def script(self, name: str = "english") -> Script:
-        return scripts.load(name)
+        return scripts.load(name, scripts.SCRIPTS, self.workspace.scripts)
+
+    def is_shipped(self, name: str) -> bool:
+        return name in scripts.names()
+
+    def script_text(self, name: str) -> str:
+        return scripts.to_text(self.script(name))
+
+    def script_faults(self, text: str) -> Any:
+        return scripts.faults(text)
+
+    def script_languages(self) -> tuple[str, ...]:
+        return scripts.LANGUAGES
+
+    def save_script(self, name: str, text: str, *, language: str) -> Script:
+        return scripts.save(self.workspace.scripts, name, text, language=language)
+
+    # ---------------------------------------------------------------------------------------------------- references
+    def takes_references(self, backend: str) -> str:
+        return self.takes
+
+    def references(self) -> Any:
+        return references.listing(self.workspace.references)
+
+    def reference(self, name: str) -> Any:
+        return references.load(self.workspace.references, name).reference
+
+    def keep_reference(self, path: Path, text: str, *, name: str = "") -> Any:
+        return references.keep(self.workspace.references, path, text, name=name, now=self.clock())
+
+    def dataset_rows(self, dataset_id: str) -> list[tuple[str, str]]:
+        return [("row-1", "The first row.")]
 
     # --------------------------------------------------------------------------------------------------------- sweep
     def candidates(
@@ -114,6 +150,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
             request=request,
             jobs=jobs,
             cached=cached,
+            missing=tuple(j for j in jobs if self._key(*j) not in cached),
             estimate_sec=0.4 * left,
             estimate_bytes=90_000 * left,
             audio_sec=9.0 * left,
@@ -122,25 +159,50 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     def _key(self, candidate: Candidate, line: Any, seed: int) -> str:
         return hashlib.sha256(f"{candidate.id} {line.id} {seed}".encode()).hexdigest()[:16]
 
-    def start_sweep(self, request: Any) -> str:
-        plan = self.plan_sweep(request)
-        return self._jobs.start("sweep", lambda report: self._render(plan.jobs, report))
+    def screening_sec(self, plan: Any) -> float:
+        return 0.05 * plan.audio_sec
 
-    def sweep_view(self, sweep_id: str) -> Any:
+    def start_sweep(self, request: Any, *, by: str = "", run_id: str = "") -> str:
+        plan = self.plan_sweep(request)
+        made = self._jobs.start("sweep", lambda report: self._render(plan.jobs, report))
+        self._asked_of[made] = request
+        return made
+
+    def sweep_view(self, sweep_id: str) -> SweepView:
         """A sweep as its job tells it."""
         job = self._jobs.view(sweep_id)
-        state = SweepState(job.state.value) if job.ended_at else SweepState.RUNNING
-        clips = max(1, job.total)
-        record = SimpleNamespace(
-            id=job.id, state=state, error=job.error, clips=clips, rendered=job.done, is_automatic=False, by=""
+        request = self._asked_of[sweep_id]
+        record = SweepRecord(
+            id=job.id,
+            request=request,
+            state=SweepState(job.state.value) if job.ended_at else SweepState.RUNNING,
+            by="",
+            run_id=RUN_ID,
+            created_at=job.started_at,
+            changed_at=job.ended_at or job.started_at,
+            clips=max(1, job.total),
+            rendered=job.done,
+            screened=job.done,
+            error=job.error,
         )
-        return SimpleNamespace(record=record, done=job.done, total=clips, message=job.message, left_sec=12.0)
+        return SweepView(record=record, done=job.done, total=max(1, job.total), message=job.message, left_sec=12.0)
 
-    def sweeps(self) -> list[Any]:
-        return [self.sweep_view(job.id) for job in self._jobs.views() if job.kind == "sweep"]
+    def sweeps(self) -> list[SweepView]:
+        return [self.sweep_view(job.id) for job in self._jobs.views() if job.id in self._asked_of]
 
     def cancel_sweep(self, sweep_id: str) -> None:
         self._jobs.cancel(sweep_id)
+
+    pause_sweep = resume_sweep = cancel_sweep
+
+    def automatic_sweeps(self) -> list[AutomaticSweep]:
+        return list(self._automatic.values())
+
+    def sweep_new_checkpoints(self, setting: AutomaticSweep) -> None:
+        self._automatic[setting.run_id] = setting
+
+    def stop_sweeping_new(self, run_id: str) -> None:
+        self._automatic.pop(run_id, None)
 
     def _render(self, jobs: Sequence[tuple[Candidate, Any, int]], report: Report) -> None:
         for done, (candidate, line, seed) in enumerate(jobs, start=1):
@@ -211,8 +273,8 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
             "similarity": 100 * scale,
         }[measure]
 
-    def measures(self) -> tuple[str, ...]:
-        return MEASURES
+    def measures(self) -> tuple[Measure, ...]:
+        return tuple(Measure(name=m, title=m.capitalize(), unit=UNITS[m], about=f"What {m} are.") for m in MEASURES)
 
     def scores(self, clip_ids: Sequence[str]) -> dict[str, list[Score]]:
         return {
@@ -241,29 +303,13 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
             for i, t in enumerate(texts)
         )
 
-    def grid(self, run_id: str, measure: str, *, tier: Tier | None = None) -> Any:
-        by_candidate: dict[Candidate, list[Clip]] = {}
-        for clip in self.clips():
-            if tier is None or clip.tier is tier:
-                by_candidate.setdefault(clip.candidate, []).append(clip)
-        cells = {}
-        for candidate, own in by_candidate.items():
-            values = [self._value(c, measure) for c in own]
-            cells[candidate.checkpoint_id, candidate.lora_scale] = SimpleNamespace(
-                candidate=candidate,
-                value=sum(values) / len(values),
-                low=min(values),
-                high=max(values),
-                flagged=sum(measure == "words" and v >= 12 for v in values),
-                clip_ids=tuple(c.id for c in own),
-            )
-        return SimpleNamespace(
-            measure=measure,
-            unit=UNITS[measure],
-            checkpoints=tuple(self.checkpoints(run_id)),
-            scales=tuple(sorted({s for _, s in cells})),
-            cells=cells,
-        )
+    def grid(self, run_id: str, measure: str, *, tier: Tier | None = None, **narrowed: Any) -> Any:
+        clips = [c for c in self.clips() if tier is None or c.tier is tier]
+        scores = self.scores([c.id for c in clips])
+        return grid.grid(measure, self.checkpoints(run_id), {("finch", VOICE)}, clips, scores)
+
+    def line_fits(self, run_id: str, script_sha256: str = "") -> Any:
+        return tuple(tiers.fits(self.clips()).values())
 
     def speak(
         self, text: str, *, candidate: Candidate, seed: int = 42, settings: GenerationSettings | None = None

@@ -94,9 +94,9 @@ def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
 
 def sweep_and_send(page: Page, studio: Any, run_id: str) -> list[str]:
     """Render every checkpoint at scale 1, mark the first and the last, send them to a blind gate."""
-    go(page, f"/sweep?run={run_id}")
+    page.goto(f"/sweep?run={run_id}")
     page.wait_for_selector("#checkpoints input:checked")
-    fill(page, "#scales", "1.0")
+    page.fill("#scales", "1.0")
     page.wait_for_selector("text=To render")
     page.click("#render")
     ids = [c.id for c in studio.checkpoints(run_id)]
@@ -106,8 +106,9 @@ def sweep_and_send(page: Page, studio: Any, run_id: str) -> list[str]:
         page.wait_for_selector(f"[data-cell='{cell}'][aria-current=true]").click()
         page.wait_for_selector(f"[data-cell='{cell}'][aria-pressed=true]")
     page.wait_for_selector(".em-clip [data-at]")
+    page.click("[data-act=send-open]")
     fill(page, "#reviewer", "Ana")
-    page.click("#send-gate")
+    page.click("#send")
     page.wait_for_selector("a:text('Open the sitting')")
     return wanted
 

@@ -19,12 +19,11 @@ ENDPOINTS = """
 gate_ask gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge
 gate_save gate_trash gate_try gate_undo gate_unpin
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
-sweep_cancel sweep_cell sweep_choose sweep_colour sweep_cost sweep_open sweep_render sweep_send_gate sweep_send_pair
-sweep_tick
 voices_back voices_base voices_bring voices_export voices_lines voices_open voices_reveal voices_speak voices_verify
 """.split()
 
 RUNS = ("runs.js", "run_form.js", "run_plots.js", "curves.js", "live.js", "live_worker.js")
+SWEEP = ("sweep.js", "sweep_player.js")
 DESK = ("desk.js", "desk_api.js", "desk_plots.js", "desk_rows.js", "desk_upload.js")
 
 
@@ -117,6 +116,7 @@ def test_nothing_is_fetched_from_elsewhere(client: TestClient) -> None:
         "clips.js",
         *DESK,
         *RUNS,
+        *SWEEP,
     ):
         text = client.get(f"/look/{name}").text
         assert text

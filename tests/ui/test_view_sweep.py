@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from engine.types import Candidate, WordScore
+from engine import tiers
+from engine.studio.grid import cell
+from engine.types import Candidate, Tier, WordScore
 from tests.ui.fake_studio import RUN_ID, FakeStudio
-from ui import view_sweep
+from ui import view_sweep, view_sweep_form
 
 CELL = f"{RUN_ID}@000160:0.3"
 
 
 def table(studio: FakeStudio, **changes: Any) -> str:
     given: dict[str, Any] = {"current": "", "marked": (), "verdicts": {v.candidate.id: v for v in studio.verdicts()}}
-    return view_sweep.grid_table(studio.grid(RUN_ID, "words"), **(given | changes))
+    return view_sweep.grid_table(studio.grid(RUN_ID, "words"), "Word errors", **(given | changes))
 
 
 def test_every_candidate_has_one_cell_that_says_its_value_aloud(judged: FakeStudio) -> None:
@@ -72,7 +75,9 @@ def test_a_word_that_went_wrong_is_marked_and_counted(state: str) -> None:
         WordScore(text="captain", state=state, start_sec=0.25, end_sec=0.5, log_posterior=-9.0),
     ]
     told = view_sweep.word_marks(words)
-    assert f'class="em-{state}" title="{state}" data-at="0.25">captain' in told
+    said = view_sweep.STATE_WORDS.get(state, state)
+    assert f'class="em-{state}" title="{said}" data-at="0.25">captain' in told
+    assert f'<span class="em-visually-hidden"> ({said})</span>' in told
     assert f"1 {state}, of 2 words" in told
 
 
@@ -87,9 +92,42 @@ def test_a_word_without_a_time_cannot_be_clicked() -> None:
 def test_a_clip_shows_what_was_flagged_first(judged: FakeStudio) -> None:
     """A flag and its explanation are seen without opening anything."""
     clip = next(c for c in judged.clips() if c.candidate.id == f"{RUN_ID}@000240:1")
-    told = view_sweep.clip_card(clip, judged.scores([clip.id])[clip.id])
+    told = view_sweep.clip_panel(clip, "epoch 6 at 1", judged.scores([clip.id])[clip.id], {"words": "Word errors"})
     assert told.index("em-state em-fail") < told.index("<details")
-    assert f'data-clip="/clips/{clip.id}"' in told
+    assert "Word errors" in told
+    assert f'data-take="{clip.id}"' in told
+
+
+def test_what_cannot_be_judged_is_said_and_is_never_good(judged: FakeStudio) -> None:
+    """A clip without a value has no colour, a cell with some says how many, and the words are named for the ear."""
+    own = [c for c in judged.clips() if c.candidate.id == CELL]
+    nan = [replace(s, value=float("nan"), passed=None) for s in judged.scores([own[0].id])[own[0].id]]
+    none = cell(own[0].candidate, own, {c.id: nan for c in own}, "words")
+    assert (none.value, none.unjudged) == (None, len(own))
+    some = cell(own[0].candidate, own, {**judged.scores([c.id for c in own]), own[0].id: nan}, "words")
+    assert some.unjudged == 1
+    grid = replace(judged.grid(RUN_ID, "words"), cells={("x", 0.3): none}, checkpoints=())
+    assert view_sweep.heat(grid) == {}
+    table = view_sweep.grid_table(replace(grid, others=(none, some)), "Words", current="", marked=(), verdicts={})
+    assert table.count("em-unknown") >= 1
+    assert "cannot judge" in table
+    assert "1 of 3 clips it cannot judge" in table
+    assert "cannot judge" in view_sweep.score_list(nan)
+    assert "nobody can say" in view_sweep.word_marks(())
+
+
+def test_the_seeds_of_a_cell_are_shown_apart(judged: FakeStudio) -> None:
+    """One lucky take proves little: with several seeds a cell has a bar from the worst mean to the best."""
+    own = [c for c in judged.clips() if c.candidate.id == CELL]
+    lucky = [replace(c, id=f"{c.id}-2", seed=43) for c in own]
+    scores = judged.scores([c.id for c in own])
+    scores |= {f"{key}-2": [replace(s, value=s.value / 2) for s in found] for key, found in scores.items()}
+    found = cell(own[0].candidate, [*own, *lucky], scores, "words")
+    assert found.seeds == 2
+    assert found.seed_low == pytest.approx(found.seed_high / 2)  # type: ignore[operator]
+    grid = replace(judged.grid(RUN_ID, "words"), others=(found,))
+    assert 'class="em-spread"' in view_sweep.grid_table(grid, "Words", current="", marked=(), verdicts={})
+    assert 'class="em-spread"' not in table(judged)
 
 
 def test_the_cost_of_a_sweep_is_told_before_it_starts(judged: FakeStudio) -> None:
@@ -100,5 +138,24 @@ def test_the_cost_of_a_sweep_is_told_before_it_starts(judged: FakeStudio) -> Non
     candidates = tuple(judged.candidates([f"{RUN_ID}@000160"], [0.3]))
     ready = judged.plan_sweep(Request(candidates=candidates, script=script))
     fresh = judged.plan_sweep(Request(candidates=candidates, script=script, seeds=(42, 43)))
-    assert "nothing has to be rendered" in view_sweep.cost(ready)
-    assert "2 candidates, 12 clips, 6 lie ready. To render: 6, about 2 s" in view_sweep.cost(fresh)
+    assert "nothing has to be rendered" in view_sweep_form.cost(ready)
+    told = view_sweep_form.cost(fresh, 4.0)
+    assert "2 candidates, 12 clips, 6 lie ready. To render: <b>6</b>, 54 s of audio, about <b>2 s</b>" in told
+    assert "4 s for the screeners" in told
+
+
+def test_only_voices_that_follow_a_reference_are_asked_for_one() -> None:
+    """A prompt-free voice has no such question; one that needs a reference cannot be asked to do without."""
+    offered = view_sweep_form.Offered(checkpoints=(), scripts=("english-brief",), takes="none", references=())
+    assert "reference" not in view_sweep_form.form(offered)
+    assert 'value="none"' in view_sweep_form.form(replace(offered, takes="optional"))
+    required = view_sweep_form.form(replace(offered, takes="required"))
+    assert "only after a reference" in required
+    assert 'value="none"' not in required
+
+
+def test_lines_that_are_too_short_for_their_tier_are_named() -> None:
+    """A gate does not count them there, so the page says so before anybody listens."""
+    fit = tiers.fit("long-orchard", Tier.LONG, [21.0])
+    assert "long-orchard: 21.0 s with this voice: too short" in view_sweep_form.short_lines([fit])
+    assert view_sweep_form.short_lines([tiers.fit("long-orchard", Tier.LONG, [31.0])]) == ""

@@ -1,0 +1,147 @@
+"""The Sweep page in a browser, and over HTTP: listening in place, marking, sending, editing a script, references."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.test_references import recording
+from tests.ui import fake_studio
+from tests.ui.fake_studio import FakeStudio
+from tests.ui.fake_training import RUN_ID
+from ui import pages
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CELL = f"{RUN_ID}@000160:0.3"
+FORM = {"run": RUN_ID, "checkpoints": [f"{RUN_ID}@000160"], "scales": "0.3", "script": "english-brief"}
+
+
+@pytest.fixture(name="ours", scope="module")
+def _ours(tmp_path_factory: pytest.TempPathFactory) -> FakeStudio:
+    return fake_studio.with_everything(tmp_path_factory.mktemp("ours"))
+
+
+@pytest.fixture(name="client")
+def _client(ours: FakeStudio) -> Iterator[TestClient]:
+    with TestClient(pages.app(ours), base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
+        yield client
+
+
+# ---- over HTTP
+def test_the_cost_is_asked_without_rendering(client: TestClient, ours: FakeStudio) -> None:
+    """What a sweep would cost is told, and a half-typed number is a sentence."""
+    before = len(ours.clips())
+    assert "nothing has to be rendered" in client.post("/sweeps/plan", json=FORM).text
+    assert "To render" in client.post("/sweeps/plan", json={**FORM, "seeds": "1, 2"}).text
+    refused = client.post("/sweeps/plan", json={**FORM, "scales": "0.3, x"})
+    assert (refused.status_code, "numbers with commas" in refused.json()["error"]) == (400, True)
+    assert client.post("/sweeps/plan", json={**FORM, "seeds": "1.5"}).status_code == 400
+    assert client.post("/sweeps/plan", json={**FORM, "unknown": 1}).status_code == 422
+    assert len(ours.clips()) == before
+
+
+def test_the_grid_tells_what_lies_behind_every_cell(client: TestClient) -> None:
+    """Each cell has its takes by tier, line and seed; a tier leaves the others out."""
+    found = client.get("/sweeps/grid", params={"run": RUN_ID, "measure": "words"}).json()
+    assert [tier for _, _, tier, _, _ in found["takes"][CELL]] == ["short", "medium", "long"]
+    assert "<svg" in found["curves"]
+    assert "<svg" in found["trend"]
+    long = client.get("/sweeps/grid", params={"run": RUN_ID, "tier": "long"}).json()
+    assert {take[2] for takes in long["takes"].values() for take in takes} == {"long"}
+
+
+def test_a_script_is_checked_line_by_line_and_kept_under_its_own_name(client: TestClient, ours: FakeStudio) -> None:
+    """Faults name their line, a shipped name is refused, and what is saved can be chosen."""
+    told = client.post("/sweeps/scripts/check", json={"text": "a | epic | x"}).json()
+    assert not told["usable"]
+    assert "line 1" in told["html"]
+    good = {"text": "a | short | Good morning.", "language": "en"}
+    assert client.post("/sweeps/scripts", json={"name": "english", **good}).status_code == 409
+    assert "mine" in client.post("/sweeps/scripts", json={"name": "mine", **good}).json()["scripts"]
+    assert ours.script("mine").lines[0].text == "Good morning."
+    assert "Good morning." in client.get("/sweeps/scripts/mine").text
+
+
+def test_a_recording_becomes_a_reference(client: TestClient, ours: FakeStudio, tmp_path: Path) -> None:
+    """By its path or as an upload; one that is no audio is refused and nothing is kept."""
+    path = recording(tmp_path / "ada.wav")
+    made = client.post("/sweeps/references/path", json={"path": str(path), "text": "Hello.", "name": "ada"}).json()
+    assert ours.reference("ada").sha256 == made["id"]
+    sent = {"file": ("grace.wav", path.read_bytes(), "audio/wav")}
+    assert client.post("/sweeps/references/upload", files=sent, data={"text": "Bye."}).status_code == 200
+    kept = len(ours.references())
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as empty:
+        empty.setparams((1, 2, 16_000, 0, "NONE", ""))
+    for content in (b"not audio", sound.getvalue()):
+        bad = client.post("/sweeps/references/upload", files={"file": ("x.wav", content, "audio/wav")})
+        assert bad.status_code == 400
+    assert len(ours.references()) == kept
+
+
+def test_new_checkpoints_are_swept_when_the_page_says_so(client: TestClient, ours: FakeStudio) -> None:
+    """The switch keeps the form's settings, and takes them back."""
+    told = client.post("/sweeps/automatic", json={**FORM, "seeds": "1, 2", "on": True}).text
+    assert "at 0.3 with english-brief, 2 seeds" in told
+    assert ours.automatic_sweeps()[0].seeds == (1, 2)
+    client.post("/sweeps/automatic", json={**FORM, "on": False})
+    assert ours.automatic_sweeps() == []
+
+
+def test_a_selection_is_sent_to_a_sitting(client: TestClient) -> None:
+    """A gate takes one candidate, a comparison two; both answer with the sitting's link."""
+    one = {"kind": "gate", "candidates": [CELL], "reviewer": "Ana"}
+    assert "/listen/?session=" in client.post("/sweeps/send", json=one).text
+    too_few = client.post("/sweeps/send", json={**one, "kind": "preference"})
+    assert "Mark two candidates" in too_few.json()["error"]
+    assert client.post("/sweeps/send", json={**one, "reviewer": " "}).status_code == 400
+
+
+# ---- in a browser
+@pytest.mark.browser
+def test_cells_are_switched_in_place(page: Page, address: str) -> None:
+    """Going to another cell keeps the line, goes on playing, and marks are told apart from what is open."""
+    page.goto(f"{address}/sweep?run={RUN_ID}")
+    page.locator(f"[data-cell='{CELL}']").click()
+    page.wait_for_selector(".em-take .em-wave-done")
+    page.locator("[data-take-of]").nth(1).click()
+    page.wait_for_selector("h2:has-text('medium tier')")
+    page.locator(f"[data-cell='{CELL}']").focus()
+    page.keyboard.press(" ")
+    page.wait_for_selector(".em-play[aria-pressed=true]")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("h2:has-text('at 0.5 · medium tier')")
+    assert page.evaluate("document.activeElement.dataset.cell") == f"{RUN_ID}@000160:0.5"
+    page.keyboard.press("m")
+    page.wait_for_selector(f"[data-cell='{RUN_ID}@000160:0.5'][aria-pressed=true]")
+    assert page.locator("[data-act=send-open]").text_content() == "Send 1 to a blind test"
+    assert "cell=" in page.url
+
+
+@pytest.mark.browser
+def test_a_missing_word_is_struck_through_and_named(page: Page, address: str) -> None:
+    """Colour alone says nothing: the word is struck through, and a screen reader hears that it was dropped."""
+    page.goto(f"{address}/sweep?run={RUN_ID}&cell={RUN_ID}@000040:1")
+    dropped = page.wait_for_selector(".em-words del")
+    assert dropped is not None
+    assert "(dropped)" in (dropped.text_content() or "")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_window(page: Page, address: str, width: int) -> None:
+    """The grid scrolls in itself; the page does not, with the form open as well."""
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{address}/sweep?run={RUN_ID}&cell={CELL}")
+    page.wait_for_selector("[data-take]")
+    page.click("[data-act=ask]")
+    page.wait_for_selector("[data-cost] b, [data-cost] p")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
