@@ -235,6 +235,8 @@ class ReadsNative(Protocol):
 # module may serve several: their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told
 # which and where.
 FOLDERS: dict[str, str] = {
+    "cosyvoice2": "EARMARK_COSYVOICE2",
+    "cosyvoice3": "EARMARK_COSYVOICE3",
     "csm": "EARMARK_CSM",
     "dia": "EARMARK_DIA",
     "pocket_tts": "EARMARK_POCKET_TTS",
@@ -245,6 +247,8 @@ FOLDERS: dict[str, str] = {
 
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {
+    "cosyvoice2": "engine.backends.cosyvoice.speech_model",
+    "cosyvoice3": "engine.backends.cosyvoice.speech_model",
     "csm": "engine.backends.transformers_tts.speech_model",
     "dia": "engine.backends.transformers_tts.speech_model",
     "pocket_tts": "engine.backends.transformers_tts.speech_model",
@@ -255,6 +259,8 @@ BACKENDS: dict[str, str] = {
 }
 # name -> module that has `info() -> BackendInfo` and imports no torch
 INFO: dict[str, str] = {
+    "cosyvoice2": "engine.backends.cosyvoice.info",
+    "cosyvoice3": "engine.backends.cosyvoice.info",
     "csm": "engine.backends.transformers_tts.info",
     "dia": "engine.backends.transformers_tts.info",
     "pocket_tts": "engine.backends.transformers_tts.info",
@@ -272,6 +278,8 @@ ENVIRONMENTS: dict[str, Path] = {
 
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
 EXPORTERS: dict[str, str] = {
+    "cosyvoice2": "engine.backends.cosyvoice.exporting",
+    "cosyvoice3": "engine.backends.cosyvoice.exporting",
     "csm": "engine.backends.transformers_tts.csm_export",
     "dia": "engine.backends.transformers_tts.dia_export",
     "pocket_tts": "engine.backends.transformers_tts.pocket_tts_export",

@@ -61,8 +61,8 @@ _VOXCPM_SOURCE = "OpenBMB/VoxCPM conf/voxcpm_v1.5 and conf/voxcpm_v2 (2026)"
 
 # --------------------------------------------------------------------------------------------------------- CosyVoice
 _COSY3 = RunConfig(
-    backend="cosyvoice",
-    parts=("lm",),
+    backend="cosyvoice3",
+    parts=("llm",),
     target_modules=ATTENTION,
     rank=16,
     alpha=64.0,
@@ -230,8 +230,8 @@ UPSTREAM: tuple[Preset, ...] = (
         _COSY_SOURCE,
     ),
     _preset(
-        replace(_COSY3, alpha=32.0),
-        "cosyvoice2",
+        replace(_COSY3, backend="cosyvoice2", alpha=32.0),
+        "default",
         "LoRA of CosyVoice 2's language model on one speaker.",
         "As for version 3, with half of its strength: nobody reported numbers for version 2.",
         _COSY_SOURCE,
@@ -239,7 +239,8 @@ UPSTREAM: tuple[Preset, ...] = (
     _preset(
         replace(
             _COSY3,
-            parts=("lm", "flow"),
+            parts=("llm", "flow"),
+            target_modules=(),
             rank=8,
             alpha=16.0,
             dropout=0.15,
@@ -254,9 +255,19 @@ UPSTREAM: tuple[Preset, ...] = (
         "after the text. That floor is CosyVoice 300M's; find another model's own.",
         "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025)",
     ),
+    _preset(
+        replace(
+            _COSY3, parts=("flow",), target_modules=(), rank=8, alpha=16.0, learning_rate=1e-4, train_loss_floor=0.0
+        ),
+        "flow",
+        "The flow alone: timbre, for a voice that needs no audio prompt. The second run where both do not fit.",
+        "Attention alone with rank 8 at 1e-4. It hears the recordings' own tokens, so it does not depend on what the "
+        "language model has learnt.",
+        "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025); rate and rank are a judgement",
+    ),
     _lora_preflight(_COSY3),
     _small(
-        replace(_COSY3, parts=("lm",)),
+        _COSY3,
         reason="Batch 1, 16 batches a step and rank 8 trained on a laptop's 8 GB; train language model and flow in two "
         "runs there.",
         source="CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",

@@ -1,0 +1,59 @@
+"""Training examples of CosyVoice, and batches of them as upstream's two trained classes want them.
+
+Knows the names of upstream's batches (cosyvoice/dataset/processor.py, `padding`). Knows no files and no nets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One utterance: token ids of the prompt's template and of its text, speech `tokens` (n,), `mel` (frames, 80) in
+    natural log, and the voice's mean speaker vector (192,). `key` is the hash of audio and text.
+    """
+
+    key: str
+    prompt: tuple[int, ...]
+    text: tuple[int, ...]
+    tokens: Tensor
+    mel: Tensor
+    speaker: Tensor
+
+    @property
+    def positions(self) -> int:
+        """Of the language model's sequence: start, template, text, the task's mark, tokens."""
+        return len(self.prompt) + len(self.text) + len(self.tokens) + 2
+
+
+def for_llm(examples: Sequence[Example]) -> dict[str, Tensor]:
+    """A batch of the language model's. Targets follow in its class, already shifted."""
+    prompts = [torch.tensor(example.prompt, dtype=torch.long) for example in examples]
+    texts = [torch.tensor(example.text, dtype=torch.long) for example in examples]
+    return {
+        **_padded("instruct_token", prompts),
+        **_padded("text_token", texts),
+        **_padded("speech_token", [example.tokens for example in examples]),
+    }
+
+
+def for_flow(examples: Sequence[Example]) -> dict[str, Tensor]:
+    """A batch of the flow's. Its frames are exactly so many a token, or its class fails."""
+    return {
+        **_padded("speech_token", [example.tokens for example in examples]),
+        **_padded("speech_feat", [example.mel for example in examples]),
+        "embedding": torch.stack([example.speaker for example in examples]),
+    }
+
+
+def _padded(name: str, rows: Sequence[Tensor]) -> dict[str, Tensor]:
+    return {
+        name: pad_sequence(list(rows), batch_first=True),
+        f"{name}_len": torch.tensor([len(row) for row in rows], dtype=torch.int32),
+    }

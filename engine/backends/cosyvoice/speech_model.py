@@ -1,0 +1,259 @@
+"""CosyVoice as a `SpeechModel`: a language model that draws speech tokens, a flow that makes them a spectrogram.
+
+Knows which of upstream's modules make a part, and that losses and rows follow their seeds alone. Knows neither adapters
+(a `RowMixer` serves them) nor files of runs. The language model speaks all rows in one batch; flow and vocoder follow
+row by row, since upstream's flow takes one at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.backends import Capabilities, LoraPart, RowMixer
+from engine.backends.cosyvoice import checkout, feature_cache, generation, info, loading, rendering, sequences
+from engine.backends.cosyvoice.feature_cache import FeatureCache
+from engine.backends.cosyvoice.frontend import Features, Frontend
+from engine.backends.cosyvoice.generation import Asked, Drawn
+from engine.backends.cosyvoice.info import ATTENTION, FLOW_TARGETS, LANGUAGES, PARTS, VOICE, ModelFolder
+from engine.backends.cosyvoice.loading import Nets
+from engine.backends.cosyvoice.sequences import Example
+from engine.types import BadInput, NotFound, Reference, Refused, SpeakRow, Speech, Stop, Utterance
+
+REFERENCES = 16  # audio prompts whose features are remembered
+FLOW_DRAWS = 4  # fixed times and noises of each example in validation
+SPEAKER = "speaker_{:03d}"  # how an adapter keeps its voice's vector, number by number
+
+
+def load(name: str, folder: Path, device: str) -> CosyVoiceModel:
+    """CosyVoice with the weights in `folder` and the classes of the checkout that the environment names.
+
+    `device` is "cpu", "cuda:0" and the like, or "auto": the first GPU if there is one. Raises NotFound or BadInput for
+    a folder or checkout that is not whole, Refused for a version of transformers under which it would garble.
+    """
+    if device == "auto":
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    code = checkout.path(os.environ)
+    found = info.read(name, folder)
+    return CosyVoiceModel(loading.load(found, code), Frontend(found, code), found, info.base_sha256(found), device)
+
+
+class CosyVoiceModel:
+    """CosyVoice 2 or 3. Language model and flow can be trained; the vocoder is frozen."""
+
+    def __init__(self, nets: Nets, frontend: Frontend, folder: ModelFolder, sha256: str, device: str) -> None:
+        self.name = folder.name
+        self.device = device
+        self.base_sha256 = sha256
+        self.sample_rate = folder.sample_rate
+        self.capabilities = Capabilities(
+            parts=PARTS, voices=(VOICE,), languages=LANGUAGES, full_sft=True, reference="optional"
+        )
+        self._nets = nets
+        self._frontend = frontend
+        self._folder = folder
+        self._cache = FeatureCache(sha256, frontend)
+        self._heard = functools.lru_cache(maxsize=REFERENCES)(frontend.features)
+
+    # ------------------------------------------------------------------------------------------------------- adapters
+    def part(self, name: str) -> nn.Module:
+        """The module of a LoRA part; adapters are injected into it in place."""
+        module: nn.Module = self._on_device(name)
+        return module
+
+    def lora_parts(self) -> tuple[LoraPart, ...]:
+        """Attention of the language model, and of the flow."""
+        return (
+            LoraPart(name="llm", target_modules=ATTENTION),
+            LoraPart(name="flow", target_modules=FLOW_TARGETS[self.name]),
+        )
+
+    def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
+        """The transformer layers of a part: what activations are kept for."""
+        net: Any = getattr(self._nets, part)
+        if part == "llm":
+            return tuple(net.llm.model.model.layers)
+        return tuple(getattr(net.decoder.estimator, "transformer_blocks", ()))
+
+    def _on_device(self, name: str) -> Any:
+        """A net where it is needed: what a training does not use stays out of the card's memory."""
+        return getattr(self._nets, name).to(self.device)
+
+    # ------------------------------------------------------------------------------------------------------- training
+    def closest_voice(self, utterances: Sequence[Utterance]) -> str:
+        """There is one: CosyVoice has no named voices."""
+        return VOICE
+
+    def features(self, utterances: Sequence[Utterance], voice: str, cache: Path) -> list[Example]:
+        """One training example an utterance, in order, each with the mean speaker vector of all."""
+        return self._cache.examples(utterances, cache)
+
+    def measure(self, utterances: Sequence[Utterance], cache: Path) -> None:
+        """Put what the ears make of these clips into `cache`, where it is not there yet."""
+        self._cache.examples(utterances, cache)
+
+    def voice_settings(self, examples: Sequence[Example], voice: str) -> Mapping[str, float]:
+        """The mean speaker vector: with it the voice is spoken without a reference."""
+        vector = feature_cache.mean_speaker([example.speaker for example in examples])
+        return {SPEAKER.format(place): float(value) for place, value in enumerate(vector)}
+
+    def length(self, example: Example) -> int:
+        """Positions of the language model's sequence: texts, marks and speech tokens."""
+        return example.positions
+
+    def loss_tokens(self, example: Example) -> int:
+        """Speech tokens and the end: what the language model's loss is a mean over, and the flow's in proportion."""
+        return len(example.tokens) + 1
+
+    def loss(
+        self, examples: Sequence[Example], voice: str, parts: Sequence[str], seed: int | None
+    ) -> Mapping[str, Tensor]:
+        """`llm`: cross entropy in nats a speech token, text first (upstream mixes in another order, for streaming, half
+        of the time). `flow`: mean squared error of the velocity over all numbers of the spectrogram.
+
+        With a seed, dropout, times, noise and dropped conditions follow it. Without one nothing of the language model
+        is random, and every example has `FLOW_DRAWS` times and noises of its own, which follow from its audio and text.
+        """
+        found: dict[str, Tensor] = {}
+        if "llm" in parts:
+            with self._mode("llm", seed):
+                found["llm"] = self._loss("llm", sequences.for_llm(examples))
+        if "flow" in parts:
+            found["flow"] = self._flow_loss(examples) if seed is None else self._trained_flow(examples, seed)
+        return found
+
+    def _trained_flow(self, examples: Sequence[Example], seed: int) -> Tensor:
+        with self._mode("flow", seed):
+            return self._loss("flow", sequences.for_flow(examples))
+
+    def _flow_loss(self, examples: Sequence[Example]) -> Tensor:
+        weighted = []
+        for example in examples:
+            with self._mode("flow", None):
+                for draw in range(FLOW_DRAWS):
+                    _seed(int(example.key[:12], 16) + draw)
+                    loss = self._loss("flow", sequences.for_flow([example]))
+                    weighted.append(loss * self.loss_tokens(example) / FLOW_DRAWS)
+        return torch.stack(weighted).sum() / sum(self.loss_tokens(example) for example in examples)
+
+    def _loss(self, name: str, batch: dict[str, Tensor]) -> Tensor:
+        loss: Tensor = self._on_device(name)(batch, torch.device(self.device))["loss"]
+        return loss.float()
+
+    @contextmanager
+    def _mode(self, name: str, seed: int | None) -> Iterator[None]:
+        """One net in training mode for a seed, else in evaluation; all global generators afterwards as they were:
+        upstream draws from Python's as well as from torch's. No condition is dropped in evaluation.
+        """
+        net = self._on_device(name)
+        devices = [self.device] if self.device.startswith("cuda") else []
+        state, decoder = random.getstate(), getattr(net, "decoder", None)
+        rate = getattr(decoder, "training_cfg_rate", 0.0)
+        with torch.random.fork_rng(devices):
+            if seed is not None:
+                _seed(seed)
+            net.train(seed is not None)
+            if decoder is not None and seed is None:
+                decoder.training_cfg_rate = 0.0
+            try:
+                yield
+            finally:
+                if decoder is not None:
+                    decoder.training_cfg_rate = rate
+                net.eval()
+                random.setstate(state)
+
+    # ------------------------------------------------------------------------------------------------------- speaking
+    def speak(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Speech]:
+        """Render the rows: tokens in one batch, then each row's sound. Row i's audio depends on row i alone.
+
+        Raises BadInput for a text that cannot be said, NotFound for an unknown voice, Refused for a row with an
+        adapter when there is no mixer to serve it.
+        """
+        if mixer is None and any(row.adapter_sha256 is not None and row.lora_scale for row in rows):
+            raise Refused("A row names an adapter and nothing serves adapters; speak through an AdapterHost.")
+        if not rows:
+            return []
+        started = time.perf_counter()
+        prompts = [self._prompt(row) for row in rows]
+        drawn = self.drawn(rows, mixer)
+        share_sec = (time.perf_counter() - started) / len(rows)
+        spoken = []
+        for row, prompt, one in zip(rows, prompts, drawn, strict=True):
+            with mixer.using([row]) if mixer else nullcontext():
+                spoken.append(self._speech(row, prompt, one, share_sec))
+        return spoken
+
+    def drawn(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Drawn]:
+        """The speech tokens of each row, and how it ended."""
+        asked = [self._asked(row) for row in rows]
+        serving: AbstractContextManager[None] = mixer.using(rows) if mixer else nullcontext()
+        with serving:
+            return generation.generate(self._on_device("llm"), asked, rows)
+
+    def _asked(self, row: SpeakRow) -> Asked:
+        if row.voice != VOICE:
+            raise NotFound(
+                f"{self.name} has no voice {row.voice!r}; its only one is {VOICE}, a reference makes others."
+            )
+        text = self._frontend.text_ids(row.text)
+        if not text or info.unpronounceable(row.text):
+            raise BadInput(f"The text {row.text!r} has nothing to say; give it words.")
+        least, most = generation.bounds(len(text), row.settings.max_factor)
+        transcript = row.reference.text.strip() if row.reference else ""
+        return Asked(
+            prompt=tuple(self._frontend.prompt_ids(transcript)),
+            text=tuple(text),
+            # a reference without its words is for the flow alone: upstream's cross-lingual mode
+            speech=self._prompt(row).tokens if transcript else torch.zeros(0, dtype=torch.long),
+            least=least,
+            most=most,
+        )
+
+    def _prompt(self, row: SpeakRow) -> Features:
+        """What flow and language model go on from: the reference, or the adapter's own speaker without one."""
+        if row.reference:
+            return self._reference(row.reference)
+        nothing = rendering.nothing()
+        if not (row.lora_scale and row.voice_settings):
+            return nothing
+        try:
+            own = [row.voice_settings[SPEAKER.format(place)] for place in range(rendering.SPEAKER_SIZE)]
+        except KeyError as error:
+            raise BadInput(
+                f"The adapter's voice lacks {error}; bring in the adapter again, or give a reference."
+            ) from error
+        return Features(tokens=nothing.tokens, mel=nothing.mel, speaker=torch.tensor(own))
+
+    def _reference(self, reference: Reference) -> Features:
+        return self._heard(reference.audio_path)
+
+    def _speech(self, row: SpeakRow, prompt: Features, drawn: Drawn, share_sec: float) -> Speech:
+        started = time.perf_counter()
+        tokens = rendering.shortened(drawn.tokens) if self.name == "cosyvoice3" else list(drawn.tokens)
+        # one that stops before it began still has a place in time
+        mel = rendering.spectrogram(
+            self._on_device("flow"), tokens or [0], prompt, device=self.device, rate=self._folder.token_rate
+        )
+        samples = rendering.samples(self._on_device("hift"), mel, seed=row.seed)
+        return Speech(
+            samples=samples if tokens else samples * 0,
+            sample_rate=self.sample_rate,
+            tokens=len(drawn.tokens),
+            stop=drawn.stop if drawn.tokens else Stop.EOS,
+            render_sec=share_sec + time.perf_counter() - started,
+        )
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    torch.manual_seed(seed)
