@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOOK = Path(__file__).parents[1] / "assets" / "ui"
 NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 STATUS: dict[type[EngineError], int] = {BadInput: 400, NotFound: 404, Busy: 409, Refused: 409, DiskFull: 507}
 
 
@@ -52,6 +53,13 @@ def _add_engineering(app: FastAPI, studio: Studio) -> None:
         return HTMLResponse(
             view_sweep.word_marks(studio.words(clip_id), studio.clip(clip_id).language), headers=NO_STORE
         )
+
+    @app.get("/listening-tests/{test_id}.{kind}")
+    def listening_test(test_id: str, kind: str) -> Response:
+        """A listening test as data, by the kind of file: everything it takes to analyse it again."""
+        data = studio.export_test(test_id, kind)
+        headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="listening-test-{test_id}.{kind}"'}
+        return Response(data, media_type=MEDIA_TYPES.get(kind, "application/octet-stream"), headers=headers)
 
     @app.get("/exports/{alias:path}.zip")
     def export(alias: str) -> Response:

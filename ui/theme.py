@@ -16,6 +16,7 @@ PAGES = (
     ("Data", "/"),
     ("Runs", "/runs"),
     ("Sweep", "/sweep"),
+    ("Tests", "/tests"),
     ("Listen", "/listen/"),
     ("Gate", "/gate"),
     ("Voices", "/voices"),
@@ -134,7 +135,7 @@ def html(value: str = "", *, classes: str = "", js_on_load: str | None = None, v
 
 
 def header(current: str) -> None:
-    """The bar at the top of an engineer's page, with the six pages."""
+    """The bar at the top of an engineer's page, with the pages."""
     links = "".join(f'<a href="{to}"{_here(name, current)}>{name}</a>' for name, to in PAGES)
     _bar(f'<nav aria-label="Pages">{links}</nav>', "")
 

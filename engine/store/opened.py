@@ -5,9 +5,10 @@ Knows transactions and the journal, and nothing of what the tables say.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Self, TypeVar
@@ -54,6 +55,20 @@ class OpenDatabase:
     def close(self) -> None:
         """Release the file. Closing twice does nothing."""
         self._connection.close()
+
+    def parquet(self, columns: Mapping[str, str], records: Sequence[Row]) -> bytes:
+        """Records as a Parquet file; `columns` maps each name to its type. Nothing of it is kept."""
+        with tempfile.TemporaryDirectory(prefix="earmark-") as folder, closing(self._cursor()) as cursor:
+            file = Path(folder) / "rows.parquet"
+            named = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+            lists = ", ".join(f"unnest(${place}::{kind}[])" for place, kind in enumerate(columns.values(), start=1))
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE exported ({named})")
+            if records:
+                values = [[record[name] for record in records] for name in columns]
+                cursor.execute(f"INSERT INTO exported SELECT {lists}", values)
+            cursor.execute(f"COPY exported TO '{file.as_posix()}' (FORMAT parquet)")
+            cursor.execute("DROP TABLE exported")
+            return file.read_bytes()
 
     # ----------------------------------------------------------------------------------------------------------- inside
     def _rows(self, query: str, given: Sequence[object] = ()) -> list[Row]:

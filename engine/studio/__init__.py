@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.invitations import NewInvitation
 from engine.studio.deciding import GateChange, PreferenceRow
 from engine.studio.evidence import AnswerSeen, ClipSeen, FlagQuestion
 from engine.studio.gate_desk import GateListed
 from engine.studio.grid import Grid, GridCell, Measure
+from engine.studio.listening_tests import CommonLine, Outline, SittingState, TestState
 from engine.studio.matrix import MatrixRow, State, TierState
 from engine.studio.releasing import Releasing
 from engine.sweep import Request
@@ -27,6 +29,7 @@ __all__ = [
     "AnswerSeen",
     "AutomaticSweep",
     "ClipSeen",
+    "CommonLine",
     "FlagQuestion",
     "GateChange",
     "GateListed",
@@ -34,10 +37,14 @@ __all__ = [
     "GridCell",
     "MatrixRow",
     "Measure",
+    "NewInvitation",
+    "Outline",
     "PreferenceRow",
     "Request",
+    "SittingState",
     "State",
     "Studio",
+    "TestState",
     "TierState",
 ]
 

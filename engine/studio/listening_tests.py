@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine import code_version, invitations, listening, stimuli
+from engine import code_version, durable, invitations, listening, listening_export, stimuli
 from engine.invitations import DEFAULT_DAYS, NewInvitation
+from engine.listening_export import Exported
 from engine.studio.listening_lab import ListeningLab
 from engine.types import (
     BadInput,
@@ -184,6 +185,27 @@ class ListeningTests(ListeningLab):
             if clip.line_id in wanted
         }
 
+    def rendered_candidates(self) -> list[Candidate]:
+        """Everybody who has clips, base first, then by checkpoint and scale."""
+        found = {clip.candidate for clip in self.clips()}
+        return sorted(found, key=lambda c: (c.checkpoint_id or "", c.lora_scale, c.id))
+
+    def export_test(self, test_id: str, kind: str, *, by: str = "") -> bytes:
+        """A test as CSV, Parquet or JSON, with all it takes to analyse it again. It names candidates, so that taking
+        it is kept as an act. Raises BadInput for another kind of file.
+        """
+        if kind not in listening_export.FORMATS:
+            raise BadInput(f"A test is exported as {', '.join(listening_export.FORMATS)}, not as {kind!r}.")
+        exported = self._exported(self.store.test(test_id))
+        told = {"test": test_id, "format": kind}
+        self.store.add_act("export test", by.strip(), told, at=self._clock())
+        if kind == "json":
+            return listening_export.to_json(exported)
+        rows = listening_export.rows(exported)
+        if kind == "csv":
+            return listening_export.to_csv(rows)
+        return self.store.parquet(listening_export.COLUMNS, rows)
+
     # ------------------------------------------------------------------------------------------------------ reviewers
     def invite(self, reviewer: str, *, by: str, days: float = DEFAULT_DAYS) -> NewInvitation:
         """A link for one reviewer, to their own sittings in all tests. Its token is in the answer and nowhere else."""
@@ -194,6 +216,10 @@ class ListeningTests(ListeningLab):
     def invitations(self) -> list[Invitation]:
         """All invitations, newest first."""
         return self.store.invitations()
+
+    def invitations_with_state(self) -> list[tuple[Invitation, str]]:
+        """All invitations, newest first, and whether each is valid, expired or revoked."""
+        return [(each, invitations.state(each, self._clock())) for each in self.store.invitations()]
 
     def revoke(self, invitation_id: str, *, by: str) -> None:
         """From now on this link, and every browser that came by it, opens nothing."""
@@ -239,6 +265,19 @@ class ListeningTests(ListeningLab):
         if not test.created_by:
             raise BadInput("A listening test needs the name of the person who makes it.")
         return test
+
+    def _exported(self, test: ListeningTest) -> Exported:
+        sessions = list(reversed(self.store.sessions(test.id)))
+        trials = [trial for session in sessions for trial in self.store.trials(session.id)]
+        clips = {clip.id: clip for clip in self.test_clips(test).values()}
+        return Exported(
+            test=test,
+            sessions=sessions,
+            trials=trials,
+            responses=[each for session in sessions for each in self.store.response_history(session.id)],
+            clips=clips,
+            clip_sha256={clip.id: durable.file_sha256(clip.path) for clip in clips.values() if clip.path.exists()},
+        )
 
     def _with_base(self, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         if not candidates or any(candidate.is_base for candidate in candidates):
