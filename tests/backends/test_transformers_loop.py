@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import runpy
@@ -16,10 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from engine import backends, checkpoints, dataset, harness, needs, runs
 from engine.adapters import AdapterHost
 from engine.backends import sizes
+from engine.backends.transformers_tts.pocket_tts import PocketTtsModel
 from engine.bundle import record, writing
 from engine.bundle.record import Evidence
 from engine.run_folder import RunFolder
@@ -185,6 +188,40 @@ def test_what_cannot_be_trained_is_named_before_the_first_step(
     ended = runs.get(run.path)
     assert (ended.state, ended.step) == (RunState.FAILED, 0)
     assert re.search(r"Row \S+ takes \d+ positions.*the model has 60.*leave the row out", ended.error)
+
+
+def test_a_sweep_through_references_ends_in_what_can_be_judged(
+    workspace: Workspace, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base and checkpoint after a recording of the dataset and after none: other clips, which say after what. The codec
+    hears the reference once for all of them. What no measure can judge of random speech is said to be so, and is no
+    error.
+    """
+    heard: list[Path] = []
+    plain = PocketTtsModel._encode
+
+    def counted(self: PocketTtsModel, path: Path, **told: bool) -> torch.Tensor:
+        heard.append(path)
+        return plain(self, path, **told)
+
+    monkeypatch.setattr(PocketTtsModel, "_encode", counted)
+    prepared = dataset.listing(workspace.datasets)[0]
+    script = Script(name="tiny", language="en", lines=(Line(id="s1", tier=Tier.SHORT, text=LINE),), sha256="d" * 64)
+    tuned = Candidate(backend=POCKET, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
+    candidates = (Candidate(backend=POCKET, voice="default"), tuned)
+    with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
+        kept = studio.reference_of_row(prepared.id, dataset.utterances(prepared)[0].id).reference
+        asked = Request(candidates=candidates, script=script, settings=SETTINGS, references=(None, kept))
+        clips = studio.render(asked)
+        scores = studio.scores([clip.id for clip in clips])
+    assert len({clip.path for clip in clips}) == 4
+    assert [clip.reference.sha256 if clip.reference else None for clip in clips].count(kept.sha256) == 2
+    assert [path for path in heard if path == kept.audio_path] == [kept.audio_path]
+    for clip in clips:
+        assert scores[clip.id]
+        for score in scores[clip.id]:
+            assert score.explanation
+            assert score.passed is None or not math.isnan(score.value), score
 
 
 def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:

@@ -60,7 +60,7 @@ class CsmModel(NativeModel):
         lm = {"backbone_model": net.backbone_model, "lm_head": net.lm_head, "embed_text_tokens": net.embed_text_tokens}
         parts = {"lm": nn.ModuleDict(lm), "depth": nn.ModuleDict(joined)}
         super().__init__(net, processor, folder, sha256, device, parts)
-        self._heard = functools.lru_cache(maxsize=REFERENCES)(self._encode)
+        self._heard = functools.lru_cache(maxsize=REFERENCES)(lambda path, _sha256: self._encode(path))
         depth.register_forward_pre_hook(_not_packed, with_kwargs=True)
 
     def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
@@ -177,7 +177,7 @@ class CsmModel(NativeModel):
             raise BadInput(f"The reference {name} has no transcript, and CSM goes on from its words; give it.")
         said = prompts.checked(reference.text, self._marks, f"The transcript of {name}")
         turn = prompts.turn(SPEAKER, ("text", said), ("audio", "reference"))
-        return [turn], [self._heard(reference.audio_path)]
+        return [turn], [self._heard(reference.audio_path, reference.sha256)]
 
     # ------------------------------------------------------------------------------------------------------- speaking
     def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:

@@ -51,7 +51,7 @@ class DiaModel(NativeModel):
             "text": net.model.encoder,
         }
         super().__init__(net, processor, folder, sha256, device, parts)
-        self._heard = functools.lru_cache(maxsize=REFERENCES)(self._encode)
+        self._heard = functools.lru_cache(maxsize=REFERENCES)(lambda path, _sha256: self._encode(path))
 
     @property
     def _sequence_positions(self) -> int:
@@ -184,7 +184,7 @@ class DiaModel(NativeModel):
         if not reference.text.strip():
             raise BadInput(f"The reference {name} has no transcript, and Dia goes on from its words; give it.")
         said = prompts.checked(reference.text, (), f"The transcript of {name}")
-        return f"{said} ", self._heard(reference.audio_path)
+        return f"{said} ", self._heard(reference.audio_path, reference.sha256)
 
     # ------------------------------------------------------------------------------------------------------- speaking
     def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:

@@ -64,7 +64,7 @@ class PocketTtsModel(NativeModel):
             "flow": net.flow_head,
         }
         super().__init__(net, processor, folder, sha256, device, parts)
-        self._heard = functools.lru_cache(maxsize=REFERENCES)(self._encode_prompt)
+        self._heard = functools.lru_cache(maxsize=REFERENCES)(lambda path, _sha256: self._encode_prompt(path))
 
     def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
         """The backbone's layers. The flow head is differentiated forward as well, which cannot be done twice."""
@@ -195,7 +195,7 @@ class PocketTtsModel(NativeModel):
 
     def _prompt(self, row: SpeakRow) -> Prompt:
         path = row.reference.audio_path if row.reference else self._voice_path(row.voice)
-        heard = self._heard(path) if path else None
+        heard = self._heard(path, row.reference.sha256 if row.reference else "") if path else None
         told = self._ids(self._asking(self._turns(row.text, heard, f"The text {row.text[:40]!r}")), heard, None)
         ids = told["input_ids"][0]
         words = len(ids) - sum(int((ids == token).sum()) for token in self._net._placeholder_token_ids())

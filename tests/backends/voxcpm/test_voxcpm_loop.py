@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import re
 import runpy
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from engine import checkpoints, dataset, harness, needs, runs
 from engine.adapters import AdapterHost
@@ -184,6 +186,40 @@ def test_what_cannot_be_trained_is_named_before_the_first_step(
     ended = runs.get(run.path)
     assert (ended.state, ended.step) == (RunState.FAILED, 0)
     assert re.search(r"Row \S+ takes \d+ positions.*the model has 60.*leave the row out", ended.error)
+
+
+def test_a_sweep_through_references_ends_in_what_can_be_judged(
+    workspace: Workspace, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base and checkpoint after a recording of the dataset and after none: other clips, which say after what. The codec
+    hears the reference once for all of them. What no measure can judge of random speech is said to be so, and is no
+    error.
+    """
+    heard: list[Path] = []
+    plain = speech_model.VoxcpmModel._encode
+
+    def counted(self: speech_model.VoxcpmModel, path: Path, **told: bool) -> torch.Tensor:
+        heard.append(path)
+        return plain(self, path, **told)
+
+    monkeypatch.setattr(speech_model.VoxcpmModel, "_encode", counted)
+    prepared = dataset.listing(workspace.datasets)[0]
+    script = Script(name="tiny", language="en", lines=(Line(id="s1", tier=Tier.SHORT, text="no"),), sha256="d" * 64)
+    tuned = Candidate(backend=SECOND, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
+    candidates = (Candidate(backend=SECOND, voice="default"), tuned)
+    with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
+        kept = studio.reference_of_row(prepared.id, dataset.utterances(prepared)[0].id).reference
+        asked = Request(candidates=candidates, script=script, settings=SHORT, references=(None, kept))
+        clips = studio.render(asked)
+        scores = studio.scores([clip.id for clip in clips])
+    assert len({clip.path for clip in clips}) == 4
+    assert [clip.reference.sha256 if clip.reference else None for clip in clips].count(kept.sha256) == 2
+    assert [path for path in heard if path == kept.audio_path] == [kept.audio_path]
+    for clip in clips:
+        assert scores[clip.id]
+        for score in scores[clip.id]:
+            assert score.explanation
+            assert score.passed is None or not math.isnan(score.value), score
 
 
 def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
