@@ -59,16 +59,15 @@ def _free_line(treatment: int, wanted: int, lines: int, asked: set[tuple[int, in
     return next((line for line in free if line != last), free[0])
 
 
-def arranged(questions: Sequence[Question], random: Random, *, after: str | None = None) -> list[Question]:
-    """A random order in which equal lines are as seldom neighbours as their numbers allow, `after` being the line
-    before the first.
+def arranged(questions: Sequence[Question], random: Random) -> list[Question]:
+    """A random order in which equal lines are as seldom neighbours as their numbers allow.
 
     Every step draws from the questions after which the rest can still be arranged; looking at lines alone, it makes
     the same draws whatever candidates the clips belong to.
     """
     rest = list(questions)
     order: list[Question] = []
-    last = after
+    last: str | None = None
     while rest:
         lines = _next_lines(Counter(q.line_id for q in rest), last)
         place = random.choice([i for i, q in enumerate(rest) if q.line_id in lines])

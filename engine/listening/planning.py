@@ -145,21 +145,21 @@ def sitting_trials(
     """
     random = Random(session.seed)
     main = questions(test, clips, place=session.place, seed=session.seed)
-    first = [_training(test, main, random)] if test.training else []
     if test.design is Design.ADAPTIVE:
+        first = [_training(test, main, random)] if test.training else []
         return made(sided(first, random, {}), session_id=session.id, new_token=new_token)
     extra = with_catches(main, random, rate=test.catch_rate, roles=test.catches, anchor=test.anchor)
-    after = first[0].line_id if first else None
-    ordered = _ordered(test, with_twins(main, extra), len(main), random, after)
+    ordered = _ordered(test, with_twins(main, extra), len(main), random)
+    # The training trial is on another line than the first that counts, where there is another.
+    elsewhere = [question for question in main if question.line_id != ordered[0].line_id]
+    first = [_training(test, elsewhere or main, random)] if test.training else []
     return made(sided([*first, *ordered], random, balance or {}), session_id=session.id, new_token=new_token)
 
 
-def _ordered(
-    test: ListeningTest, asked: Sequence[Question], main: int, random: Random, after: str | None
-) -> list[Question]:
+def _ordered(test: ListeningTest, asked: Sequence[Question], main: int, random: Random) -> list[Question]:
     if test.order is Order.WILLIAMS:  # the square orders the main questions; the catch trials lie between them
         return mixed_in(asked[:main], asked[main:], random)
-    return arranged(asked, random, after=after)
+    return arranged(asked, random)
 
 
 def _training(test: ListeningTest, main: Sequence[Question], random: Random) -> Question:
