@@ -72,9 +72,9 @@ def test_a_workspace_file_cannot_be_had_through_gradio(client: TestClient, judge
     assert client.get(f"/gradio_api/file={clip}").status_code in (403, 404)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/sweep", "/gate", "/voices", "/listen/"])
+@pytest.mark.parametrize("path", ["/", "/runs", "/sweep", "/tests", "/gate", "/voices", "/listen/"])
 def test_every_page_answers(client: TestClient, path: str) -> None:
-    """Six pages, each at its own address."""
+    """Each page is at its own address."""
     answer = client.get(path)
     assert answer.status_code == 200
     assert "gradio_config" in answer.text
