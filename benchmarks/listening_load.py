@@ -47,6 +47,7 @@ STARTED_WITHIN_SEC = 60.0
 class Seen:
     """What the reviewers measured and sent."""
 
+    opened_sec: list[float] = field(default_factory=list)  # all at the same moment: link -> first trial, audio here
     ready_sec: list[float] = field(default_factory=list)  # answer -> next trial, all its audio here
     clip_sec: list[float] = field(default_factory=list)
     answered: dict[str, tuple[str, str]] = field(default_factory=dict)  # trial -> session, choice
@@ -71,6 +72,7 @@ def run(turns: int, base_model: str) -> Sequence[Table]:
             [
                 *_rows("all audio asked for after the answer", calm),
                 *_rows("the next trial's audio asked for ahead", ahead),
+                Row("all open their links at the same moment: until the first trial", _quantiles(calm.opened_sec)),
             ],
             f"Reviewers and server share {os.cpu_count()} cores. Each trial: two clips of {CLIP_SEC[0]:g} to "
             f"{CLIP_SEC[1]:g} s.",
@@ -247,13 +249,15 @@ async def _reviewer(
 ) -> None:
     """One reviewer from their link until the time is up: hear, think, answer."""
     browser = Browser(address)
+    begin = time.perf_counter()
     await browser.get(invite)
     sittings = json.loads((await browser.get("/blind/sittings"))[1])["sittings"]
     if not sittings:
         return
     session = sittings[0]["session"]
     here: set[str] = set()
-    trial = await _trial(browser, session, seen, here)
+    trial = await _trial(browser, session, Seen(), here)
+    seen.opened_sec.append(time.perf_counter() - begin)
     await asyncio.sleep(draw.uniform(0, pause_sec[1]))  # they do not all begin at once
     while trial.get("slots") and time.perf_counter() < end:
         if preload:

@@ -62,9 +62,13 @@ class ListeningTables(OpenDatabase):
         """Keep a sitting. Raises Refused when its id is taken."""
         self._add("sessions", [listening_rows.from_session(session)])
 
-    def sessions(self, test_id: str | None = None) -> list[Session]:
-        """All sittings, or those of one test, newest first."""
-        where, given = ("", []) if test_id is None else ("WHERE test_id = $1", [test_id])
+    def sessions(self, test_id: str | None = None, *, reviewer: str | None = None) -> list[Session]:
+        """All sittings, or those of one test, or of one reviewer, newest first."""
+        asked = [
+            (column, value) for column, value in (("test_id", test_id), ("reviewer", reviewer)) if value is not None
+        ]
+        where = " AND ".join(f"{column} = ${place}" for place, (column, _) in enumerate(asked, start=1))
+        where, given = f"WHERE {where}" if asked else "", [value for _, value in asked]
         return [listening_rows.to_session(row) for row in self._rows(f"{_SESSIONS} {where} ORDER BY seq DESC", given)]
 
     def session(self, session_id: str) -> Session:

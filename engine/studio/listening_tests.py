@@ -242,8 +242,8 @@ class ListeningTests(ListeningLab):
         """The sittings with a question left, of one reviewer or all, oldest first; simulated ones are nobody's."""
         open_sittings = [
             session
-            for session in reversed(self.store.sessions())
-            if session.closed_at is None and not session.simulated and reviewer in (None, session.reviewer)
+            for session in reversed(self.store.sessions(reviewer=reviewer))
+            if session.closed_at is None and not session.simulated
         ]
         states = [self._sitting_state(session) for session in open_sittings]
         return [each for each in states if each.answered < each.total]
