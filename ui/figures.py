@@ -71,7 +71,7 @@ def trend(grid: Grid, label: str) -> str:
             lines.append((scale, points))
     if not lines:
         return ""
-    figure, axes = _figure(7.0, 2.4)
+    figure, axes = _figure(5.4, 2.3)
     _base_line(axes, grid)
     colours = {lines[0][0]: FIRST, lines[-1][0]: SECOND}
     for scale, points in lines:

@@ -73,6 +73,7 @@ function form() {
 }
 
 async function plan() {
+  if (!$("[data-cost]")) return; // the form is not here yet
   const mine = ++page.planTurn;
   try {
     const html = await (await ask("/sweeps/plan", json(form()))).text();

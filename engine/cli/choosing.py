@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import _MutuallyExclusiveGroup as _Which
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 SCALES = (0.2, 0.35, 0.5, 1.0)
 
 
-def add_candidates(parser: ArgumentParser) -> None:
-    """Flags that choose candidates: `--run` or `--checkpoints`, at `--scales`, with the base unless `--no-base`."""
+def add_candidates(parser: ArgumentParser) -> _Which:
+    """Flags that choose candidates: `--run` or `--checkpoints`, at `--scales`, with the base unless `--no-base`.
+    Returns the group of which one is given, for a verb that can do something else instead.
+    """
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--run", help="all checkpoints of this run")
     which.add_argument("--checkpoints", nargs="+", metavar="ID", help="these checkpoints: RUN@STEP")
@@ -31,6 +34,7 @@ def add_candidates(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--no-base", action="store_true", help="leave the base voice out; nothing is then compared with it"
     )
+    return which
 
 
 def candidates_of(studio: Studio, args: Namespace) -> list[Candidate]:

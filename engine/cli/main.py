@@ -26,6 +26,7 @@ from engine.cli import (
     releasing,
     rendering,
     statistics,
+    sweeping,
     training,
     voices,
 )
@@ -40,6 +41,7 @@ VERBS: tuple[Verb, ...] = (
     *data.VERBS,
     *training.VERBS,
     *prompting.VERBS,
+    *sweeping.VERBS,
     *rendering.VERBS,
     *listening.VERBS,
     *deciding.VERBS,

@@ -2,94 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.choosing import (
-    add_candidates,
     add_reference,
     add_settings,
     add_voice,
-    candidates_of,
     reference_of,
     settings_of,
     voice_of,
 )
-from engine.cli.output import progress, seconds, size, table
+from engine.cli.output import seconds, table
 from engine.cli.verb import Answer, Verb
-from engine.types import BadInput, Clip, Score, Speech, Tier
+from engine.types import BadInput, Speech
 
 if TYPE_CHECKING:
     from engine.screeners import Screening
     from engine.studio import Studio
-    from engine.sweep import Plan
-
-
-# ---------------------------------------------------------------------------------------------------------------- sweep
-def _sweep_arguments(parser: ArgumentParser) -> None:
-    add_candidates(parser)
-    parser.add_argument("--script", default="english", help="the listening script (default: english)")
-    parser.add_argument(
-        "--references", nargs="+", metavar="NAME", help="audio prompts, each a clip of its own ('none': without one)"
-    )
-    parser.add_argument("--tiers", nargs="+", choices=[t.value for t in Tier], help="only these tiers (default: all)")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[42], help="a clip for each seed (default: 42)")
-    add_settings(parser)
-    parser.add_argument("--plan", action="store_true", help="say what it would cost and render nothing")
-
-
-def _sweep(studio: Studio, args: Namespace) -> Answer:
-    from engine import sweep
-
-    request = sweep.Request(
-        candidates=tuple(candidates_of(studio, args)),
-        script=studio.script(args.script),
-        seeds=tuple(args.seeds),
-        settings=settings_of(args),
-        tiers=tuple(Tier(tier) for tier in args.tiers) if args.tiers else None,
-        references=tuple(None if n == "none" else studio.reference(n) for n in args.references or ["none"]),
-    )
-    plan = studio.plan_sweep(request)
-    if args.plan:
-        return Answer(data={"plan": _cost(plan)}, text=_cost_told(plan))
-    begun = time.perf_counter()
-    clips = studio.render(request, progress())
-    took = time.perf_counter() - begun
-    scores = studio.scores([clip.id for clip in clips])
-    total = f"{len(clips)} clips in {seconds(took)}, {len(plan.cached)} of them from the cache."
-    text = f"{_clip_table(clips, scores)}\n\n{total}"
-    return Answer(data={"plan": _cost(plan), "clips": clips, "scores": scores, "seconds": took}, text=text)
-
-
-def _cost(plan: Plan) -> dict[str, Any]:
-    return {
-        "clips": len(plan.jobs),
-        "cached": len(plan.jobs) - sum(job.key not in plan.cached for job in plan.jobs),
-        "audio_sec": plan.audio_sec,
-        "estimate_sec": plan.estimate_sec,
-        "estimate_bytes": plan.estimate_bytes,
-    }
-
-
-def _cost_told(plan: Plan) -> str:
-    cost = _cost(plan)
-    return (
-        f"{cost['clips']} clips, {cost['cached']} of them in the cache; the rest is about {seconds(plan.audio_sec)} "
-        f"of audio: {seconds(plan.estimate_sec)} to render, {size(plan.estimate_bytes)}."
-    )
-
-
-def _clip_table(clips: list[Clip], scores: dict[str, list[Score]]) -> str:
-    rows = []
-    for clip in clips:
-        own = scores.get(clip.id, [])
-        values = {score.screener: score.value for score in own}
-        flags = "; ".join(score.explanation for score in own if score.passed is False) or "nothing flagged"
-        rows.append((clip.candidate.id, clip.line_id, clip.duration_sec, values.get("phoneme_errors", math.nan), flags))
-    return table(("candidate", "line", "s", "errors %", "flags"), rows, empty="No clips.")
 
 
 # ---------------------------------------------------------------------------------------------------------------- speak
@@ -170,13 +101,6 @@ def _heard_told(heard: Screening) -> str:
 
 
 VERBS = (
-    Verb(
-        name="sweep",
-        help="render and screen checkpoints x scales x lines x seeds",
-        description="Render and screen candidates over a listening script; clips rendered before come from the cache.",
-        arguments=_sweep_arguments,
-        run=_sweep,
-    ),
     Verb(
         name="speak",
         help="say a text with a base voice, an adapter, a candidate or an alias",

@@ -68,7 +68,23 @@ class FakeStudio:
         adapters = {"run@000010": adapter()}
         return sweep.plan(request, clips=self.home, adapters=adapters, infos={"fake": backend_info()})
 
-    def render(self, request: sweep.Request, on_progress: Any = None) -> list[Clip]:
+    def screening_sec(self, plan: sweep.Plan) -> float:
+        return 1.0
+
+    def finish_sweep(self, sweep_id: str, on_progress: Any = None) -> list[Clip]:
+        self.asked["finished"] = [*self.asked.get("finished", []), sweep_id]
+        return []
+
+    def due_sweeps(self) -> list[str]:
+        return ["sweep-0001", "sweep-0002"]
+
+    def sweep_new_checkpoints(self, setting: Any) -> None:
+        self.asked["automatic"] = setting
+
+    def stop_sweeping_new(self, run_id: str) -> None:
+        self.asked["automatic"] = None
+
+    def render(self, request: sweep.Request, on_progress: Any = None, *, by: str = "") -> list[Clip]:
         return list(sweep.render(self.plan_sweep(request), host=FakeHost(), clips=self.home))  # type: ignore[arg-type]
 
     def scores(self, clip_ids: list[str]) -> dict[str, list[Any]]:
@@ -248,6 +264,20 @@ def test_a_sweep_can_be_planned_and_rendered(studio: FakeStudio, capsys: Any) ->
     assert told["plan"]["cached"] == 0
     assert main(words) == 0
     assert "3 of them from the cache" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_on_and_new_checkpoints_are_swept(studio: FakeStudio, capsys: Any) -> None:
+    """What was interrupted is finished by its name, what is due in order; a run's setting is kept and dropped."""
+    assert main(["sweep", "--resume", "sweep-0007"]) == 0
+    assert main(["sweep", "--due"]) == 0
+    assert studio.asked["finished"] == ["sweep-0007", "sweep-0001", "sweep-0002"]
+    words = ["sweep", "--run", "run", "--scales", "0.3", "--seeds", "1", "2", "--script", "mandarin-brief"]
+    assert main([*words, "--automatic"]) == 0
+    setting = studio.asked["automatic"]
+    assert (setting.run_id, setting.scales, setting.seeds) == ("run", (0.3,), (1, 2))
+    assert main(["sweep", "--run", "run", "--no-automatic"]) == 0
+    assert studio.asked["automatic"] is None
+    assert main(["sweep", "--checkpoints", "run@000010", "--automatic"]) == 2
 
 
 def test_a_sweep_passes_on_settings_and_seeds(studio: FakeStudio, capsys: Any) -> None:

@@ -46,10 +46,11 @@ def take(
 def _show(page: Page, path: str) -> None:
     """Bring what matters into view."""
     if path.startswith("/sweep"):
-        page.locator("[data-cell]").last.click()
+        page.locator("[data-cell]").nth(5).click()
         page.wait_for_selector(".em-clip [data-at]")
-        page.locator(".em-heat").scroll_into_view_if_needed()
-        page.evaluate("window.scrollTo(0, document.querySelector('.em-heat').getBoundingClientRect().top - 140)")
+        if "form" in path:
+            page.click("[data-act=ask]")
+            page.wait_for_selector("[data-cost] b")
     if "draft=" in path:
         page.wait_for_selector("canvas" if "tab=plots" in path else "[data-card]")
     if "session" in path:
@@ -80,6 +81,8 @@ def pictures(studio: Any) -> list[Picture]:
         *of_the_desk(studio),
         ("gate_dark", "/gate", WIDE, "dark"),
         ("sweep_dark", at["sweep"], WIDE, "dark"),
+        ("sweep_form", f"{at['sweep']}&form", WIDE, "light"),
+        ("sweep_phone", at["sweep"], PHONE, "light"),
     ]
     if studio.clips():
         sitting = f"/listen/?session={open_sitting(studio)}"
