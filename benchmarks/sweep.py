@@ -16,7 +16,7 @@ from engine.types import Candidate, Clip, GenerationSettings
 
 CHECKPOINTS = 12
 SCALES = (0.2, 0.35, 0.5, 1.0)
-SAMPLE = 12  # row by row only every twelfth clip is rendered, or it would take most of an hour
+SAMPLE = 6  # row by row so many clips, two of each tier, are rendered: all of them would take most of an hour
 SETTINGS = GenerationSettings(max_factor=1.6)
 
 

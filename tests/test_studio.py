@@ -106,6 +106,16 @@ def test_a_run_id_cannot_leave_the_folder_of_runs(studio: Studio, run_id: str) -
         studio.run(run_id)
 
 
+def test_a_gate_hears_no_clip_that_might_have_been_drawn_again(studio: Studio) -> None:
+    """A retry hides a failure that users would hear: clips with retries are for other uses."""
+    put_clip(studio, TUNED, Tier.SHORT, seed=1, settings=GenerationSettings(retries=2))
+    with pytest.raises(BadInput, match="sweep"):
+        studio.open_gate_session([TUNED], reviewer="Ada")
+    plain = put_clip(studio, TUNED, Tier.SHORT, seed=2)
+    session = studio.open_gate_session([TUNED], reviewer="Ada")
+    assert {slot.clip_id for trial in studio.store.trials(session.id) for slot in trial.slots} == {plain.id}
+
+
 def test_one_take_a_line_is_judged(studio: Studio) -> None:
     """With several seeds a line, a gate hears the lowest seed, not the luckiest take."""
     first = put_clip(studio, TUNED, Tier.SHORT, seed=1)

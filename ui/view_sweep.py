@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 HEATS = 5
 # Measures of which less is better get darker as they grow; of the others the grid shows how far they are from the base.
 LESS_IS_BETTER = frozenset(
-    "words phoneme_errors end silence clipping dropped merged repeated inserted talks_on noise pause onset drift "
+    "words phoneme_errors silence clipping dropped merged repeated inserted talks_on noise pause onset drift "
     "leakage word_errors talking_on long_form_drift".split()
 )
+MORE_IS_BETTER = frozenset({"end"})  # 1 is a clip that ended by itself
 CANNOT_JUDGE = "cannot judge"
 STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
 
@@ -43,7 +44,9 @@ def heat(grid: Grid) -> Mapping[str, int]:
     base = next(
         (values[c.candidate.id] for c in grid.cells.values() if c.candidate.is_base and c.candidate.id in values), None
     )
-    if grid.measure not in LESS_IS_BETTER and base is not None:
+    if grid.measure in MORE_IS_BETTER:
+        values = {key: -value for key, value in values.items()}
+    elif grid.measure not in LESS_IS_BETTER and base is not None:
         values = {key: abs(value - base) for key, value in values.items()}
     low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
     span = high - low
@@ -98,7 +101,8 @@ def _legend(grid: Grid) -> str:
     several = any(c.seeds > 1 for c in cells)
     spread = " The bar in a cell is how far its seeds are apart, over the range of the grid." if several else ""
     unsure = f" “?”: the measure {CANNOT_JUDGE} these clips." if any(c.value is None for c in cells) else ""
-    better = "darker is worse" if grid.measure in LESS_IS_BETTER else "darker is further from the base"
+    judged = LESS_IS_BETTER | MORE_IS_BETTER
+    better = "darker is worse" if grid.measure in judged else "darker is further from the base"
     keys = (
         "<kbd>←↑→↓</kbd> move, <kbd>space</kbd> plays, <kbd>,</kbd> <kbd>.</kbd> change the line, <kbd>m</kbd> marks "
         "for listening."

@@ -197,12 +197,14 @@ class ListeningLab(GateDesk):
         ]
 
     def _counted(self, rules: Gate, candidate: Candidate) -> list[Clip]:
-        """Of each line that counts under the gate the clip with the lowest seed, so that no lucky take is heard."""
+        """Of each line that counts under the gate the clip with the lowest seed, so that no lucky take is heard; none
+        that might have been drawn again, since a retry hides a failure.
+        """
         record = Record(clips=self.clips([candidate, _base_of(candidate)]))
         own = [clip for clip in record.clips if clip.candidate == candidate]
         takes: dict[str, Clip] = {}
         for clip in sorted(own, key=lambda c: (c.line_id, c.seed)):
-            if counts(rules, record.countable(clip)):
+            if clip.settings.retries == 0 and counts(rules, record.countable(clip)):
                 takes.setdefault(clip.line_id, clip)
         return list(takes.values())
 

@@ -62,6 +62,15 @@ def test_colour_of_a_measure_without_a_good_end_is_the_distance_from_the_base(ju
     assert heats[f"{RUN_ID}@000160:1"] == view_sweep.HEATS - 1
 
 
+def test_of_a_measure_of_which_more_is_better_the_least_is_the_darkest(judged: FakeStudio) -> None:
+    """A clip that was cut at the cap is not drawn as the best one."""
+    grid = replace(judged.grid(RUN_ID, "words"), measure="end")
+    heats = view_sweep.heat(grid)
+    by_value = sorted(grid.cells.values(), key=lambda c: c.value)
+    assert heats[by_value[0].candidate.id] == view_sweep.HEATS - 1
+    assert heats[by_value[-1].candidate.id] == 0
+
+
 def test_a_grid_without_spread_has_one_colour(judged: FakeStudio) -> None:
     """Equal values never divide by zero."""
     assert set(view_sweep.heat(judged.grid(RUN_ID, "clipping")).values()) == {0}
