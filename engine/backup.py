@@ -106,6 +106,7 @@ def _folders(workspace: Workspace) -> tuple[Path, ...]:
         workspace.clips,
         workspace.references,
         workspace.scripts,
+        workspace.gates,
         workspace.sweeps,
         workspace.exports,
         workspace.trash,

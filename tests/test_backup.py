@@ -21,6 +21,7 @@ KEPT = {
     "clips/abc.flac": b"fLaC",
     "trash/t1/tombstone.json": b"{}",
     "exports/production-robin/SHA256SUMS": b"",
+    "gates/launch.json": b"{}",
 }
 LEFT_OUT = {
     "features/finch/x.safetensors": b"cache",

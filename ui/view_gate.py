@@ -136,7 +136,7 @@ def tier_state(cell: TierState) -> str:
 
 def _keeps(rows: Sequence[MatrixRow], answer: Retained | None) -> str:
     behind = any(row.is_behind for row in rows)
-    later = " <small>answered since the last verdicts</small>" if behind else ""
+    later = " <small>· answered since the last verdicts</small>" if behind else ""
     simulated = next((_simulated(row) for row in rows if row.simulated), "")
     if answer is None:
         return f"<small>in the trash or gone</small>{simulated}"
@@ -149,7 +149,7 @@ def _keeps(rows: Sequence[MatrixRow], answer: Retained | None) -> str:
 
 
 def _simulated(row: MatrixRow) -> str:
-    return ' <small title="Judged by a stated rule, not by a person">simulated</small>' if row.simulated else ""
+    return ' <small title="Judged by a stated rule, not by a person">· simulated</small>' if row.simulated else ""
 
 
 # ---- what is needed, how sure
@@ -210,8 +210,8 @@ def how_sure(rows: Sequence[MatrixRow], preferences: Sequence[PreferenceRow]) ->
 
 
 def strength(state: TierState) -> str:
-    """What a tier's answers prove, in a sentence; empty before any."""
-    if state.pass_rate_above is None:
+    """What a tier's passes prove, in a sentence; empty before any."""
+    if not state.pass_rate_above:
         return ""
     heard = state.passes + state.fails
     return (

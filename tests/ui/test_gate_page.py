@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.studio import State
-from engine.types import Score, Tier
+from engine.types import Clip, Score, Tier
+from tests.ui import sitting
 from tests.ui.fake_studio import FakeStudio
 
 if TYPE_CHECKING:
@@ -23,19 +24,20 @@ def opened(page: Page, address: str, *, size: tuple[int, int] = (1280, 900)) -> 
     return page
 
 
+def flag(judged: FakeStudio, clip: Clip) -> None:
+    """As if the ear had missed the clip's first word."""
+    score = Score(
+        clip_id=clip.id, screener="words", version=1, value=9.0, unit="%", passed=False, explanation="",
+        reasons={"dropped word": (clip.text.split()[0],)},
+    )  # fmt: skip
+    judged.listening.store.add_scores([score])
+
+
 def test_a_cell_opens_its_evidence(page: Page, address: str, judged: FakeStudio) -> None:
     """A click shows why a tier failed, who said so, and the clip to play; the tier filter leaves the others out."""
     row = next(row for row in judged.matrix() if row.tiers[Tier.LONG].state is State.FAIL)
     clip = judged.evidence(row.candidate, Tier.LONG)[0].clip
-    reasons = {"dropped word": (clip.text.split()[0],)}
-    judged.listening.store.add_scores(
-        [
-            Score(
-                clip_id=clip.id, screener="words", version=1, value=9.0, unit="%", passed=False, explanation="",
-                reasons=reasons,
-            )
-        ]
-    )  # fmt: skip
+    flag(judged, clip)
     opened(page, address)
     page.locator(f"[data-cell='{row.candidate.id}|long']").click()
     page.wait_for_selector(f"h2:text-is('{row.label}, long tier')")
@@ -49,6 +51,32 @@ def test_a_cell_opens_its_evidence(page: Page, address: str, judged: FakeStudio)
     page.get_by_role("option", name="long").click()
     page.wait_for_function("() => !document.querySelector('.em-matrix').innerText.includes('short')")
     assert page.locator(".em-matrix [data-cell$='|short']").count() == 0
+
+
+def test_a_flag_confirmed_in_listen_is_evidence_on_gate(page: Page, address: str, judged: FakeStudio) -> None:
+    """The reviewer passes a clip, is then asked about its flag, says yes: the tier fails, and Gate says by whom."""
+    row = next(row for row in judged.matrix() if row.tiers[Tier.LONG].state is State.PASS and not row.candidate.is_base)
+    clip = judged.evidence(row.candidate, Tier.LONG)[0].clip
+    flag(judged, clip)
+    session = judged.open_gate_session([row.candidate], tiers=[Tier.LONG], reviewer="Dora")
+    sitting.short_clips(page.context)
+    page.goto(f"{address}/listen/?session={session.id}")
+    sitting.begin(page)
+    page.wait_for_selector(sitting.OPEN_PADS)
+    page.keyboard.press(" ")
+    page.wait_for_selector(sitting.OPEN_ANSWERS)
+    assert page.locator("[data-reply]").count() == 0, "nothing is said of a flag before the answer"
+    page.keyboard.press("p")
+    page.wait_for_selector("[data-reply]")
+    assert clip.text.split()[0] in page.locator(".em-question").inner_text()
+    page.locator("[data-reply]").first.click()
+    page.wait_for_selector("text=That was all")
+    opened(page, address)
+    cell = page.locator(f"[data-cell='{row.candidate.id}|long']").first
+    assert "fail" in str(cell.get_attribute("aria-label"))
+    cell.click()
+    page.wait_for_selector(".em-answers:has-text('confirmed by Dora')")
+    page.wait_for_selector("text=Dora confirmed dropped word")
 
 
 def test_rules_are_tried_then_kept_as_a_new_version(page: Page, address: str, judged: FakeStudio) -> None:
