@@ -42,6 +42,7 @@ class Case:
     folder: Path
     # (model, row, speech) -> an example whose tokens are those that were spoken
     example_of: Callable[[Any, SpeakRow, Speech], Any]
+    learning_rate: float = 2e-2  # of adapters: six steps are to be seen, and wide nets leap with less
     settings: GenerationSettings = field(default_factory=lambda: GenerationSettings(temperature=0.8, max_factor=2.0))
 
     def rows(self, adapter: Adapter | None = None, scale: float = 1.0) -> list[SpeakRow]:
@@ -89,7 +90,7 @@ def train(case: Case, folder: Path, *, seed: int, alpha: float = 16.0) -> Traine
     }
     learned = [p for one in wrapped.values() for p in one.parameters() if p.requires_grad]
     start = [p.detach().clone() for p in learned]
-    optimiser = torch.optim.AdamW(learned, lr=2e-2)
+    optimiser = torch.optim.AdamW(learned, lr=case.learning_rate)
     losses = []
     for step in range(TRAINING_STEPS):
         loss = torch.stack(list(model.loss(examples, case.voice, parts, seed=step).values())).sum()

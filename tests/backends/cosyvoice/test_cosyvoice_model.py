@@ -85,6 +85,7 @@ class Invariants(SpeechModelInvariants):
             utterances=cosyvoice_factory.make_utterances(work / "clips"),
             folder=work,
             example_of=spoken_example,
+            learning_rate=2e-3 if cosyvoice_factory.WIDTHS[cls.kind] > 100 else 2e-2,
             settings=SHORT,
         )
 
