@@ -134,8 +134,9 @@ def judge(heard: Screening) -> Judgement:
     """The stated rule: what a simulated reviewer answers to what the ear heard."""
     values = {score.screener: score for score in heard.scores}
     errors, words = values["phoneme_errors"], values["words"]
-    asked = max(1, sum(word.state != "inserted" for word in heard.words))
-    counts = {state: sum(word.state == state for word in heard.words) for state in ("dropped", "merged", "inserted")}
+    states = ["inserted" if word.state == "repeated" else word.state for word in heard.words]
+    asked = max(1, len(states) - states.count("inserted"))
+    counts = {state: states.count(state) for state in ("dropped", "merged", "inserted")}
     too_many = not sum(counts.values()) <= asked * MAX_LOST_PERCENT / 100
     reasons: list[str] = []
     if too_many:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,55 @@ class Whisper:
         joined = "" if _by_characters(language) else " "
         return joined.join(piece for piece in pieces if piece)
 
+    def timed(self, samples: NDArray[np.float32], sample_rate: int, language: str = "") -> tuple[TimedUnit, ...]:
+        """What is said in mono samples of any length, as words or characters with the seconds that each lasts.
+
+        Times come from the cross-attention of the model's alignment heads. Raises BadInput for a language that the
+        model does not know.
+        """
+        from engine import audio
+
+        at_16k = samples if sample_rate == SAMPLE_RATE else audio.resample(samples, sample_rate, SAMPLE_RATE)
+        found: list[TimedUnit] = []
+        begin = 0
+        for piece in windows(at_16k):
+            tokens, seconds = self._with_times(piece, language)
+            found += self._units_of_tokens(tokens, seconds, begin / SAMPLE_RATE, len(piece) / SAMPLE_RATE, language)
+            begin += len(piece)
+        return tuple(found)
+
+    def _with_times(self, samples: NDArray[np.float32], language: str) -> tuple[list[int], list[float]]:
+        """The tokens of one window and the second at which each ends."""
+        generated = self._generate(samples, language, return_token_timestamps=True, return_dict_in_generate=True)
+        return generated["sequences"][0].tolist(), generated["token_timestamps"][0].tolist()
+
+    def _units_of_tokens(
+        self, tokens: Sequence[int], seconds: Sequence[float], begin_sec: float, lasts_sec: float, language: str
+    ) -> list[TimedUnit]:
+        """Units of the text that tokens spell, each from the second of its first token to that of its last."""
+        tokenizer = self._processor.tokenizer
+        special = set(tokenizer.all_special_ids)
+        kept = [
+            (token, min(sec, lasts_sec))
+            for token, sec in zip(tokens, seconds, strict=False)
+            if token not in special and token < tokenizer.vocab_size
+        ]
+        found: list[TimedUnit] = []
+        text, ended = "", 0.0
+        for count, (_, sec) in enumerate(kept, start=1):
+            # Characters may be spread over several tokens, so the text up to here is decoded each time.
+            grown = tokenizer.decode([token for token, _ in kept[:count]])
+            before, after = units_of(text, language), units_of(grown, language)
+            if len(after) > len(before):
+                found += [
+                    TimedUnit(text=unit, start_sec=begin_sec + ended, end_sec=begin_sec + sec)
+                    for unit in after[len(before) :]
+                ]
+            elif after and found:
+                found[-1] = TimedUnit(text=after[-1], start_sec=found[-1].start_sec, end_sec=begin_sec + sec)
+            text, ended = grown, sec
+        return found
+
     def read(self, text: str, language: str) -> Reading:
         """A text as words or characters, without case and punctuation."""
         words = tuple(text.split())
@@ -66,6 +116,10 @@ class Whisper:
         return WordsHeard(units_of(self.transcribe(samples, sample_rate, language), language))
 
     def _one_window(self, samples: NDArray[np.float32], language: str) -> str:
+        tokens = self._generate(samples, language)
+        return str(self._processor.batch_decode(tokens, skip_special_tokens=True)[0]).strip()
+
+    def _generate(self, samples: NDArray[np.float32], language: str, **how: bool) -> Any:
         import torch
 
         given = self._processor(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt", return_attention_mask=True)
@@ -74,12 +128,13 @@ class Whisper:
             asked["language"] = language.lower().replace("_", "-").partition("-")[0]
         try:
             with torch.inference_mode():
-                tokens = self._model.generate(
+                return self._model.generate(
                     given.input_features.to(self._device, self._model.dtype),
                     attention_mask=given.attention_mask.to(self._device),
                     do_sample=False,
                     num_beams=1,
                     **asked,
+                    **how,
                 )
         except ValueError as error:
             if "language" in str(error).lower():
@@ -87,7 +142,15 @@ class Whisper:
                     f"Whisper does not know the language {language!r}; correct the row's language."
                 ) from error
             raise
-        return str(self._processor.batch_decode(tokens, skip_special_tokens=True)[0]).strip()
+
+
+@dataclass(frozen=True)
+class TimedUnit:
+    """A word or character that was heard, without case and punctuation."""
+
+    text: str
+    start_sec: float
+    end_sec: float
 
 
 class WordsHeard:

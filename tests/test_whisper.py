@@ -65,6 +65,7 @@ def tiny(folder: Path) -> Path:
         eos_token_id=at("<|endoftext|>"),
         pad_token_id=at("<|endoftext|>"),
         max_length=24,
+        alignment_heads=[[0, 0], [0, 1]],
     )
     model.save_pretrained(folder)
     WhisperProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer).save_pretrained(folder)

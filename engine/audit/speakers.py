@@ -67,6 +67,17 @@ def vector(samples_16k: NDArray[np.float32], speech: Sequence[tuple[float, float
     return np.concatenate([*level, _pitch(spoken), [len(cepstra) * _HOP / SAMPLE_RATE]]).astype(np.float32)
 
 
+def apart(one: Sequence[float], other: Sequence[float]) -> float:
+    """How far two vectors lie from one another, in usual spreads (root mean square); NaN when one is empty or NaN."""
+    if not len(one) or not len(other):
+        return float("nan")
+    first, second = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    scatter = np.sqrt((_scatter(np.stack([first, second])) ** 2).mean(axis=0))
+    places = list(_COMPARED)
+    deviations = np.clip((first[places] - second[places]) / scatter, -6, 6)
+    return float(np.sqrt((deviations**2).mean()))
+
+
 def check(facts: Sequence[RowFacts]) -> Iterator[AuditFinding]:
     """Rows of another voice within a speaker's label, and sets that hold two voices. Few rows are not judged."""
     labelled: dict[str, list[RowFacts]] = defaultdict(list)

@@ -63,13 +63,14 @@ def _spoken(studio: Studio, args: Namespace) -> Speech:
 
 # --------------------------------------------------------------------------------------------------------------- screen
 def _screen_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("audio", type=Path, help="a WAV or FLAC file")
+    parser.add_argument("audio", type=Path, help="an audio file: WAV, FLAC, OGG or MP3, mono or stereo, any rate")
     parser.add_argument("--text", required=True, help="what it should say")
+    parser.add_argument("--language", default="en", help="of the text, as in en or zh (default: en)")
     parser.add_argument("--backend", default="finch", help="whose ear listens (default: finch)")
 
 
 def _screen(studio: Studio, args: Namespace) -> Answer:
-    heard = studio.screen_file(args.audio, args.text, backend=args.backend)
+    heard = studio.screen_file(args.audio, args.text, backend=args.backend, language=args.language)
     return Answer(data=_heard_data(heard), text=_heard_told(heard))
 
 

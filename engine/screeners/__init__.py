@@ -11,18 +11,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine import audio
+from engine.screeners.after_text import AfterText
 from engine.screeners.clipping import Clipping
 from engine.screeners.end import End
 from engine.screeners.heard import Ear, Heard, Profile, Screener
+from engine.screeners.leakage import Leakage
+from engine.screeners.long_form import LongForm
+from engine.screeners.loudness import Loudness
+from engine.screeners.noise import Noise
+from engine.screeners.onset import Onset
 from engine.screeners.phoneme_errors import PhonemeErrors
 from engine.screeners.pitch import Pitch
+from engine.screeners.pitch_range import PitchRange
 from engine.screeners.rate import Rate
 from engine.screeners.silence import Silence
+from engine.screeners.silence_share import SilenceShare
 from engine.screeners.similarity import Similarity
+from engine.screeners.speaker import Speaker
 from engine.screeners.words import Words
 from engine.types import BadInput, Clip, Score, Utterance, WordScore
+
+if TYPE_CHECKING:
+    from engine.whisper import Whisper
 
 __all__ = [
     "SCREENERS",
@@ -40,10 +53,14 @@ __all__ = [
 
 SCREENERS: dict[str, Screener] = {
     screener.name: screener
-    for screener in (Words(), PhonemeErrors(), End(), Rate(), Silence(), Clipping(), Pitch(), Similarity())
+    for screener in (
+        *(Words(), PhonemeErrors(), AfterText(), End(), Rate(), LongForm(), Silence(), SilenceShare(), Onset()),
+        *(Clipping(), Loudness(), Noise(), Pitch(), PitchRange(), Similarity(), Speaker(), Leakage()),
+    )
 }
 # backend -> module that has `load() -> Ear | None`; None when its weights are not installed
 EARS: dict[str, str] = {"finch": "engine.screeners.finch_ear"}
+ENGLISH = EARS["finch"]  # may follow other voices as well
 PROFILE_SEC = 60.0  # of a recorded voice are enough to know its timbre and pitch
 MIN_SEC = 0.1
 
@@ -57,42 +74,62 @@ class Screening:
     scores: tuple[Score, ...]
 
 
-def ear(backend: str) -> Ear | None:
-    """The recogniser that follows a backend's voices; None when there is none (then words are not judged, never
+def ear(backend: str, language: str = "en", whisper: Whisper | None = None) -> Ear | None:
+    """The recogniser for a backend's clips in a language; None when there is none (then words are not judged, never
     "ok").
+
+    Its own ear where it knows the language, else Whisper where one is configured, else the English ear of the built-in
+    voice: of each clip it says whether it can follow.
     """
-    if backend not in EARS:
-        return None
-    found: Ear | None = import_module(EARS[backend]).load()
-    return found
+    from engine.screeners.heard import knows
+
+    own: Ear | None = import_module(EARS[backend]).load() if backend in EARS else None
+    if own is not None and knows(own, language):
+        return own
+    if whisper is not None:
+        from engine.screeners.whisper_ear import WhisperEar
+
+        return WhisperEar(whisper, language)
+    english: Ear | None = import_module(ENGLISH).load()
+    if english is not None:
+        english.at_home = False
+    return english if english is not None and knows(english, language) else None
 
 
 def screen(clip: Clip, *, ear: Ear | None, target: Profile | None = None, base: Profile | None = None) -> list[Score]:
     """Every screener's answer about a clip. `base` is of the base's clip of the same line and seed, `target` of the
     recorded voice.
     """
-    heard = _heard(clip.path, clip.text, ear)
+    heard = _heard(clip.path, clip.text, ear, clip.language)
     heard.clip_id, heard.stop, heard.base, heard.target = clip.id, clip.stop, base, target
+    heard.reference = clip.reference
     return [screener(heard) for screener in SCREENERS.values()]
 
 
 def screen_file(
-    path: Path, text: str, *, ear: Ear | None, base: Profile | None = None, target: Profile | None = None
+    path: Path,
+    text: str,
+    *,
+    ear: Ear | None,
+    language: str = "en",
+    base: Profile | None = None,
+    target: Profile | None = None,
 ) -> Screening:
     """Every screener's answer about any file that should say `text`. Raises BadInput for a file or text that cannot
     be used.
     """
     if not any(character.isalnum() for character in text):
         raise BadInput("Screening needs the text that the clip should say; give at least one word.")
-    heard = _heard(path, text, ear)
+    heard = _heard(path, text, ear, language)
     heard.base, heard.target = base, target
     scores = tuple(screener(heard) for screener in SCREENERS.values())
-    return Screening(duration_sec=heard.duration_sec, words=heard.words, scores=scores)
+    return Screening(duration_sec=heard.duration_sec, words=heard.words if heard.follows else (), scores=scores)
 
 
 def words(clip: Clip, ear: Ear | None) -> tuple[WordScore, ...]:
-    """The clip's words with times and states; empty without an ear."""
-    return _heard(clip.path, clip.text, ear).words
+    """The clip's words with times and states; empty without an ear that follows the voice."""
+    heard = _heard(clip.path, clip.text, ear, clip.language)
+    return heard.words if heard.follows else ()
 
 
 def profile(
@@ -104,7 +141,8 @@ def profile(
     found: list[Profile] = []
     total = 0.0
     for each in utterances:
-        heard = _heard(each.audio_path if isinstance(each, Utterance) else each.path, each.text, ear)
+        path = each.audio_path if isinstance(each, Utterance) else each.path
+        heard = _heard(path, each.text, ear, each.language)
         found.append(heard.profile)
         total += heard.duration_sec
         if total >= max_sec:
@@ -112,8 +150,8 @@ def profile(
     return acoustics.pooled(found) if found else None
 
 
-def _heard(path: Path, text: str, ear: Ear | None) -> Heard:
+def _heard(path: Path, text: str, ear: Ear | None, language: str) -> Heard:
     samples, rate = audio.read(path)
     if len(samples) < MIN_SEC * rate:
         raise BadInput(f"{path} is {len(samples) / rate:.2f} s long; a clip of {MIN_SEC:g} s or more can be screened.")
-    return Heard(samples=samples, sample_rate=rate, text=text, ear=ear)
+    return Heard(samples=samples, sample_rate=rate, text=text, ear=ear, language=language)

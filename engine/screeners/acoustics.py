@@ -55,24 +55,54 @@ def active_sec(samples: NDArray[np.float32], sample_rate: int) -> float:
     return float(sounding[-1] - sounding[0] + 1) * FRAME_SEC if len(sounding) else 0.0
 
 
-def median_f0_hz(samples: NDArray[np.float32], sample_rate: int) -> float:
-    """Median F0 in Hz of the loud frames by YIN (de Cheveigné and Kawahara 2002); NaN when nothing is loud."""
+def f0_hz(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
+    """F0 in Hz of the loud frames by YIN (de Cheveigné and Kawahara 2002), shape (frames,); none when nothing is
+    loud.
+    """
     import librosa
 
     at_16k = _at_analysis_rate(samples, sample_rate)
     loud = active(at_16k, _ANALYSIS_HZ, LOUD_DB)
     if len(at_16k) < 2048 or not loud.any():
-        return math.nan
+        return np.zeros(0)
     hop = round(FRAME_SEC * _ANALYSIS_HZ)
     track = librosa.yin(at_16k, fmin=F0_LOW_HZ, fmax=F0_HIGH_HZ, sr=_ANALYSIS_HZ, frame_length=1024, hop_length=hop)
     frames = min(len(track), len(loud))
     inside = loud[:frames] & (track[:frames] < F0_HIGH_HZ * 0.98) & (track[:frames] > F0_LOW_HZ * 1.02)
-    return float(np.median(track[:frames][inside])) if inside.any() else math.nan
+    return np.asarray(track[:frames][inside], np.float64)
 
 
-def profile(samples: NDArray[np.float32], sample_rate: int, *, phonemes: int | None = None) -> Profile:
+def median_f0_hz(samples: NDArray[np.float32], sample_rate: int) -> float:
+    """Median F0 in Hz of the loud frames; NaN when nothing has a pitch."""
+    track = f0_hz(samples, sample_rate)
+    return float(np.median(track)) if len(track) else math.nan
+
+
+def f0_range(track: NDArray[np.float64]) -> float:
+    """Semitones from the 10th to the 90th percentile of F0, octave jumps of the tracker left out; NaN without F0."""
+    if len(track) < 10:
+        return math.nan
+    steps = 12 * np.log2(track / np.median(track))
+    low, high = np.percentile(steps[np.abs(steps) < 10], [10, 90])
+    return float(high - low)
+
+
+def speaker(samples: NDArray[np.float32], sample_rate: int) -> tuple[float, ...]:
+    """The vector of `engine.audit.speakers` over the clip; none when there is too little speech."""
+    from engine.audit import speakers
+
+    at_16k = _at_analysis_rate(samples, sample_rate)
+    found = speakers.vector(at_16k, [(0.0, len(at_16k) / _ANALYSIS_HZ)])
+    return tuple(found.tolist()) if np.isfinite(found).all() else ()
+
+
+def profile(
+    samples: NDArray[np.float32], sample_rate: int, *, phonemes: int | None = None, letters: int = 0
+) -> Profile:
     """The clip as numbers: mean mel cepstrum (librosa's MFCC 1..23; 0 is the level) of its loud frames, F0, rate."""
     import librosa
+
+    from engine.screeners import onset
 
     at_16k = _at_analysis_rate(samples, sample_rate)
     hop = round(FRAME_SEC * _ANALYSIS_HZ)
@@ -86,12 +116,17 @@ def profile(samples: NDArray[np.float32], sample_rate: int, *, phonemes: int | N
         frames = min(found.shape[1], len(loud))
         cepstra = found[1:, :frames][:, loud[:frames]]
     spoken = active_sec(samples, sample_rate)
+    track = f0_hz(samples, sample_rate)
     known = cepstra.shape[1] > 0
     return Profile(
         cepstrum=tuple(cepstra.mean(axis=1).tolist() if known else [math.nan] * (CEPSTRA - 1)),
         spread=tuple(cepstra.std(axis=1).tolist() if known else [math.nan] * (CEPSTRA - 1)),
-        f0_hz=median_f0_hz(samples, sample_rate),
+        f0_hz=float(np.median(track)) if len(track) else math.nan,
         phonemes_per_sec=phonemes / spoken if phonemes and spoken > 0 else math.nan,
+        f0_range=f0_range(track),
+        letters_per_sec=letters / spoken if letters and spoken > 0 else math.nan,
+        onset=onset.distance(samples, sample_rate),
+        speaker=speaker(samples, sample_rate),
     )
 
 
@@ -107,6 +142,10 @@ def pooled(profiles: Sequence[Profile]) -> Profile:
         spread=tuple(mean(column) for column in zip(*(p.spread for p in profiles), strict=True)),
         f0_hz=mean([p.f0_hz for p in profiles]),
         phonemes_per_sec=mean([p.phonemes_per_sec for p in profiles]),
+        f0_range=mean([p.f0_range for p in profiles]),
+        letters_per_sec=mean([p.letters_per_sec for p in profiles]),
+        onset=mean([p.onset for p in profiles]),
+        speaker=tuple(mean(column) for column in zip(*(p.speaker for p in profiles if p.speaker), strict=True)),
     )
 
 

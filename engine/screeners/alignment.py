@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 PRESENT = math.log(0.1)  # a phoneme whose best frame is below this was not heard
 ROOM = 0.6  # of a word's own time: with less it was not said at all, or not by itself
 # Log odds of having been run together, for a word without room of which nothing is heard.
-OVERLAID = {"always": -3.24, "room": 6.28, "lack": 2.66, "suffered": 0.4, "hurried": 6.62, "visited": 3.39}
+OVERLAID = {"always": -3.9, "room": 6.28, "lack": 2.66, "suffered": 0.4, "hurried": 6.62, "visited": 3.39}
 LONG_ENOUGH_SEC = 0.1  # between the first and last phoneme of a word, to tell whether it is hurried
 # Two words that are there were run together when at least so many phonemes of both are missing and they take less than
 # this share of their time.
-SQUEEZED = ((2, 0.95), (1, 0.75), (0, 0.6))
+SQUEEZED = ((2, 0.85), (1, 0.65), (0, 0.5))
 INVENTED_PHONEMES = 2  # heard between words from which on they count as inserted speech
 USUAL_SEC = 0.08  # a phoneme, where nothing better is known
 

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 class FinchEar:
     """Hears English phonemes, 50 steps a second."""
 
-    name = "finch-ear"
-    version = 1
+    name = "the built-in ear"
+    version = 2
+    languages: tuple[str, ...] = ("en",)
+    telling = 5  # phonemes
 
     def __init__(self, listener: Listener) -> None:
+        self.at_home = True
         self._listener = listener
         self._segments = listener.ear.config.segments
         self._ids = {segment: index + 1 for index, segment in enumerate(self._segments)}

@@ -6,16 +6,21 @@ Knows no measure and no recogniser. Everything that several screeners need of a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from engine.types import Score, Stop, WordScore
+from engine.types import BadInput, Reference, Score, Stop, WordScore
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+STRANGE = 0.35  # of what is heard: an ear that gets more phonemes wrong than this cannot tell words apart
+LOST_PERCENT = 150.0  # phoneme errors, beyond which even additions leave nothing of the text
 
 
 class Ear(Protocol):
@@ -26,6 +31,9 @@ class Ear(Protocol):
 
     name: str
     version: int
+    languages: tuple[str, ...]  # that it can follow, as "en"; none: any
+    telling: int  # so many units in a row tell which text was spoken
+    at_home: bool  # made for this voice: what it cannot follow is garbled, not strange to it
 
     def recognise(self, samples: NDArray[np.float32], sample_rate: int) -> tuple[str, ...]:
         """The units heard, without knowing the text."""
@@ -48,6 +56,10 @@ class Profile:
     spread: tuple[float, ...]  # standard deviation of each coefficient over those frames
     f0_hz: float  # median; NaN when nothing is voiced
     phonemes_per_sec: float  # NaN when not known
+    f0_range: float = math.nan  # semitones from the 10th to the 90th percentile
+    letters_per_sec: float = math.nan  # of the text, silence before and after left out
+    onset: float = math.nan  # how far its first 0.3 s lie from the rest, in usual spreads
+    speaker: tuple[float, ...] = ()  # a vector of `engine.audit.speakers`; none when there is too little speech
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,13 @@ class Errors:
     substituted: int
     deleted: int
     inserted: int
+
+    @property
+    def strange(self) -> float:
+        """The share of what was heard in the text's place that came out as something else. Words that are missing or
+        added do not count: a voice that drops words may be followed well.
+        """
+        return self.substituted / max(1, self.expected - self.deleted)
 
     @property
     def percent(self) -> float:
@@ -79,6 +98,8 @@ class Heard:
     stop: Stop | None = None  # None: a file of which nobody knows how it ended
     base: Profile | None = None
     target: Profile | None = None
+    language: str = "en"
+    reference: Reference | None = None
 
     @property
     def duration_sec(self) -> float:
@@ -86,24 +107,50 @@ class Heard:
 
     @cached_property
     def words(self) -> tuple[WordScore, ...]:
-        """The words by the ear's alignment; empty without an ear."""
-        return self.ear.align(self.samples, self.sample_rate, self.text) if self.ear else ()
+        """The words by the ear's alignment; empty without an ear that knows the language and can read the text."""
+        if self.errors is None or self.ear is None:
+            return ()
+        return self.ear.align(self.samples, self.sample_rate, self.text)
 
     @cached_property
     def errors(self) -> Errors | None:
-        """The phoneme errors by the ear; None without an ear."""
-        if self.ear is None:
+        """The phoneme errors by the ear; None without an ear that knows the language and can read the text."""
+        if self.ear is None or not knows(self.ear, self.language):
             return None
-        return compare(self.ear.expected(self.text), self.ear.recognise(self.samples, self.sample_rate))
+        try:
+            return compare(self.ear.expected(self.text), self.ear.recognise(self.samples, self.sample_rate))
+        except BadInput:
+            return None
+
+    @property
+    def follows(self) -> bool:
+        """The ear hears what is said in this voice well enough to say which words are there."""
+        return not self.why_not
+
+    @cached_property
+    def why_not(self) -> str:
+        """Why this voice cannot be judged by its words, in a sentence; "" when it can."""
+        if self.ear is None:
+            return "Cannot judge this voice: no recogniser is there for it."
+        if self.errors is None:
+            return f"Cannot judge this voice: {self.ear.name} cannot read a text in the language {self.language!r}."
+        if self.errors.strange > STRANGE or self.errors.percent > LOST_PERCENT:
+            return "Cannot judge this voice: the ear cannot follow it, so it cannot say which words are there; listen."
+        return ""
 
     @cached_property
     def profile(self) -> Profile:
         """The clip as numbers."""
         from engine.screeners import acoustics
 
-        return acoustics.profile(
-            self.samples, self.sample_rate, phonemes=len(self.ear.expected(self.text)) if self.ear else None
-        )
+        phonemes = self.errors.expected if self.errors else None
+        letters = sum(character.isalnum() for character in self.text)
+        return acoustics.profile(self.samples, self.sample_rate, phonemes=phonemes, letters=letters)
+
+
+def knows(ear: Ear, language: str) -> bool:
+    """The ear can follow a language such as "en" or "en-GB"."""
+    return not ear.languages or language.lower().replace("_", "-").partition("-")[0] in ear.languages
 
 
 class Screener(Protocol):

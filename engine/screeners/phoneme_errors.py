@@ -22,10 +22,9 @@ class PhonemeErrors:
     def __call__(self, heard: Heard) -> Score:
         """Phoneme error rate in per cent: good up to 20, bad from 30 on, in between for people to say."""
         errors = heard.errors
-        if errors is None:
-            return score(
-                self, heard, value=math.nan, passed=None, explanation="No ear is there to recognise this voice."
-            )
+        is_strange = heard.ear is not None and not heard.ear.at_home and not heard.follows
+        if errors is None or is_strange:
+            return score(self, heard, value=math.nan, passed=None, explanation=heard.why_not)
         passed = True if errors.percent <= GOOD_PERCENT else False if errors.percent >= BAD_PERCENT else None
         told = (
             f"{errors.percent:.0f} % of {errors.expected} phonemes are off by the ear: {errors.substituted} changed, "

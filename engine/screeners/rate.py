@@ -12,28 +12,23 @@ SLOWEST, FASTEST = 0.7, 1.4  # of the base's rate; targets of their own tempo st
 
 class Rate:
     name = "rate"
-    version = 1
-    unit = "phonemes/s"
+    version = 2
+    unit = "1/s"
     title = "Speaking rate"
     about = "How fast it is spoken, beside the base voice saying the same line."
     serves = ("too fast", "too slow")
 
     def __call__(self, heard: Heard) -> Score:
-        """Phonemes of the text a second of speech, silence before and after left out."""
-        found = heard.profile.phonemes_per_sec
+        """Phonemes of the text a second of speech, silence before and after left out; letters where no ear is there."""
+        found, base, units = self._rates(heard)
         if math.isnan(found):
-            why = (
-                "No ear is there to count phonemes."
-                if heard.ear is None
-                else "Nothing in this clip can be counted as speech."
-            )
-            return score(self, heard, value=found, passed=None if heard.ear is None else False, explanation=why)
-        told = f"{found:.1f} phonemes a second"
-        if heard.base is None or math.isnan(heard.base.phonemes_per_sec):
-            return score(
-                self, heard, value=found, passed=None, explanation=f"{told}; there is no base clip to compare with."
-            )
-        ratio = found / heard.base.phonemes_per_sec
+            told = "Nothing in this clip can be counted as speech."
+            return score(self, heard, value=found, passed=False, explanation=told)
+        told = f"{found:.1f} {units} a second"
+        if math.isnan(base):
+            told = f"{told}; there is no base clip to compare with."
+            return score(self, heard, value=found, passed=None, explanation=told)
+        ratio = found / base
         passed = SLOWEST <= ratio <= FASTEST
         verdict = "" if passed else ", much faster than the base" if ratio > 1 else ", much slower than the base"
         return score(
@@ -44,3 +39,9 @@ class Rate:
             explanation=f"{told}, {100 * ratio:.0f} % of the base's rate{verdict}.",
             reasons={} if passed else {"too fast" if ratio > 1 else "too slow": ()},
         )
+
+    def _rates(self, heard: Heard) -> tuple[float, float, str]:
+        own, base = heard.profile, heard.base
+        if heard.errors is not None:
+            return own.phonemes_per_sec, base.phonemes_per_sec if base else math.nan, "phonemes"
+        return own.letters_per_sec, base.letters_per_sec if base else math.nan, "letters"

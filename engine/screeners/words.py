@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from engine.screeners.heard import Heard, score
 from engine.types import Score, WordScore
 
-FOLLOWS_PERCENT = 65.0  # an ear that gets more phonemes wrong than this cannot tell words apart
 NAMED = 6  # words named in an explanation
 
 
@@ -24,12 +23,8 @@ class Words:
         """Per cent of the text's words that are missing, run together or said again, plus invented stretches; any one
         flags the clip.
         """
-        errors = heard.errors
-        if errors is None:
-            return score(self, heard, value=math.nan, passed=None, explanation="No ear is there to listen for words.")
-        if errors.percent > FOLLOWS_PERCENT:
-            told = "The ear cannot follow this voice, so it cannot say which words are there; listen."
-            return score(self, heard, value=math.nan, passed=None, explanation=told)
+        if not heard.follows:
+            return score(self, heard, value=math.nan, passed=None, explanation=heard.why_not)
         asked = [word for word in heard.words if word.state not in ("inserted", "repeated")]
         dropped, merged, repeated, inserted = (
             _texts(heard.words, state) for state in ("dropped", "merged", "repeated", "inserted")

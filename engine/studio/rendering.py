@@ -34,7 +34,7 @@ class Rendering(Prompting):
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
         super().__init__(workspace, clock=clock, device=device)
-        self._ears: dict[str, Ear | None] = {}
+        self._ears: dict[tuple[str, str], Ear | None] = {}  # by backend and language
         self._targets: dict[str, Profile | None] = {}  # by dataset
         self._bases: dict[str, Profile | None] = {}  # by the base's clip
 
@@ -84,17 +84,18 @@ class Rendering(Prompting):
         wanted = {(s.name, s.version) for s in screeners.SCREENERS.values()}
         if wanted <= {(s.screener, s.version) for s in known}:
             return known
-        fresh = screeners.screen(
-            clip, ear=self._ear(clip.candidate.backend), target=self._target(clip), base=self._base(clip)
-        )
+        ear = self._ear(clip.candidate.backend, clip.language)
+        fresh = screeners.screen(clip, ear=ear, target=self._target(clip), base=self._base(clip))
         self.store.add_scores(fresh)
         return fresh
 
-    def screen_file(self, path: Path, text: str, *, backend: str = "finch") -> screeners.Screening:
+    def screen_file(
+        self, path: Path, text: str, *, backend: str = "finch", language: str = "en"
+    ) -> screeners.Screening:
         """All screeners' answers about any file that should say `text`; nothing is kept."""
         from engine import screeners
 
-        return screeners.screen_file(path, text, ear=self._ear(backend))
+        return screeners.screen_file(path, text, ear=self._ear(backend, language), language=language)
 
     def scores(self, clip_ids: Sequence[str]) -> dict[str, list[Score]]:
         """What the screeners said, by clip."""
@@ -105,7 +106,7 @@ class Rendering(Prompting):
         from engine import screeners
 
         clip = self.clip(clip_id)
-        return screeners.words(clip, self._ear(clip.candidate.backend))
+        return screeners.words(clip, self._ear(clip.candidate.backend, clip.language))
 
     def measures(self) -> tuple[Measure, ...]:
         """What a grid can be coloured by."""
@@ -207,12 +208,13 @@ class Rendering(Prompting):
             )
 
     # ------------------------------------------------------------------------------------------- what screeners need
-    def _ear(self, backend: str) -> Ear | None:
-        if backend not in self._ears:
+    def _ear(self, backend: str, language: str = "en") -> Ear | None:
+        if (backend, language) not in self._ears:
             from engine import screeners
 
-            self._ears[backend] = screeners.ear(backend)
-        return self._ears[backend]
+            whisper = self._loaded_whisper() if self.whisper_folder is not None else None
+            self._ears[backend, language] = screeners.ear(backend, language, whisper)
+        return self._ears[backend, language]
 
     def _target(self, clip: Clip) -> Profile | None:
         """The recorded voice that a clip's candidate was trained towards, as numbers; None for the base."""
@@ -239,4 +241,5 @@ class Rendering(Prompting):
     def _profile_of(self, recordings: Sequence[Utterance] | Sequence[Clip], backend: str) -> Profile | None:
         from engine import screeners
 
-        return screeners.profile(recordings, self._ear(backend))
+        language = recordings[0].language if recordings else "en"
+        return screeners.profile(recordings, self._ear(backend, language))

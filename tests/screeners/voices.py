@@ -36,6 +36,9 @@ class FakeEar:
     words: tuple[WordScore, ...] = ()
     name: str = "fake"
     version: int = 1
+    languages: tuple[str, ...] = ("en",)
+    telling: int = 3
+    at_home: bool = True
     asked: list[str] = field(default_factory=list)
 
     def recognise(self, samples: NDArray[np.float32], sample_rate: int) -> tuple[str, ...]:

@@ -1,0 +1,110 @@
+"""Clean clips whose words lie at known times: the built-in voice, espeak-ng voices, and recordings that are given.
+
+Knows how a clip is verified to be clean without the ear that is judged: of the built-in voice by its second ear, which
+no screener uses; espeak-ng says what it is told to, and gives the times itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.edited_speech import RATE, Said, quietest
+from engine import audio, backends, harness
+from engine.adapters import AdapterHost, load_adapter
+from engine.backends.finch import phonemes, weights
+from engine.backends.finch.ear import HeardWord, Listener
+from engine.backends.finch.info import ASSETS
+from engine.types import SpeakRow
+
+CLEAN_PERCENT = 12.0  # of phonemes wrong by the second ear, at most
+CLEAN_INSERTIONS = 3  # phonemes added by the second ear, at most: more may be a word
+CLEAN_WORD = -3.0  # the least mean log posterior of a word by the second ear
+ROWS_A_BATCH = 24
+
+
+def finch(
+    voices: Sequence[str], texts: Sequence[str], seeds: Sequence[int], adapter: Path | None = None, scale: float = 0.0
+) -> Iterator[Said]:
+    """The built-in voices, or what an adapter makes of its own, reading every text with every seed, where it is read
+    cleanly.
+    """
+    host = AdapterHost(backends.load("finch", device="cpu"))
+    loaded = load_adapter(adapter) if adapter else None
+    if loaded:
+        host.add(loaded)
+        voices = (loaded.voice,)
+    listener = weights.load_ear(ASSETS, "second_ear")
+    asked = [
+        (
+            voice,
+            text,
+            harness.rows(
+                text,
+                voice=voice,
+                seed=seed,
+                adapter_sha256=loaded.sha256 if loaded else None,
+                lora_scale=scale,
+                voice_settings=loaded.voice_settings if loaded else None,
+            ),
+        )
+        for seed in seeds
+        for voice in voices
+        for text in texts
+    ]
+    flat: list[SpeakRow] = [row for _, _, rows in asked for row in rows]
+    order = sorted(range(len(flat)), key=lambda n: len(flat[n].text))
+    spoken: dict[int, NDArray[np.float32]] = {}
+    for begin in range(0, len(order), ROWS_A_BATCH):
+        batch = order[begin : begin + ROWS_A_BATCH]
+        spoken |= dict(zip(batch, (s.samples for s in host.speak([flat[n] for n in batch])), strict=True))
+    at = 0
+    for voice, text, rows in asked:
+        samples = harness.join([spoken[n] for n in range(at, at + len(rows))], RATE)
+        at += len(rows)
+        said = verified(listener, samples, text, voice, "tuned" if loaded else "finch")
+        if said is not None:
+            yield said
+
+
+def verified(listener: Listener, samples: NDArray[np.float32], text: str, voice: str, group: str) -> Said | None:
+    """The clip with its words' edges by an independent ear; None when that ear hears a fault in it."""
+    spoken = phonemes.pronounce(text)
+    waveform = torch.from_numpy(samples)
+    errors = listener.errors(waveform, spoken.symbols)
+    if 100 * errors.rate > CLEAN_PERCENT or errors.insertions > CLEAN_INSERTIONS:
+        return None
+    words = listener.words(waveform, spoken)
+    if len(words) < len(text.split()) or min(w.mean_log_posterior for w in words) < CLEAN_WORD:
+        return None
+    return Said(voice=voice, group=group, samples=samples, text=text, edges=_edges(samples, words))
+
+
+def _edges(samples: NDArray[np.float32], words: Sequence[HeardWord]) -> tuple[int, ...]:
+    """Between two words the quietest point from the last phoneme of one to the first of the next."""
+    inner = [
+        quietest(samples, round((a.end_s + b.start_s) / 2 * RATE), max(0.03, (b.start_s - a.end_s) / 2))
+        for a, b in pairwise(words)
+    ]
+    first = quietest(samples, round((words[0].start_s - 0.06) * RATE))
+    last = quietest(samples, round((words[-1].end_s + 0.1) * RATE))
+    return tuple(np.maximum.accumulate([first, *inner, last]).tolist())
+
+
+def espeak(voices: Sequence[phonemes.EspeakVoice], texts: Sequence[str]) -> Iterator[Said]:
+    """espeak-ng voices, edges by its own events. Texts in which it reads words as one are left out of the edits."""
+    for voice in voices:
+        for text in texts:
+            said, raw, rate = phonemes.speak(text, voice)
+            samples = audio.resample((raw / 32768).astype(np.float32), rate, RATE)
+            starts = [next((p.start_s for p in said.phonemes if p.word == n), None) for n in range(len(said.words))]
+            if None in starts or len(starts) != len(text.split()):
+                continue
+            last = said.phonemes[-1].start_s
+            edges = [quietest(samples, round(s * RATE), 0.012) for s in (*starts, last) if s is not None]
+            yield Said(voice=voice.name, group="espeak", samples=samples, text=text, edges=tuple(edges))

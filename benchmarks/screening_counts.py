@@ -1,0 +1,84 @@
+"""How often the faults that were edited in are found, a kind at a time. Knows edits and answers, and no recogniser."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.edited_speech import RATE, Edited, Fault
+from engine.types import WordScore
+
+KINDS = ("dropped", "repeated", "inserted", "merged")
+NEAR_SEC = 0.15  # how far outside a fault an answer about it may lie
+
+
+@dataclass
+class Counts:
+    """Faults planted and found, and answers that were right or wrong, by kind."""
+
+    planted: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    right: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    noticed: Counter[str] = field(default_factory=Counter)
+    elsewhere: Counter[str] = field(default_factory=Counter)  # wrong, in copies without words run together
+    unjudged: int = 0
+    clean: int = 0
+    clean_flagged: int = 0
+
+    def add(self, copy: Edited, words: Sequence[WordScore], *, judged: bool = True) -> None:
+        """Count one copy's answers against its edits; what was not judged was not found."""
+        self.unjudged += not judged
+        told = answers(words)
+        if not copy.faults:
+            self.clean += 1
+            self.clean_flagged += bool(told)
+        matched: set[int] = set()
+        for fault in copy.faults:
+            own = {n for n, answer in enumerate(told) if answer.kind == fault.kind and _about(fault, answer)}
+            other = {n for n, answer in enumerate(told) if _near(fault, answer)}
+            self.planted[fault.kind] += 1
+            self.found[fault.kind] += bool(own)
+            self.noticed[fault.kind] += bool(own | other)
+            matched |= own
+        for n, answer in enumerate(told):
+            (self.right if n in matched else self.wrong)[answer.kind] += 1
+            if n not in matched and not any(fault.kind == "merged" for fault in copy.faults):
+                self.elsewhere[answer.kind] += 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One thing that was said to be wrong."""
+
+    kind: str
+    word: int  # place in the text of the word, or of the one that it stands before
+    start_sec: float
+    end_sec: float
+
+
+def answers(words: Sequence[WordScore]) -> list[Answer]:
+    """What was said to be wrong, each with its place in the text."""
+    found: list[Answer] = []
+    place = 0
+    for word in words:
+        extra = word.state in ("inserted", "repeated")
+        if word.state in KINDS:
+            found.append(Answer(word.state, place, word.start_sec, word.end_sec))
+        place += not extra
+    return found
+
+
+def _about(fault: Fault, answer: Answer) -> bool:
+    if fault.kind in ("dropped", "merged"):
+        return answer.word in fault.words
+    return _overlaps(fault, answer) or answer.word in range(min(fault.words) - 1, max(fault.words) + 3)
+
+
+def _overlaps(fault: Fault, answer: Answer) -> bool:
+    return answer.start_sec < fault.end / RATE + NEAR_SEC and answer.end_sec > fault.start / RATE - NEAR_SEC
+
+
+def _near(fault: Fault, answer: Answer) -> bool:
+    return _overlaps(fault, answer) or answer.word in range(min(fault.words) - 1, max(fault.words) + 2)
