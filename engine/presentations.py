@@ -20,8 +20,8 @@ from engine.types import Clip, Presented, Slot, Trial
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
-CLIP_BYTES = 256 * 2**20
-TRIAL_BYTES = 512 * 2**20
+CLIP_BYTES = 128 * 2**20
+TRIAL_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
