@@ -46,6 +46,12 @@ class Presentations:
         """Every side of a trial by its label. Raises NotFound or BadInput when a clip cannot be heard any more."""
         return self._trials.get(trial.id, lambda: self._made(trial), lambda s: sum(len(x.audio) for x in s.values()))
 
+    def warm_up(self) -> None:
+        """Make a sound once and throw it away: the libraries that measure loudness take a second to load."""
+        import numpy as np
+
+        stimuli.level(np.random.default_rng(0).standard_normal(12_000).astype(np.float32) * 0.1, stimuli.SAMPLE_RATE_HZ)
+
     def ready(self, trial: Trial) -> dict[str, Sound] | None:
         """Every side of a trial, if they are made already; asks nobody and waits for nothing."""
         return self._trials.peek(trial.id)

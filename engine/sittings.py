@@ -108,6 +108,11 @@ class Sittings:
         self._by_token: dict[str, tuple[_Sitting, Trial]] = {}
         self._tones: dict[str, tuple[_Sitting, bytes]] = {}  # of headphone checks
 
+    def warm_up(self) -> None:
+        """Load what making sounds needs, in the background, so that the first reviewer does not wait for it."""
+        with suppress(RuntimeError):
+            self._ahead.submit(self._presentations.warm_up)
+
     def close_all(self) -> None:
         """Make no more sounds ahead: the store is about to close."""
         self._ahead.shutdown(cancel_futures=True)

@@ -120,7 +120,9 @@ def build(studio: Studio) -> FastAPI:
     os.environ.setdefault("GRADIO_TEMP_DIR", str(studio.workspace.root / ".gradio"))
     from ui import pages
 
-    return pages.app(studio)
+    app = pages.app(studio)
+    studio.warm_up_listening()
+    return app
 
 
 def serve(studio: Studio, access: Access, *, port: int, open_browser: bool) -> None:

@@ -129,6 +129,10 @@ class ListeningLab(GateDesk):
         """The audio behind an opaque token: same container, rate, loudness and length for every side of its trial."""
         return self._sittings.sound(token)
 
+    def warm_up_listening(self) -> None:
+        """Get ready for the first reviewer, in the background."""
+        self._sittings.warm_up()
+
     def ready_stimulus(self, token: str) -> bytes | None:
         """What `stimulus` gives, if it can be had without waiting for anything."""
         return self._sittings.ready_sound(token)

@@ -19,7 +19,8 @@ ENDPOINTS = """
 gate_ask gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge
 gate_save gate_trash gate_try gate_undo gate_unpin
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
-tests_add tests_dry tests_end tests_invite tests_kind tests_lines tests_make tests_open tests_outline tests_revoke tests_watch
+tests_add tests_dry tests_end tests_invite tests_kind tests_lines tests_make tests_open tests_outline tests_revoke
+tests_watch
 voices_back voices_base voices_bring voices_export voices_lines voices_open voices_reveal voices_speak voices_verify
 """.split()
 
