@@ -17,7 +17,15 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 
 PURE = (
-    *("engine.types", "engine.gate", "engine.retention", "engine.listening", "engine.statistics", "engine.adaptive"),
+    *(
+        "engine.types",
+        "engine.gate",
+        "engine.retention",
+        "engine.listening",
+        "engine.statistics",
+        "engine.adaptive",
+        "engine.analysis",
+    ),
     *("engine.gate_record", "engine.gate_words", "engine.gate_flags", "engine.segmentation", "engine.tiers"),
 )
 PURE_MAY_IMPORT = ("numpy", "scipy", *PURE, "engine.splitting")

@@ -19,6 +19,7 @@ from engine.studio.grid import Grid, GridCell, Measure
 from engine.studio.listening_tests import CommonLine, Outline, SittingState, TestState
 from engine.studio.matrix import MatrixRow, State, TierState
 from engine.studio.releasing import Releasing
+from engine.studio.results import Believed, Explorer, LineResult, Results, Unblinding
 from engine.sweep import Request
 from engine.sweep_records import AutomaticSweep
 from engine.workspace import Workspace
@@ -28,24 +29,29 @@ log = logging.getLogger(__name__)
 __all__ = [
     "AnswerSeen",
     "AutomaticSweep",
+    "Believed",
     "ClipSeen",
     "CommonLine",
+    "Explorer",
     "FlagQuestion",
     "GateChange",
     "GateListed",
     "Grid",
     "GridCell",
+    "LineResult",
     "MatrixRow",
     "Measure",
     "NewInvitation",
     "Outline",
     "PreferenceRow",
     "Request",
+    "Results",
     "SittingState",
     "State",
     "Studio",
     "TestState",
     "TierState",
+    "Unblinding",
 ]
 
 

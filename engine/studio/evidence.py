@@ -14,7 +14,7 @@ from engine import gate_flags, screeners
 from engine.gate import Flagged
 from engine.listening import TrialView
 from engine.studio.answers import Answered, Record, judged_clip_id
-from engine.studio.exploring import Exploring
+from engine.studio.results import ResultsDesk
 from engine.types import (
     BadInput,
     Choice,
@@ -69,7 +69,7 @@ class FlagQuestion:
     choices: tuple[tuple[str, str], ...]
 
 
-class Evidence(Exploring):
+class Evidence(ResultsDesk):
     """Reads sittings for the Gate page, and asks reviewers about flags."""
 
     def flag_question(self, session_id: str) -> FlagQuestion | None:

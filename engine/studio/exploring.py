@@ -6,6 +6,7 @@ A choice reads the log of the test and is kept, as a trial, before anybody hears
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -45,6 +46,7 @@ class Explored:
     believed: Posterior
     state: Exploration
     pending: int
+    heard: Mapping[str, int]  # judgments that a candidate was in
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Exploring(ListeningTests):
         _check_adaptive(test)
         state = log.state_of(self.store.exploration_log(test.id, self._ground(test).names))
         believed, standing = self._standing(test, state)
-        return Explored(test=test, believed=believed, state=standing, pending=len(state.pending()))
+        heard = Counter(name for c in state.answers() for name in (c.a, c.b))
+        return Explored(test=test, believed=believed, state=standing, pending=len(state.pending()), heard=heard)
 
     def replayed(self, test_id: str) -> list[bool]:
         """For each main question of an adaptive test, whether choosing it again gives the same one."""
