@@ -45,7 +45,7 @@ ONE_PLACE: Mapping[str, tuple[str, ...]] = {
     "huggingface_hub": ("engine.backends.hub",),
     "qwen_tts": ("engine.backends.qwen3_tts",),
 }
-PAGES = ("ui.data", "ui.runs", "ui.sweep", "ui.tests", "ui.listen", "ui.gate", "ui.voices")
+PAGES = ("ui.data", "ui.runs", "ui.sweep", "ui.tests", "ui.listen", "ui.results", "ui.gate", "ui.voices")
 UI_MAY_IMPORT = ("engine.studio", "engine.types")
 # A figure of a file's sound reads that file; a use case would only pass it through.
 UI_ALSO: Mapping[str, tuple[str, ...]] = {"ui.figures": ("engine.audio",)}

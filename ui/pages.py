@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from fastapi import FastAPI
 
-from ui import data, gate, listen, routes, runs, sweep, tests, theme, voices
+from ui import data, gate, listen, results, routes, runs, sweep, tests, theme, voices
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -32,7 +32,7 @@ def engineering(studio: Studio) -> gr.Blocks:
         data.build()
     with blocks.route("Sweep", "/sweep", show_in_navbar=False):
         sweep.build()
-    for page, name in ((runs, "Runs"), (tests, "Tests"), (gate, "Gate"), (voices, "Voices")):
+    for page, name in ((runs, "Runs"), (tests, "Tests"), (results, "Results"), (gate, "Gate"), (voices, "Voices")):
         with blocks.route(name, f"/{name.lower()}", show_in_navbar=False):
             page.build(studio)
     return blocks

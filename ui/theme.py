@@ -18,6 +18,7 @@ PAGES = (
     ("Sweep", "/sweep"),
     ("Tests", "/tests"),
     ("Listen", "/listen/"),
+    ("Results", "/results"),
     ("Gate", "/gate"),
     ("Voices", "/voices"),
 )

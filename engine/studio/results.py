@@ -20,7 +20,9 @@ from engine.statistics import power, stopping
 from engine.statistics.stopping import StopState
 from engine.studio.exploring import Exploring
 from engine.studio.listening_tests import TestState
-from engine.types import BadInput, Choice, Design, ListeningTest, Response, Session, Treatment, Trial, TrialKind
+from engine.types import BadInput, Choice, Design, ListeningTest, Response, Session, Slot, Treatment, Trial, TrialKind
+
+LETTERS = 2  # of the longest blinded name; no label is as short
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,20 +199,28 @@ class ResultsDesk(Exploring):
 def _judgment(
     session: Session, trial: Trial, response: Response, by_clip: Mapping[str, str], names: Mapping[str, str]
 ) -> Judgment:
-    degraded = {Treatment.NONE: ""}
     return Judgment(
         trial=trial.id,
         reviewer=session.reviewer,
         line=trial.line_id,
         kind=trial.kind,
         role=trial.role,
-        names=tuple(names[by_clip[slot.clip_id]] + degraded.get(slot.treatment, ANCHOR) for slot in trial.slots),
+        names=tuple(_heard_as(slot, by_clip, names) for slot in trial.slots),
         labels=tuple(slot.label for slot in trial.slots),
         choice=response.choice,
         rating=response.rating,
         ratings=response.ratings,
         repeats=trial.repeats,
     )
+
+
+def _heard_as(slot: Slot, by_clip: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Letters stay apart from the degraded ones: an anchor is the base's, so its letter would name the base."""
+    candidate = by_clip[slot.clip_id]
+    if slot.treatment is Treatment.NONE:
+        return names[candidate]
+    is_blinded = len(names[candidate]) <= LETTERS
+    return ("anchor" if is_blinded else names[candidate]) + ANCHOR
 
 
 def _stop(test: ListeningTest, whole: Conclusion) -> tuple[StopState | None, int | None]:

@@ -126,6 +126,7 @@ def test_ratings(studio: Studio, kind: TrialKind) -> None:
     found = sit_all(studio, make(studio, kind))
     assert len(found.whole.ratings) == 3
     assert found.whole.leader in found.names
+    assert not any(name.startswith(("A (", "B (", "C (")) for name in found.whole.ratings)
     assert all(line.leader_mean and line.others_mean and line.leader_mean > line.others_mean for line in found.lines)
 
 

@@ -18,6 +18,7 @@ from ui import listen, pages
 ENDPOINTS = """
 gate_ask gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge
 gate_save gate_trash gate_try gate_undo gate_unpin
+results_choose results_confirm results_open results_tick results_unblind
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
 tests_add tests_dry tests_end tests_invite tests_kind tests_lines tests_make tests_open tests_outline tests_revoke
 tests_watch
@@ -74,7 +75,7 @@ def test_a_workspace_file_cannot_be_had_through_gradio(client: TestClient, judge
     assert client.get(f"/gradio_api/file={clip}").status_code in (403, 404)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/sweep", "/tests", "/gate", "/voices", "/listen/"])
+@pytest.mark.parametrize("path", ["/", "/runs", "/sweep", "/tests", "/results", "/gate", "/voices", "/listen/"])
 def test_every_page_answers(client: TestClient, path: str) -> None:
     """Each page is at its own address."""
     answer = client.get(path)

@@ -1,0 +1,147 @@
+"""Small plots of statistics as inline SVG: estimates with intervals, a matrix of pairs, a surface over epoch and scale.
+
+Pure: numbers and words in, SVG out, in the page's own colours. Every plot has its numbers as text, and a title that
+says what it shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH = 560
+ROW = 30
+LABEL_WIDTH = 150
+VALUE_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One row of a forest plot; low and high are None where there is no interval."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    told: str
+
+
+def forest(rows: Sequence[Estimate], *, title: str, zero: float | None = 0.0) -> str:
+    """Estimates as dots with their intervals, one under the other; a line at `zero`."""
+    if not rows:
+        return ""
+    ends = [x for r in rows for x in (r.value, r.low, r.high) if x is not None]
+    ends += [] if zero is None else [zero]
+    low, high = min(ends), max(ends)
+    pad = 0.06 * (high - low) or 1.0
+    low, high = low - pad, high + pad
+    left, right = LABEL_WIDTH, WIDTH - VALUE_WIDTH
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * (right - left)
+
+    height = ROW * len(rows) + 26
+    parts = [_tick(tick, x(tick), height) for tick in _ticks(low, high)]
+    if zero is not None:
+        parts.append(_line(x(zero), 0, x(zero), height - 20, "var(--quiet)", dash=True))
+    for n, row in enumerate(rows):
+        y = ROW * n + ROW / 2
+        if row.low is not None and row.high is not None:
+            parts.append(_line(x(row.low), y, x(row.high), y, "var(--accent)", width=2))
+        parts.append(f'<circle cx="{x(row.value):.1f}" cy="{y:.1f}" r="5" fill="var(--accent)"/>')
+        parts.append(_text(0, y + 4, _short(row.name)))
+        parts.append(_text(WIDTH, y + 4, row.told, anchor="end", colour="var(--quiet)"))
+    return _svg(parts, height, title)
+
+
+def matrix(names: Sequence[str], shares: Mapping[tuple[str, str], tuple[int, int]], *, title: str) -> str:
+    """How often the row was preferred to the column: (wins, decided) by (row, column); darker is more often."""
+    size = max(36, min(64, (WIDTH - LABEL_WIDTH) // max(1, len(names))))
+    parts = []
+    for r, row in enumerate(names):
+        y = 24 + size * r
+        parts.append(_text(0, y + size / 2 + 4, _short(row)))
+        for c, column in enumerate(names):
+            wins, decided = shares.get((row, column), (0, 0))
+            if r == c or not decided:
+                continue
+            parts.append(_cell(LABEL_WIDTH + size * c, y, size, wins / decided, f"{wins}/{decided}"))
+    for c, column in enumerate(names):
+        name = _short(column, 8) if len(names) > 3 else _short(column, 14)
+        parts.append(_text(LABEL_WIDTH + size * (c + 0.5), 14, name, anchor="middle", colour="var(--quiet)"))
+    width = max(WIDTH, LABEL_WIDTH + size * len(names))
+    return _svg(parts, 30 + size * len(names), title, width=width)
+
+
+def surface(values: Mapping[tuple[float, float], tuple[float, str]], *, title: str) -> str:
+    """Strength over epoch (down) and scale (across): (value, what is written) by (epoch, scale)."""
+    epochs, scales = (sorted({key[n] for key in values}) for n in (0, 1))
+    if not values:
+        return ""
+    numbers = [value for value, _ in values.values()]
+    low, high = min(numbers), max(numbers)
+    size = max(48, min(90, (WIDTH - LABEL_WIDTH) // len(scales)))
+    parts = []
+    for r, epoch in enumerate(epochs):
+        y = 24 + 40 * r
+        parts.append(_text(0, y + 24, "base" if epoch == 0 else f"epoch {epoch:g}"))
+        for c, scale in enumerate(scales):
+            if (epoch, scale) in values:
+                value, told = values[epoch, scale]
+                share = (value - low) / (high - low) if high > low else 0.5
+                parts.append(_cell(LABEL_WIDTH + size * c, y, size, share, told, height=40))
+    for c, scale in enumerate(scales):
+        told = "" if scale == 0 else f"{scale:g}"
+        parts.append(_text(LABEL_WIDTH + size * (c + 0.5), 14, told, anchor="middle", colour="var(--quiet)"))
+    return _svg(parts, 30 + 40 * len(epochs), title)
+
+
+# --------------------------------------------------------------------------------------------------------------- inside
+def _svg(parts: Sequence[str], height: float, title: str, *, width: float = WIDTH) -> str:
+    told = escape(title, quote=True)
+    return (
+        f'<div class="em-figure em-scroll"><svg role="img" aria-label="{told}" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'font-size="13" font-family="inherit"><title>{told}</title>{"".join(parts)}</svg></div>'
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1, dash: bool = False) -> str:
+    dashes = ' stroke-dasharray="4 3"' if dash else ""
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
+        f'stroke-width="{width:g}"{dashes}/>'
+    )
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", colour: str = "var(--ink)") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+
+
+def _tick(value: float, x: float, height: float) -> str:
+    told = f"{value:g}"
+    return _line(x, 0, x, height - 20, "var(--rule)") + _text(
+        x, height - 5, told, anchor="middle", colour="var(--quiet)"
+    )
+
+
+def _cell(x: float, y: float, width: float, share: float, told: str, *, height: float | None = None) -> str:
+    tall = width if height is None else height
+    return (
+        f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{width - 2:.1f}" height="{tall - 2:.1f}" rx="4" '
+        f'fill="var(--accent)" fill-opacity="{0.06 + 0.44 * share:.2f}"/>'
+        + _text(x + width / 2, y + tall / 2 + 4, told, anchor="middle")
+    )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    raw = (high - low) / 4
+    step = 10.0 ** math.floor(math.log10(raw))
+    step *= next(m for m in (1, 2, 5, 10) if m * step >= raw)
+    first = math.ceil(low / step)
+    return [round(n * step, 10) for n in range(first, math.floor(high / step) + 1)]
+
+
+def _short(name: str, most: int = 20) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"

@@ -1,0 +1,98 @@
+"""The Results page: what a listening test says so far, blinded until a named person asks, and its confirmation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from engine.types import BadInput
+from ui import theme, view, view_results
+from ui.events import on, on_open
+
+if TYPE_CHECKING:
+    from engine.studio import Studio
+
+EVERY_SEC = 4
+NOTHING = view.empty(
+    "No listening test yet",
+    "Make a test from candidates that have clips of the same lines. What reviewers answer appears here as it comes in.",
+    ("Open a sweep", "/sweep"),
+)
+
+
+def build(studio: Studio) -> None:
+    """Build the page inside the current Blocks."""
+    theme.header("Results")
+    with gr.Row(elem_classes="em-titlebar"):
+        theme.html(view.title("Results"))
+        with gr.Row(elem_classes="em-acts"):
+            test = gr.Dropdown([], label="Test", filterable=False, min_width=260, elem_id="results-test")
+            person = gr.Textbox(
+                label="Your name", placeholder="who asks", max_lines=1, elem_id="person", elem_classes="em-person"
+            )
+    nothing = theme.html(NOTHING, visible=False)
+    with gr.Column(visible=False) as shown:
+        with gr.Column(elem_classes="em-panel"):
+            head = theme.html()
+            with gr.Row(elem_classes="em-acts"):
+                unblind = gr.Button("Unblind, on the record", variant="stop", elem_id="unblind")
+                confirm = gr.Button("Confirm the winner", variant="primary", elem_id="confirm")
+        with gr.Column(elem_classes="em-panel", visible=False) as explored:
+            exploration = theme.html()
+        with gr.Column(elem_classes="em-panel"):
+            estimates = theme.html()
+        with gr.Column(elem_classes="em-panel"):
+            change = theme.html()
+        with gr.Column(elem_classes="em-panel"):
+            reviewers = theme.html()
+        with gr.Column(elem_classes="em-panel"):
+            lines = theme.html()
+    outputs = [shown, head, unblind, confirm, explored, exploration, estimates, change, reviewers, lines]
+    timer = gr.Timer(EVERY_SEC)
+
+    def _opened() -> tuple[object, ...]:
+        choices = [(f"{s.test.name} ({view.plural(s.answered, 'answer')})", s.test.id) for s in studio.tests()]
+        first = choices[0][1] if choices else None
+        return gr.update(visible=not choices), gr.update(choices=choices, value=first), *_panels(studio, first)
+
+    def _unblind(test_id: str | None, by: str) -> tuple[object, ...]:
+        studio.unblind(_chosen(test_id), by=by)
+        return _panels(studio, test_id)
+
+    def _confirm(test_id: str | None, by: str) -> tuple[object, ...]:
+        made = studio.confirm(_chosen(test_id), by=by)
+        gr.Info(f"{made.name} is open: {made.judgments} judgments for each of {len(made.reviewers)} reviewers.")
+        return _panels(studio, test_id)
+
+    on_open(_opened, outputs=[nothing, test, *outputs], name="results_open")
+    on(test.input, lambda test_id: _panels(studio, test_id), inputs=[test], outputs=outputs, name="results_choose")
+    on(timer.tick, lambda test_id: _panels(studio, test_id), inputs=[test], outputs=outputs, name="results_tick")
+    on(unblind.click, _unblind, inputs=[test, person], outputs=outputs, name="results_unblind")
+    on(confirm.click, _confirm, inputs=[test, person], outputs=outputs, name="results_confirm")
+
+
+def _chosen(test_id: str | None) -> str:
+    if not test_id:
+        raise BadInput("Choose a test first.")
+    return test_id
+
+
+def _panels(studio: Studio, test_id: str | None) -> tuple[Any, ...]:
+    """Everything that the page shows of a test, in the order of its outputs."""
+    if not test_id:
+        return gr.update(visible=False), *("",), gr.update(), gr.update(), gr.update(visible=False), *("",) * 5
+    found = studio.results(test_id)
+    explorer = found.explorer
+    return (
+        gr.update(visible=True),
+        view_results.head(found),
+        gr.update(visible=found.is_blinded),
+        gr.update(visible=explorer is not None and bool(explorer.reason)),
+        gr.update(visible=explorer is not None),
+        view_results.exploration(found),
+        view_results.estimates(found),
+        view_results.change(found),
+        view_results.reviewers(found),
+        view_results.lines(found),
+    )
