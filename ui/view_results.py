@@ -62,9 +62,7 @@ def _sentence(found: Results) -> str:
     if not whole.leader:
         return whole.problem or "Nothing to compare yet."
     if found.explorer is not None:
-        return (
-            f"{found.explorer.champion} is the champion so far. An exploration shows nothing yet: confirm it."
-        )
+        return f"{found.explorer.champion} is the champion so far. An exploration shows nothing yet: confirm it."
     if whole.problem or not whole.runner_up:
         return f"{whole.leader} is ahead. {whole.problem}".strip()
     unit = "logits" if whole.fit is not None else "points"
