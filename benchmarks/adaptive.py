@@ -26,7 +26,7 @@ from engine.types import Choice
 
 EPOCHS, SCALES = (2, 4, 6, 8, 10, 12), (0.2, 0.35, 0.5, 1.0)
 ARMS = tuple(Arm(f"{epoch}@{scale}", epoch, scale) for epoch in EPOCHS for scale in SCALES)
-JUDGMENTS, LAPSES, NEAR, RUNS = 72, 0.05, 0.25, 400
+JUDGMENTS, LAPSES, NEAR, RUNS = 72, 0.05, 0.25, 300
 SD, ROUGH_SD = 1.2, 0.3
 SEED = 2027
 LOOK_AT_PRIORS_EVERY = 6  # answers; the app looks at every one

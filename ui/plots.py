@@ -15,6 +15,7 @@ WIDTH = 560
 ROW = 30
 LABEL_WIDTH = 150
 VALUE_WIDTH = 120
+MOST_OVER_A_COLUMN = 3  # letters of a name; longer ones are numbered
 
 
 @dataclass(frozen=True)
@@ -59,17 +60,18 @@ def forest(rows: Sequence[Estimate], *, title: str, zero: float | None = 0.0) ->
 def matrix(names: Sequence[str], shares: Mapping[tuple[str, str], tuple[int, int]], *, title: str) -> str:
     """How often the row was preferred to the column: (wins, decided) by (row, column); darker is more often."""
     size = max(36, min(64, (WIDTH - LABEL_WIDTH) // max(1, len(names))))
+    numbered = any(len(name) > MOST_OVER_A_COLUMN for name in names)
     parts = []
     for r, row in enumerate(names):
         y = 24 + size * r
-        parts.append(_text(0, y + size / 2 + 4, _short(row)))
+        parts.append(_text(0, y + size / 2 + 4, f"{r + 1}  {_short(row, 18)}" if numbered else row))
         for c, column in enumerate(names):
             wins, decided = shares.get((row, column), (0, 0))
             if r == c or not decided:
                 continue
             parts.append(_cell(LABEL_WIDTH + size * c, y, size, wins / decided, f"{wins}/{decided}"))
     for c, column in enumerate(names):
-        name = _short(column, 8) if len(names) > 3 else _short(column, 14)
+        name = str(c + 1) if numbered else column
         parts.append(_text(LABEL_WIDTH + size * (c + 0.5), 14, name, anchor="middle", colour="var(--quiet)"))
     width = max(WIDTH, LABEL_WIDTH + size * len(names))
     return _svg(parts, 30 + size * len(names), title, width=width)
@@ -103,7 +105,7 @@ def _svg(parts: Sequence[str], height: float, title: str, *, width: float = WIDT
     told = escape(title, quote=True)
     return (
         f'<div class="em-figure em-scroll"><svg role="img" aria-label="{told}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'font-size="13" font-family="inherit"><title>{told}</title>{"".join(parts)}</svg></div>'
+        f'style="min-width:440px" font-size="13"><title>{told}</title>{"".join(parts)}</svg></div>'
     )
 
 

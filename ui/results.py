@@ -24,13 +24,10 @@ NOTHING = view.empty(
 def build(studio: Studio) -> None:
     """Build the page inside the current Blocks."""
     theme.header("Results")
-    with gr.Row(elem_classes="em-titlebar"):
-        theme.html(view.title("Results"))
-        with gr.Row(elem_classes="em-acts"):
-            test = gr.Dropdown([], label="Test", filterable=False, min_width=260, elem_id="results-test")
-            person = gr.Textbox(
-                label="Your name", placeholder="who asks", max_lines=1, elem_id="person", elem_classes="em-person"
-            )
+    theme.html(view.title("Results"))
+    with gr.Row():
+        test = gr.Dropdown([], label="Test", filterable=False, scale=2, min_width=280, elem_id="results-test")
+        person = gr.Textbox(label="Your name", placeholder="who asks", max_lines=1, min_width=200, elem_id="person")
     nothing = theme.html(NOTHING, visible=False)
     with gr.Column(visible=False) as shown:
         with gr.Column(elem_classes="em-panel"):

@@ -79,7 +79,9 @@ def estimates(found: Results) -> str:
     whole = found.whole
     parts = [_strengths(whole), _means(whole), _cmos(whole), _heard(whole), _pairs(found)]
     notes = "".join(f'<p class="em-quiet">{escape(told)}</p>' for told in (whole.fit.warnings if whole.fit else ()))
-    inside = f'<div class="em-figures">{"".join(parts)}</div>{notes}' if any(parts) else ""
+    inside = (
+        f'<div class="em-figures" style="align-items:flex-start">{"".join(parts)}</div>{notes}' if any(parts) else ""
+    )
     return view.heading("Estimates", inside or '<p class="em-quiet">No judgments yet.</p>')
 
 
@@ -181,11 +183,10 @@ def reviewers(found: Results) -> str:
             f"{progress[one.reviewer].answered} of {progress[one.reviewer].total}" if one.reviewer in progress else "",
             f"{one.checks - one.failed} of {one.checks}" if one.checks else "none",
             view.state("pass", "kept") if one.kept else view.state("fail", "left out"),
-            escape(one.explanation),
         )
         for one in found.reliability.reviewers
     ]
-    head = ("reviewer", "answered", "checks passed", "rule", "why")
+    head = ("reviewer", "answered", "checks passed", "rule")
     fixed = (
         f"Fixed before the first answer: more than {rule.max_failed_share:.0%} of at least {rule.min_checks} checks "
         "failed leaves a reviewer out."

@@ -40,6 +40,13 @@ def test_a_matrix_shows_wins_of_decided() -> None:
     assert float(strong) > float(weak)
 
 
+def test_long_names_are_numbered() -> None:
+    """Columns are too narrow for them; rows say which number is whose."""
+    svg = plots.matrix(["epoch 3 at 0.35", "base"], {("base", "epoch 3 at 0.35"): (1, 2)}, title="t")
+    for word in ("1  epoch 3 at 0.35", "2  base", "1", "2"):
+        assert f">{word}</text>" in svg
+
+
 def test_a_surface_has_a_cell_a_candidate() -> None:
     """Epochs down, scales across, the base by name."""
     svg = plots.surface({(0.0, 0.0): (0.0, "0.0"), (2.0, 0.5): (1.0, "+1.0"), (4.0, 0.5): (2.0, "+2.0")}, title="t")
