@@ -25,7 +25,7 @@ def build(studio: Studio) -> None:
     """Build the page inside the current Blocks."""
     theme.header("Results")
     theme.html(view.title("Results"))
-    with gr.Row():
+    with gr.Row(elem_classes="em-panel"):
         test = gr.Dropdown([], label="Test", filterable=False, scale=2, min_width=280, elem_id="results-test")
         person = gr.Textbox(label="Your name", placeholder="who asks", max_lines=1, min_width=200, elem_id="person")
     nothing = theme.html(NOTHING, visible=False)

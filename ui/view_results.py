@@ -138,7 +138,7 @@ def _pairs(found: Results) -> str:
 
 
 def _figure(told: str, drawn: str) -> str:
-    return f'<div><p class="em-quiet">{escape(told)}</p>{drawn}</div>'
+    return f'<div style="min-width:0;max-width:100%"><p class="em-quiet">{escape(told)}</p>{drawn}</div>'
 
 
 # ---------------------------------------------------------------------------------------------------------- exploration
