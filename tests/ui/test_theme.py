@@ -82,4 +82,13 @@ def test_gradio_knows_every_variable_that_is_set() -> None:
 
 def test_the_pages_are_in_the_bar_in_the_order_of_the_loop() -> None:
     """Data, Runs, Sweep, Listen, Gate, Voices: the way that work goes."""
-    assert [name for name, _ in theme.PAGES] == ["Data", "Runs", "Sweep", "Tests", "Listen", "Results", "Gate", "Voices"]
+    assert [name for name, _ in theme.PAGES] == [
+        "Data",
+        "Runs",
+        "Sweep",
+        "Tests",
+        "Listen",
+        "Results",
+        "Gate",
+        "Voices",
+    ]
