@@ -27,8 +27,9 @@ class Measure:
 class GridCell:
     """One candidate: the mean of a measure over its clips, and how many were flagged.
 
-    `low` and `high` are over clips; `seed_low` and `seed_high` over the means of the seeds, for one lucky take proves
-    little: None with fewer than two. `unjudged` clips have no value: not scored yet, or the screener cannot judge them.
+    `low` and `high` are over clips; `seed_low` and `seed_high` over the means of the seeds on the lines that all of
+    them have, for one lucky take proves little: None with fewer than two. `unjudged` clips have no value: not scored
+    yet, or the screener cannot judge them.
     """
 
     candidate: Candidate
@@ -91,10 +92,7 @@ def cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, Seque
     own = [(clip, s) for clip in clips for s in scores.get(clip.id, ()) if s.screener == measure]
     judged = [(clip, s.value) for clip, s in own if not math.isnan(s.value)]
     values = [value for _, value in judged]
-    by_seed: dict[int, list[float]] = {}
-    for clip, value in judged:
-        by_seed.setdefault(clip.seed, []).append(value)
-    means = [statistics.fmean(found) for found in by_seed.values()]
+    means = _of_seeds(judged)
     several = len(means) > 1
     return GridCell(
         candidate=candidate,
@@ -108,3 +106,13 @@ def cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, Seque
         seeds=len({clip.seed for clip in clips}),
         unjudged=len(clips) - len(judged),
     )
+
+
+def _of_seeds(judged: Sequence[tuple[Clip, float]]) -> list[float]:
+    """The mean of each seed, over the lines that all of them have spoken: lines must not pass for luck."""
+    by_seed: dict[int, dict[object, float]] = {}
+    for clip, value in judged:
+        line = (clip.script_sha256, clip.line_id, clip.reference)
+        by_seed.setdefault(clip.seed, {})[line] = value
+    common = set.intersection(*(set(found) for found in by_seed.values())) if by_seed else set()
+    return [statistics.fmean(found[line] for line in common) for found in by_seed.values()] if common else []

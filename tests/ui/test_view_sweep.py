@@ -134,6 +134,8 @@ def test_the_seeds_of_a_cell_are_shown_apart(judged: FakeStudio) -> None:
     found = cell(own[0].candidate, [*own, *lucky], scores, "words")
     assert found.seeds == 2
     assert found.seed_low == pytest.approx(found.seed_high / 2)  # type: ignore[operator]
+    partly = cell(own[0].candidate, [*own, lucky[0]], scores, "words")
+    assert partly.seed_high == scores[own[0].id][0].value, "seeds are compared on the lines that both have"
     grid = replace(judged.grid(RUN_ID, "words"), others=(found,))
     assert 'class="em-spread"' in view_sweep.grid_table(grid, "Words", current="", marked=(), verdicts={})
     assert 'class="em-spread"' not in table(judged)
