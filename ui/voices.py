@@ -34,7 +34,7 @@ def build(studio: Studio) -> None:
         with gr.Column(scale=2, min_width=320):
             exporting, moving, bringing = _export(), _move(), _bring()
     outputs = [nothing, promoted, *(trying[k] for k in ("voice", "other", "alias"))]
-    outputs += [exporting["alias"], moving["alias"], bringing["backend"], bringing["voice"]]
+    outputs += [exporting["alias"], moving["alias"], bringing["backend"], bringing["voice"], trying["reference"]]
 
     def _open() -> tuple[object, ...]:
         return _shown(studio)
@@ -63,6 +63,7 @@ def _shown(studio: Studio) -> tuple[object, ...]:
         *(gr.update(choices=aliases, value=aliases[0] if aliases else None) for _ in range(3)),
         gr.update(choices=backends, value=backends[0] if backends else None),
         gr.update(choices=["", *base], value=""),
+        voices_try.references(studio),
     )
 
 

@@ -36,6 +36,9 @@ def build() -> dict[str, Any]:
         with gr.Row(elem_classes="em-inline"):
             made["voice"] = gr.Dropdown([], label="Voice", filterable=False, elem_id="voice")
             made["other"] = gr.Dropdown([ALONE], value=ALONE, label="Next to", filterable=False, elem_id="other")
+            made["reference"] = gr.Dropdown(
+                [], label="Reference", info="For voices that follow one.", filterable=False, visible=False
+            )
             made["seed"] = gr.Number(42, label="Seed", precision=0, min_width=100, elem_id="seed")
         with gr.Row(elem_classes="em-acts"):
             made["blind"] = gr.Checkbox(False, label="Without names", elem_id="blind")
@@ -56,7 +59,13 @@ def build() -> dict[str, Any]:
 def bind(studio: Studio, parts: dict[str, Any]) -> None:
     """What the panels' buttons do."""
 
-    def _speak(text: str, voice: str, other: str, seed: int, blind: bool) -> tuple[object, ...]:
+    def _say(text: str, speaker: SPEAKERS, seed: int, after: str | None) -> Speech:
+        candidate, settings = speaker
+        follows = after and studio.takes_references(candidate.backend) != "none"
+        reference = studio.reference(str(after)) if follows else None
+        return studio.speak(text, candidate=candidate, seed=seed, settings=settings, reference=reference)
+
+    def _speak(text: str, voice: str, other: str, seed: int, blind: bool, after: str | None) -> tuple[object, ...]:
         if not text.strip():
             raise BadInput("Write something to be spoken.")
         names = [voice] if other in (ALONE, voice) else [voice, other]
@@ -64,7 +73,7 @@ def bind(studio: Studio, parts: dict[str, Any]) -> None:
         if hidden and secrets.randbelow(2):
             names = names[::-1]
         known = speakers(studio)
-        said = [studio.speak(text, candidate=known[n][0], seed=int(seed), settings=known[n][1]) for n in names]
+        said = [_say(text, known[n], int(seed), after) for n in names]
         shown = [f"Voice {'AB'[i]}" if hidden else name for i, name in enumerate(names)]
         clips = [_heard(speech, name, hidden=hidden) for speech, name in zip(said, shown, strict=True)]
         return view_voices.side_by_side(clips), names if hidden else [], gr.update(visible=hidden)
@@ -81,12 +90,18 @@ def bind(studio: Studio, parts: dict[str, Any]) -> None:
         file.write_bytes(packed)
         return gr.update(value=str(file), visible=True)
 
-    inputs = [parts[k] for k in ("text", "voice", "other", "seed", "blind")]
+    inputs = [parts[k] for k in ("text", "voice", "other", "seed", "blind", "reference")]
     outputs = [parts[k] for k in ("heard", "order", "reveal")]
     on(parts["speak"].click, _speak, inputs=inputs, outputs=outputs, long=True, name="voices_speak")
     on(parts["reveal"].click, _reveal, inputs=[parts["order"]], outputs=[parts["reveal"]], name="voices_reveal")
     wanted = [parts["alias"], parts["lines"], parts["seed"]]
     on(parts["render"].click, _lines, inputs=wanted, outputs=[parts["zip"]], long=True, name="voices_lines")
+
+
+def references(studio: Studio) -> object:
+    """The audio prompts of the workspace, none first; not shown while there are none."""
+    kept = [(each.name, each.reference.sha256) for each in studio.references()]
+    return gr.update(choices=[("none", ""), *kept], value="", visible=bool(kept))
 
 
 def speakers(studio: Studio) -> dict[str, SPEAKERS]:

@@ -312,7 +312,13 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         return tuple(tiers.fits(self.clips()).values())
 
     def speak(
-        self, text: str, *, candidate: Candidate, seed: int = 42, settings: GenerationSettings | None = None
+        self,
+        text: str,
+        *,
+        candidate: Candidate,
+        seed: int = 42,
+        settings: GenerationSettings | None = None,
+        reference: Any = None,
     ) -> Speech:
         return Speech(samples=sound(text, 1.0), sample_rate=RATE_HZ, tokens=25, stop=Stop.EOS, render_sec=0.1)
 
