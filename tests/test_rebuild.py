@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine import adapters, checkpoints, rebuild, scripts, sweep
+from engine import adapters, checkpoints, rebuild, references, scripts, sweep
 from engine.store import JOURNAL, Store
 from engine.types import Busy, Candidate, Clip, RunConfig
 from engine.workspace import Workspace
 from tests.checkpoint_writer import write
 from tests.fake_host import FakeHost, backend_info
 from tests.judgement_factory import make_verdict
+from tests.test_references import recording
 
 
 @pytest.fixture(name="workspace")
@@ -73,6 +75,28 @@ def test_clips_and_judgements_come_back(workspace: Workspace) -> None:
     )
     with Store(workspace.database) as store:
         assert sorted(store.clips(), key=lambda c: c.id) == sorted(made, key=lambda c: c.id)
+
+
+def test_clips_of_an_edited_script_and_a_reference_come_back(workspace: Workspace) -> None:
+    """What a clip was spoken with lies on the disk: an earlier version of a script, and the audio prompt."""
+    kept = references.keep(workspace.references, recording(workspace.root / "ada.wav"), "Hello.", now=1.0)
+    script = scripts.save(workspace.scripts, "mine", "a | short | An old line.", language="de")
+    scripts.save(workspace.scripts, "mine", "a | short | A new line.", language="de")
+    plan = sweep.plan(
+        sweep.Request(
+            candidates=(Candidate(backend="toy", voice="tick"),), script=script, references=(None, kept.reference)
+        ),
+        clips=workspace.clips,
+        adapters={},
+        infos={"toy": replace(backend_info("toy"), reference="optional")},
+    )
+    made = list(sweep.render(plan, host=FakeHost(), clips=workspace.clips))  # type: ignore[arg-type]
+    assert rebuild.rebuild(workspace).new_clips == 2
+    with Store(workspace.database) as store:
+        found = store.clips()
+    assert sorted(found, key=lambda c: c.id) == sorted(made, key=lambda c: c.id)
+    assert {clip.reference for clip in found} == {None, kept.reference}
+    assert {clip.language for clip in found} == {"de"}
 
 
 def test_rebuilding_again_changes_nothing(workspace: Workspace) -> None:
