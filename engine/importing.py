@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,17 @@ def bring_in(
     BadInput for files that are missing, damaged or pickles, Refused for an adapter of another base or of a kind that
     is not plain LoRA, NotFound where there is nothing to bring in. Nothing is left behind then.
     """
+    if isinstance(model, backends.HostsAdapters):
+        path = model.bring_in(source, runs_root, name=name, now=now, voice=voice, part=part)
+        return checkpoints.load(path)
     with _unpacked(source) as unpacked, _as_peft(unpacked, model) as folder:
         parts = _parts(folder, model, part)
         known = _described(folder, model)
-        adapter = known or _foreign(folder, parts, model, voice)
-        return _publish(adapter, parts, source=source, runs_root=runs_root, name=name or _name(source), now=now)
+        settings, faults = ({}, ()) if known else _beside(unpacked, model)
+        adapter = known or replace(_foreign(folder, parts, model, voice), voice_settings=settings)
+        return _publish(
+            adapter, parts, source=source, runs_root=runs_root, name=name or _name(source), now=now, faults=faults
+        )
 
 
 @contextmanager
@@ -77,6 +84,15 @@ def _as_peft(folder: Path, model: SpeechModel) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="earmark-import-") as temporary:
         exporter.read_native(folder, Path(temporary))
         yield Path(temporary)
+
+
+def _beside(folder: Path, model: SpeechModel) -> tuple[Mapping[str, float], tuple[str, ...]]:
+    """What another trainer left beside its adapter, and what is known to be wrong with what it did."""
+    exporter = backends.exporter(model.name)
+    is_known = isinstance(exporter, backends.ReadsNative) and exporter.is_native(folder)
+    if not is_known or not isinstance(exporter, backends.KnowsForeignTrainers):
+        return {}, ()
+    return exporter.native_settings(folder), exporter.native_faults(folder)
 
 
 # ----------------------------------------------------------------------------------------------------------- what it is
@@ -176,7 +192,14 @@ def _pickle(path: Path) -> BadInput:
 
 # ------------------------------------------------------------------------------------------------------------ a new run
 def _publish(
-    adapter: Adapter, parts: Mapping[str, Path], *, source: Path, runs_root: Path, name: str, now: float
+    adapter: Adapter,
+    parts: Mapping[str, Path],
+    *,
+    source: Path,
+    runs_root: Path,
+    name: str,
+    now: float,
+    faults: tuple[str, ...],
 ) -> Checkpoint:
     """A run that is complete: record, one checkpoint, two events. It appears by one rename."""
     final = runs.new_folder(runs_root, name, now)
@@ -199,12 +222,13 @@ def _publish(
             "created_at": now,
             "config": run_config.to_json(config),
             "imported_from": source.name,
+            "faults": list(faults),
             "code": code_version.facts(),
         }
         durable.write_bytes(folder.record, (json.dumps(told, indent=1) + "\n").encode())
         meta = {"epoch": 0, "train_loss": None, "val_loss": None, "created_at": now}
         path = checkpoints.publish(building, step=STEP, write=_writer(adapter, parts), meta=meta)
-        _tell(folder, path, now)
+        _tell(folder, path, now, faults)
         final.rmdir()
         durable.rename(building, final)
     finally:
@@ -237,10 +261,12 @@ def _writer(adapter: Adapter, parts: Mapping[str, Path]) -> Callable[[Path], Non
     return write
 
 
-def _tell(folder: RunFolder, checkpoint: Path, now: float) -> None:
+def _tell(folder: RunFolder, checkpoint: Path, now: float, faults: tuple[str, ...]) -> None:
     size: Any = checkpoints.load(checkpoint).bytes
     with EventLog(folder.events, lambda: now) as events:
         events.append("note", text="Brought in from elsewhere: there is nothing to train.")
+        if faults:
+            events.append("note", text=f"{'; '.join(faults)}.")
         events.append(
             "checkpoint", step=STEP, epoch=0, path=checkpoint.name, train_loss=None, val_loss=None, bytes=size
         )

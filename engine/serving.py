@@ -24,6 +24,7 @@ from engine.types import EngineError, Refused
 
 if TYPE_CHECKING:
     from engine.adapters import AdapterHost
+    from engine.types import Speech
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,9 @@ class Server:
         what = message["do"]
         if what == "load":
             return self._load(message), b""
+        if what == "speak_bundle":
+            told, payload = frames.speeches_to_frame([_bundle_spoken(message)])
+            return {"speeches": told}, payload
         host = self._host
         if host is None:
             raise Refused("No voice is loaded yet; load one first.")
@@ -125,10 +129,17 @@ def _agreement(model: Any, text: str, voice: str) -> float:
     return model.agreement(text, voice)
 
 
+def _bundle_spoken(message: Mapping[str, Any]) -> Speech:
+    from engine.bundle import speaking
+
+    given = {name: message[name] for name in ("seed", "variant", "base_model", "device")}
+    return speaking.speak(Path(message["folder"]), message["voice"], message["text"], **given)
+
+
 def _brought_in(host: AdapterHost, message: Mapping[str, Any]) -> str:
     from engine import importing
 
-    return importing.bring_in(
+    made = importing.bring_in(
         Path(message["source"]),
         model=host.model,
         runs_root=Path(message["runs_root"]),
@@ -136,7 +147,8 @@ def _brought_in(host: AdapterHost, message: Mapping[str, Any]) -> str:
         now=float(message["now"]),
         voice=message["voice"],
         part=message["part"],
-    ).id
+    )
+    return str(made.path)
 
 
 def serve(source: BinaryIO, out: BinaryIO) -> None:

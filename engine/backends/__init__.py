@@ -183,6 +183,10 @@ class HostsAdapters(Protocol):
 
     def remove_adapter(self, sha256: str) -> None: ...
 
+    def bring_in(self, source: Path, runs_root: Path, *, name: str, now: float, voice: str, part: str) -> Path:
+        """`engine.importing.bring_in`, where the weights are; returns the checkpoint's folder."""
+        ...
+
     def close(self) -> None:
         """Free the memory of the weights; the next call loads them again."""
         ...
@@ -228,6 +232,19 @@ class ReadsNative(Protocol):
 
     def read_native(self, source: Path, into: Path) -> tuple[str, ...]:
         """Write it to `into` as PEFT has it, a folder a part; returns the parts. Raises BadInput or Refused."""
+        ...
+
+
+@runtime_checkable
+class KnowsForeignTrainers(Protocol):
+    """A reader of what upstream's tools write that also reads what lies beside it, and knows what they do wrong."""
+
+    def native_settings(self, source: Path) -> Mapping[str, float]:
+        """Numbers about the target that belong to the adapter, as `voice_settings`."""
+        ...
+
+    def native_faults(self, source: Path) -> tuple[str, ...]:
+        """What is known to be wrong with the training step that made it, each as the rest of a sentence."""
         ...
 
 
@@ -284,6 +301,7 @@ EXPORTERS: dict[str, str] = {
     "dia": "engine.backends.transformers_tts.dia_export",
     "pocket_tts": "engine.backends.transformers_tts.pocket_tts_export",
     "finch": "engine.backends.finch.exporting",
+    "qwen3_tts": "engine.backends.qwen3_tts.exporting",
     "voxcpm": "engine.backends.voxcpm.exporting",
     "voxcpm2": "engine.backends.voxcpm.exporting",
 }

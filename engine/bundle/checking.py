@@ -8,15 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine import backends, durable
 from engine.adapters import ADAPTER_FILE
+from engine.backends.serve.process import Interpreter
 from engine.bundle import record
 from engine.types import BadInput, Bundle, NotFound, Refused, Speech
 
+Interpreters = Callable[[str], Interpreter | None]
 _SUM_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
@@ -44,10 +47,13 @@ def verify(path: Path) -> Bundle:
     return Bundle(path=path, sha256=hashlib.sha256(raw).hexdigest(), files=stated, verified=True)
 
 
-def listen(path: Path, *, base_model: str = "", device: str = "cpu") -> Bundle:
+def listen(
+    path: Path, *, base_model: str = "", device: str = "cpu", interpreters: Interpreters = lambda _: None
+) -> Bundle:
     """`verify`, then speak the bundle's check line through plain PEFT in every form that it holds.
 
-    Raises BadInput when a form says something else than it said when it was exported. Where the backend or its base
+    `interpreters` says which one speaks a backend, None for this process. Raises BadInput when a form says something
+    else than it said when it was exported. Where the backend or its base
     are not here, `Bundle.notes` says that nothing was spoken.
     """
     from engine.bundle import speaking
@@ -62,7 +68,14 @@ def listen(path: Path, *, base_model: str = "", device: str = "cpu") -> Bundle:
     for form in forms:
         try:
             found = speaking.speak(
-                path, voice, told["text"], seed=told["seed"], variant=form, base_model=base_model, device=device
+                path,
+                voice,
+                told["text"],
+                seed=told["seed"],
+                variant=form,
+                base_model=base_model,
+                device=device,
+                interpreter=interpreters(voice["backend"]),
             )
         except (NotFound, Refused) as error:
             return replace(bundle, notes=(f"Nothing was spoken: {error}",))

@@ -6,6 +6,7 @@ also elsewhere. Every call loads the base anew, so no other adapter can be in th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech
 
 if TYPE_CHECKING:
     from engine.backends import SpeechModel
+    from engine.backends.serve.process import Interpreter
 
 ADAPTER = "adapter"
 
@@ -40,11 +42,16 @@ def speak(
     variant: str = ADAPTER,
     base_model: str = "",
     device: str = "cpu",
+    interpreter: Interpreter | None = None,
 ) -> Speech:
     """Speak `text` with the voice in `folder`, described by its `voice.json`. `variant` is adapter, baked or merged.
+    With an interpreter it is spoken in a process of that, which ends then.
 
     Raises Refused for another base than the voice was trained on, BadInput for weights that do not fit.
     """
+    if interpreter is not None:
+        given = {"seed": seed, "variant": variant, "base_model": base_model, "device": device}
+        return _elsewhere(interpreter, {"folder": str(folder.resolve()), "voice": dict(voice), "text": text, **given})
     model = backends.load(voice["backend"], base_model, device)
     if model.base_sha256 != voice["base_sha256"]:
         raise Refused(
@@ -63,6 +70,19 @@ def speak(
         settings=GenerationSettings(**voice["settings"]),
     )
     return harness.joined(model.speak(rows, mixer=_Served()))
+
+
+def _elsewhere(interpreter: Interpreter, message: Mapping[str, Any]) -> Speech:
+    from engine.backends.serve import frames
+    from engine.backends.serve.process import SERVED, Patience, VoiceProcess
+
+    patience, environment = Patience(), {**os.environ, SERVED: message["voice"]["backend"]}
+    process = VoiceProcess(interpreter, environment, give_up_sec=patience.give_up_sec)
+    try:
+        told, payload = process.ask({"do": "speak_bundle", **message}, silence_sec=patience.load_sec)
+    finally:
+        process.close()
+    return frames.speeches_from_frame(told["speeches"], payload)[0]
 
 
 def _load(model: SpeechModel, part: str, folder: Path, variant: str, voice: Mapping[str, Any]) -> None:

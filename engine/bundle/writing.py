@@ -15,6 +15,7 @@ from typing import Any
 from engine import backends, disk, durable
 from engine.adapters import ADAPTER_FILE, LORA, load_adapter, part_files
 from engine.backends import ExportsFull
+from engine.backends.serve.process import Interpreter
 from engine.bundle import card, checking, plots, record, speaking, variants
 from engine.bundle.record import Evidence, Variants
 from engine.types import Adapter, BadInput, Bundle, Promotion, Refused, Speech
@@ -35,6 +36,7 @@ def export(
     wanted: Variants | None = None,
     speak: Speak | None = None,
     base_model: str = "",
+    interpreter: Interpreter | None = None,
 ) -> Bundle:
     """Write the promoted voice to the folder `target`; one that is there already is checked and returned as it is.
 
@@ -44,6 +46,11 @@ def export(
     verdict, BadInput when its files or an earlier export were altered, DiskFull before anything is written.
     """
     wanted = wanted or Variants()
+    if wanted.merged and interpreter is not None:
+        raise Refused(
+            f"{promotion.candidate.backend} lives in an environment of its own, and its merged form is upstream's "
+            "layout in native/, which every export of it has; leave the form merged out."
+        )
     if all(verdict.id != promotion.verdict_id for verdict in evidence.verdicts):
         raise Refused(
             f"{promotion.alias} cannot be exported without verdict {promotion.verdict_id}, which it was promoted on."
@@ -61,7 +68,7 @@ def export(
         _build(building, promotion, adapter, evidence, now)
         _write_variants(building, promotion, adapter, wanted, base_model)
         check_adapter(promotion, load_adapter(building))
-        notes = _check_speech(building, promotion, adapter, wanted, speak, base_model)
+        notes = _check_speech(building, promotion, adapter, wanted, speak, base_model, interpreter)
         _seal(building)
         durable.rename(building, target)
     finally:
@@ -147,7 +154,13 @@ def _seal(folder: Path) -> None:
 
 # --------------------------------------------------------------------------------------------------------------- speech
 def _check_speech(
-    folder: Path, promotion: Promotion, adapter: Adapter, wanted: Variants, speak: Speak | None, base_model: str
+    folder: Path,
+    promotion: Promotion,
+    adapter: Adapter,
+    wanted: Variants,
+    speak: Speak | None,
+    base_model: str,
+    interpreter: Interpreter | None,
 ) -> tuple[str, ...]:
     if speak is None:
         return ("Nothing was spoken to check this export: the promoted voice could not be rendered here.",)
@@ -155,7 +168,14 @@ def _check_speech(
     voice = record.voice(promotion, adapter)
     for form in (speaking.ADAPTER, *wanted.names):
         found = speaking.speak(
-            folder, voice, CHECK_TEXT, seed=CHECK_SEED, variant=form, base_model=base_model, device="cpu"
+            folder,
+            voice,
+            CHECK_TEXT,
+            seed=CHECK_SEED,
+            variant=form,
+            base_model=base_model,
+            device="cpu",
+            interpreter=interpreter,
         )
         if why := checking.difference(found, expected, LARGEST_DIFFERENCE):
             raise Refused(f"The export of {promotion.alias} is not written: its {form} form {why}.")

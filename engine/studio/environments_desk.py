@@ -9,7 +9,7 @@ from engine.studio.models import Models
 
 
 class EnvironmentsDesk(Models):
-    """What the Voices page says of voices that need packages of their own."""
+    """Voices that need packages of their own."""
 
     def environments(self) -> list[Environment]:
         """One a voice that wants one, with how it stands."""

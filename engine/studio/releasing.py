@@ -8,9 +8,10 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from engine import dataset, importing, promotion, runs
+from engine import dataset, environments, importing, promotion, runs
 from engine.bundle import checking, record, writing
 from engine.bundle.record import Evidence, Preference, Sample, Variants
 from engine.studio.deciding import PreferenceRow
@@ -147,6 +148,7 @@ class Releasing(Keeping):
             now=self._clock(),
             wanted=wanted,
             speak=(lambda text, seed: self.speak_alias(text, alias=alias, seed=seed)) if listen else None,
+            interpreter=environments.interpreter(self.workspace, made.candidate.backend),
         )
         told = {"checkpoint": checkpoint.id, "path": str(written.path), "sha256": written.sha256}
         self.store.add_act("export", made.promoted_by, told, at=self._clock())
@@ -183,7 +185,8 @@ class Releasing(Keeping):
 
         Raises with the first file that differs.
         """
-        return checking.listen(path) if listen else checking.verify(path)
+        interpreters = partial(environments.interpreter, self.workspace)
+        return checking.listen(path, interpreters=interpreters) if listen else checking.verify(path)
 
     # --------------------------------------------------------------------------------------------------------- inside
     def _judged_settings(self, candidate: Candidate) -> GenerationSettings:

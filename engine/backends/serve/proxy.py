@@ -114,8 +114,8 @@ class ServedModel:
         told, _ = self._ask({"do": "agreement", "text": text, "voice": voice})
         return float(told["agreement"])
 
-    def bring_in(self, source: Path, runs_root: Path, *, name: str, now: float, voice: str, part: str) -> str:
-        """Bring in what was trained elsewhere: its fit is looked at where the model is. Returns the checkpoint's id."""
+    def bring_in(self, source: Path, runs_root: Path, *, name: str, now: float, voice: str, part: str) -> Path:
+        """Bring in what was trained elsewhere: its fit is looked at where the model is."""
         told, _ = self._ask(
             {
                 "do": "bring_in",
@@ -127,7 +127,7 @@ class ServedModel:
                 "part": part,
             }
         )
-        return str(told["checkpoint"])
+        return Path(told["checkpoint"])
 
     # -------------------------------------------------------------------------------------- what needs the weights here
     def part(self, name: str) -> nn.Module:

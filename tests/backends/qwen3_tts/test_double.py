@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine import backends, needs
+from engine import backends, environments, needs, presets
 from engine.backends import SpeechModel
-from engine.backends.qwen3_tts import info, layout, teaching
+from engine.backends.qwen3_tts import info, layout, loading, native, teaching
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
 from engine.backends.qwen3_tts.teaching import Example
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
@@ -191,3 +191,34 @@ def test_limits_are_those_that_data_is_cleaned_for(folder: Path) -> None:
     told = info.info(NAME, folder)
     assert (need.min_sec, need.max_sec, need.sample_rate) == (told.min_sec, told.max_sec, told.sample_rate)
     assert (need.max_sec + need.append_silence_sec) * info.FRAMES_A_SECOND <= info.MAX_FRAMES
+
+
+def test_the_page_says_what_is_so(repository: Path) -> None:
+    """The model's page names the versions that are loaded, the parts, limits and presets as they are, the settings of
+    the environment, and what was not run.
+    """
+    page = (repository / "docs/models/qwen3_tts.md").read_text(encoding="utf-8")
+    pinned = environments.requirements(NAME).packages()
+    for package in ("qwen-tts", "transformers", "torch"):
+        assert f"{package} {pinned[package].removeprefix('==')}" in page
+    for (package, version), transformers in loading.SUPPORTED.items():
+        assert package in page
+        assert version in page
+        assert all(one in page for one in transformers)
+    assert "What has not been run" in page
+    assert f"{info.MIN_SEC:g} to {info.MAX_SEC:g} s" in page
+    assert backends.FOLDERS[NAME] in page
+    for part in info.PARTS:
+        assert f"| `{part}` |" in page
+    config = presets.default(NAME)
+    assert (
+        f"rank {config.rank}, alpha {config.alpha:g}, dropout {config.dropout:g}, {config.learning_rate:g}".replace(
+            "e-06", "e-6"
+        )
+        in page
+    )
+    assert config.parts == ("talker",)
+    assert config.target_modules == info.PROJECTIONS
+    for preset in presets.of(NAME):
+        assert f"| {preset.name} |" in page, preset.name
+    assert f"`{native.SPEAKER}`" in page

@@ -6,20 +6,25 @@ Runs in the voice's own environment (`make test-voices`); elsewhere it is skippe
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import peft
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from engine import audio
+from engine import audio, events, importing
+from engine.adapters import AdapterHost, write_adapter
 from engine.backends import SpeechModel
-from engine.backends.qwen3_tts import info, layout, loading, speech_model, teaching
+from engine.backends.qwen3_tts import exporting, info, layout, loading, native, speech_model, teaching
+from engine.backends.qwen3_tts.info import PARTS
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
 from engine.backends.qwen3_tts.teaching import Example
-from engine.types import BadInput, GenerationSettings, NotFound, Reference, Refused, SpeakRow, Speech, Stop
+from engine.types import Adapter, BadInput, GenerationSettings, NotFound, Reference, Refused, SpeakRow, Speech, Stop
 from tests import qwen3_tts_factory
 from tests.backends.invariants import Case, SpeechModelInvariants
 from tests.qwen3_tts_factory import GROUPS, NAME, RATE, TEXTS
@@ -230,10 +235,6 @@ def test_a_model_that_was_loaded_wrong_is_refused(model: Qwen3TtsModel, monkeypa
 
 def test_weights_that_are_missing_are_named(folder: Path, tmp_path: Path) -> None:
     """What a file lacks would stay random: of the model and of its codec alike."""
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
     for file, lacking in (
         ("model.safetensors", "talker.text_projection.linear_fc1.weight"),
         ("speech_tokenizer/model.safetensors", "decoder.pre_conv.conv.weight"),
@@ -370,3 +371,85 @@ def test_sizes_are_those_of_the_loaded_model(model: Qwen3TtsModel, folder: Path)
         assert sorted(linears) == sorted(shape for name in part.targets for shape in part.linears[name])
     codec = model._net.speech_tokenizer.model.state_dict()
     assert told.parameters == sum(t.numel() for t in (*model._net.state_dict().values(), *codec.values()))
+
+
+# ---------------------------------------------------------------------------------------- export and other trainers
+def trained(model: Qwen3TtsModel, folder: Path, *, parts: tuple[str, ...] = PARTS) -> Adapter:
+    """An adapter that PEFT wrote, with the voice's vector."""
+    torch.manual_seed(5)
+    for part in model.lora_parts():
+        if part.name in parts:
+            told = peft.LoraConfig(r=4, lora_alpha=8, target_modules=list(part.target_modules), init_lora_weights=False)
+            peft.get_peft_model(model.part(part.name), told).save_pretrained(str(folder / part.name))  # type: ignore[arg-type]
+    vector = {f"speaker.{place:04}": float(number) for place, number in enumerate(torch.randn(qwen3_tts_factory.WIDTH))}
+    return write_adapter(
+        folder,
+        backend=NAME,
+        base_sha256=model.base_sha256,
+        voice="default",
+        parts=parts,
+        rank=4,
+        alpha=8.0,
+        voice_settings=vector,
+    )
+
+
+def test_an_export_speaks_in_upstreams_class(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CustomVoice folder at a scale, loaded as anybody loads it: one speaker in lower case, and the codes that the
+    host says greedily at that scale.
+    """
+    monkeypatch.setenv("EARMARK_QWEN3_TTS", str(folder))
+    adapter = trained(load(folder), tmp_path / "adapter")
+    assert exporting.write_native(adapter, 0.6, tmp_path / "native")
+    host = AdapterHost(load(folder))
+    host.add(adapter)
+    asked = row(
+        adapter_sha256=adapter.sha256, lora_scale=0.6, voice_settings=adapter.voice_settings, settings=PENALISED
+    )
+    assert isinstance(host.model, Qwen3TtsModel)
+    expected = host.model.draw([asked], host)[0].codes(GROUPS)
+    theirs = upstream(host.model, tmp_path / "native").model
+    assert list(theirs.get_supported_speakers()) == [native.SPEAKER] == [native.SPEAKER.lower()]
+    ids = torch.tensor([host.model._ids("<|im_start|>assistant\nhello<|im_end|>\n<|im_start|>assistant\n")])
+    told, _ = theirs.generate(
+        input_ids=[ids], languages=["auto"], speakers=[native.SPEAKER], max_new_tokens=len(expected) + 1, **GREEDILY
+    )
+    assert torch.equal(told[0], expected)
+    again = speech_model.load(NAME, tmp_path / "native", "cpu")
+    assert again.capabilities.voices[0] == native.SPEAKER
+    assert not exporting.write_native(replace(adapter, base_sha256="0" * 64), 1.0, tmp_path / "other")
+    assert not exporting.write_native(replace(adapter, voice_settings={}), 1.0, tmp_path / "other")
+
+
+@pytest.mark.parametrize("trainer", ["instavar", "alexandria"])
+def test_adapters_of_other_trainers_are_brought_in(folder: Path, tmp_path: Path, trainer: str) -> None:
+    """Their names are mapped, the vector comes along, they sound as in upstream's class, and the run says what is known
+    to be wrong with their training.
+    """
+    net = load(folder)._net
+    whole = net if trainer == "instavar" else net.talker
+    torch.manual_seed(6)
+    names = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    told = peft.LoraConfig(r=4, lora_alpha=8, target_modules=names, init_lora_weights=False)
+    peft.get_peft_model(whole, told).save_pretrained(str(tmp_path / "theirs"))
+    vector = torch.randn(qwen3_tts_factory.WIDTH)
+    if trainer == "instavar":
+        save_file({"speaker_embedding": vector}, tmp_path / "theirs" / "speaker_embedding.safetensors")
+    host = AdapterHost(load(folder))
+    made = importing.bring_in(
+        tmp_path / "theirs", model=host.model, runs_root=tmp_path / "runs", name="old", now=1.0, voice="default"
+    )
+    assert made.adapter.parts == PARTS
+    host.add(made.adapter)
+    spoken = host.speak(
+        [row(adapter_sha256=made.adapter.sha256, lora_scale=1.0, voice_settings=made.adapter.voice_settings)]
+    )[0]
+    adapted = load(folder)
+    adapted._net = net  # with PEFT's own layers in it
+    adapted._layout = layout.Layout(net)
+    settings = made.adapter.voice_settings
+    assert np.allclose(adapted.speak([row(voice_settings=settings)])[0].samples, spoken.samples, atol=1e-3)
+    notes = " ".join(str(event.data.get("text", "")) for event in events.read(made.path.parent.parent / "events.jsonl"))
+    assert "labels a second time" in notes
+    assert ("no label for the end" in notes) == (trainer == "alexandria")
+    assert (len(settings) == qwen3_tts_factory.WIDTH) == (trainer == "instavar")
