@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
 
+from engine.types import Choice, Score, Tier
 from engine.workspace import Workspace
 from tests.ui import fake_studio, fake_training, sitting
 from tests.ui.conftest import LAUNCH, PAGE_WITHIN_MS, served
+from tests.ui.fake_studio import FakeStudio
 from tools import browser
 
 if TYPE_CHECKING:
@@ -51,12 +53,46 @@ def _show(page: Page, path: str) -> None:
         if "form" in path:
             page.click("[data-act=ask]")
             page.wait_for_selector("[data-cost] b")
+    if path.startswith("/gate"):
+        cells = page.locator(".em-matrix [data-cell]:has(.em-torn), .em-matrix [data-cell]:has(.em-fail)")
+        told = page.locator(".em-matrix [data-cell$='|long']:has-text('2/2')")
+        (told if "#evidence" in path and told.count() else cells).first.dispatch_event("click")
+        page.wait_for_selector(".em-evidence")
+        if "#evidence" in path:
+            page.evaluate("document.querySelector('.em-evidence').scrollIntoView()")
+            page.evaluate("window.scrollBy(0, -260)")
+        if "#rules" in path:
+            page.locator("#change-rules button").first.click()
+            page.locator("#reviewers-long input").fill("2")
+            page.locator("#try-rules").click()
+            page.wait_for_selector("text=would change")
+            page.evaluate("document.querySelector('#change-rules').scrollIntoView()")
     if "draft=" in path:
         page.wait_for_selector("canvas" if "tab=plots" in path else "[data-card]")
     if "session" in path:
         sitting.begin(page)
         page.keyboard.press("1")
     page.wait_for_timeout(SETTLED_MS)
+
+
+def second_opinion(studio: FakeStudio) -> None:
+    """What a gate looks like in use: a reviewer who hears some things otherwise, and flags that were answered to."""
+    heard = [row for row in studio.matrix() if row.tiers[Tier.LONG].passes and not row.candidate.is_base][:4]
+    for row in heard:
+        clip = studio.evidence(row.candidate, Tier.LONG)[0].clip
+        score = Score(
+            clip_id=clip.id, screener="words", version=1, value=2.0, unit="%", passed=False, explanation="",
+            reasons={"dropped word": (clip.text.split()[3],)},
+        )  # fmt: skip
+        studio.listening.store.add_scores([score])
+    session = studio.open_gate_session([row.candidate for row in heard], reviewer="Ben")
+    for number in range(2 * len(heard)):
+        view = studio.next_trial(session.id)
+        fails = number % 3 == 1
+        reasons = ["too fast"] if fails else []
+        studio.answer(view.trial_id, Choice.FAIL if fails else Choice.PASS, reasons=reasons)
+        while (asked := studio.flag_question(session.id)) is not None:
+            studio.answer_flag(session.id, asked.trial.trial_id, asked.choices[1][0])
 
 
 def open_sitting(studio: Any) -> str:
@@ -80,6 +116,9 @@ def pictures(studio: Any) -> list[Picture]:
         *pages,
         *of_the_desk(studio),
         ("gate_dark", "/gate", WIDE, "dark"),
+        ("gate_phone", "/gate", PHONE, "light"),
+        ("gate_evidence", "/gate#evidence", WIDE, "light"),
+        ("gate_rules", "/gate#rules", WIDE, "light"),
         ("sweep_dark", at["sweep"], WIDE, "dark"),
         ("sweep_form", f"{at['sweep']}&form", WIDE, "light"),
         ("sweep_phone", at["sweep"], PHONE, "light"),
@@ -137,6 +176,7 @@ def main(arguments: list[str]) -> None:
     else:
         studio = fake_studio.with_everything(Path(tempfile.mkdtemp()))
         fake_training.add_runs(studio, studio.datasets()[0])
+        second_opinion(studio)
     wanted = [p for p in pictures(studio) if not names or p[0] in names]
     with served(pages.app(studio)) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(browser.find()), args=LAUNCH)
