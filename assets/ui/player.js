@@ -3,7 +3,7 @@
    stretch start at one frame, and every switch, seek, start and stop is made at an exact frame with the same fades, from a
    side to itself too (docs/decisions/021-every-switch-sounds-the-same.md). Places are frames of the audible side. */
 
-import { cross, end, fadeFrames, start } from "./player_graph.js";
+import { connect, cross, end, fadeFrames, start } from "./player_graph.js";
 import { Heard } from "./player_heard.js";
 
 const MARGIN_SEC = 0.003;       // between reading the clock and the audio thread's seeing the change
@@ -11,6 +11,7 @@ const LATEST_LEAD_SEC = 0.05;   // no device has needed more
 const HEARD_SLACK_SEC = 0.06;
 const SHORTEST_LOOP_SEC = 0.3;
 const QUANTUM = 128;            // frames that a context renders at once
+const MOST_ATTEMPTS = 4;
 const SILENT_BELOW = 0.001;     // -60 dBFS: above the dither of the padding, below any speech
 
 /* Frames up to the last one that is not silence: what "the same place" means for clips that speak at different speeds. */
@@ -98,7 +99,7 @@ export class Player {
   }
 
   restart() {
-    this._go(this.side, () => (this.loops?.[this.side] && this.region ? this.loops[this.side].from : 0));
+    this._go(this.side, () => 0);  // or where the loop starts
     this.onevent("restart", this.side, 0);
   }
 
@@ -172,25 +173,47 @@ export class Player {
 
   /* Let `side` sound from the place that `placeAt(frame)` names, whether or not anything sounds now. */
   _go(side, placeAt) {
-    const fading = fadeFrames(this.context.sampleRate);
-    const change = this._nextFrame();
-    const at = this.playing ? change + fading : change;  // the old side goes down first
-    if (this.playing) this._mark(at);
-    const loops = this._loops();
-    const place = this._within(placeAt(at), loops[side], side);
-    if (this.playing && side !== this.side && this._runsAt(side, place, at)) {
-      cross(this.context, this.voices, this.side, side, change);
-    } else {
-      if (this.playing) end(this.context, this.voices, this.side, change);
-      this.from = inStep(this.lengths, side, place).map((f, i) => this._within(f, loops[i], i));
-      this.loops = loops;
-      this.startedAt = at;
-      this.voices = start(this.context, this.buffers, { frame: at, from: this.from, loops, side, destination: this.master });
-    }
+    if (this.playing) this._change(side, placeAt);
+    else this._begin(side, placeAt);
     this.side = side;
-    this.marked = at;
-    this.freeAt = at + fading + 1;
+    this.marked = this.audibleAt;
+    this.freeAt = this.marked + fadeFrames(this.context.sampleRate) + 1;
+  }
+
+  /* Out of silence there is nothing to fade, so it begins with the next frames. Should those be rendered while the voices are being
+     made, they are made again: nothing was connected yet. */
+  _begin(side, placeAt) {
+    for (let attempt = 1; ; attempt += 1) {
+      const frame = Math.max(this._now() + attempt * QUANTUM, this.freeAt);
+      this._start(side, frame, placeAt(frame));
+      if (this._now() < frame || attempt === MOST_ATTEMPTS) break;
+    }
+    connect(this.voices, this.master);
+  }
+
+  /* From one side to another, or to another place: the old side goes down first. */
+  _change(side, placeAt) {
+    const change = this._nextFrame();
+    const at = change + fadeFrames(this.context.sampleRate);
+    this._mark(at);
+    const place = this._within(placeAt(at), this._loops()[side], side);
+    if (side !== this.side && this._runsAt(side, place, at)) {
+      cross(this.context, this.voices, this.side, side, change);
+      this.audibleAt = at;
+    } else {
+      end(this.context, this.voices, this.side, change);
+      this._start(side, at, place);
+      connect(this.voices, this.master);
+    }
     this._learn(change);
+  }
+
+  _start(side, frame, place) {
+    this.loops = this._loops();
+    this.from = inStep(this.lengths, side, this._within(place, this.loops[side], side)).map((f, i) => this._within(f, this.loops[i], i));
+    this.startedAt = frame;
+    this.audibleAt = frame;
+    this.voices = start(this.context, this.buffers, { frame, from: this.from, loops: this.loops, side });
   }
 
   /* True when a side that is not audible stands at exactly that place already. */

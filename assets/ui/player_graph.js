@@ -22,7 +22,7 @@ export function fade(param, frame, rising, rate) {
   param.setValueCurveAtTime(fadeCurve(frames, rising), frame / rate, frames / rate);
 }
 
-function voice(context, buffer, { frame, from, loop, audible, destination }) {
+function voice(context, buffer, { frame, from, loop, audible }) {
   const rate = context.sampleRate;
   const source = context.createBufferSource();
   const edge = context.createGain();   // up at the start of the stretch, down at the end of the clip
@@ -38,16 +38,18 @@ function voice(context, buffer, { frame, from, loop, audible, destination }) {
   const end = frame + buffer.length - from - fadeFrames(rate);
   if (!loop && end > frame + fadeFrames(rate)) fade(edge.gain, end, false, rate);
   gain.gain.setValueAtTime(audible ? 1 : 0, 0);
-  source.connect(edge).connect(gain).connect(destination);
+  source.connect(edge).connect(gain);
   source.start(frame / rate, from / rate);
   return { source, gain };
 }
 
 /* Start every buffer at `frame`, each from its own frame of `from`; only `side` is audible. `loops` has the frames
-   {from, to} of a side's loop, or null where it plays to its end. */
-export function start(context, buffers, { frame, from, loops, side, destination }) {
-  return buffers.map((buffer, i) => voice(context, buffer, { frame, from: from[i], loop: loops[i], audible: i === side, destination }));
+   {from, to} of a side's loop, or null where it plays to its end. Nothing sounds before the voices are connected. */
+export function start(context, buffers, { frame, from, loops, side }) {
+  return buffers.map((buffer, i) => voice(context, buffer, { frame, from: from[i], loop: loops[i], audible: i === side }));
 }
+
+export const connect = (voices, destination) => voices.forEach(({ gain }) => gain.connect(destination));
 
 /* Silence the audible side of a stretch from `frame` on and let go of all of it. */
 export function end(context, voices, side, frame) {

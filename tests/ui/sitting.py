@@ -46,14 +46,15 @@ BaseAudioContext.prototype.decodeAudioData = async function (bytes) {
 
 
 def of_kind(studio: FakeStudio, kind: TrialKind, *, trials: int = 2, training: bool = False) -> Session:
-    """A sitting of any kind: every trial on a line of its own, as many candidates as the kind has sides."""
+    """A sitting of any kind: trials on lines and with candidates of their own, as many as the kind has sides."""
     clips = studio.clips()
     lines = list(dict.fromkeys(clip.line_id for clip in clips))
     session = replace(studio.open_gate_session([FIRST], reviewer="Ana"), id=studio.new_token()[:12], kind=kind)
     made = []
     for position in range(trials):
         own = sorted((c for c in clips if c.line_id == lines[position % len(lines)]), key=lambda c: c.candidate.id)
-        heard = [*own[:2], own[0]] if kind is TrialKind.ABX else own[: len(LABELS[kind])]
+        sides = own[position:] + own[:position]
+        heard = [*sides[:2], sides[0]] if kind is TrialKind.ABX else sides[: len(LABELS[kind])]
         slots = tuple(
             Slot(label=label, token=studio.new_token(), clip_id=clip.id)
             for label, clip in zip(LABELS[kind], heard, strict=True)
