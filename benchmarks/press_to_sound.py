@@ -44,7 +44,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Listen</ti
 <script type="module">
 import { mount } from "/look/listen.js"; mount(document.getElementById("frame"));
 </script></body></html>"""
-# A side becomes audible where a gain's curve begins to rise.
+# A side becomes audible where a gain's curve begins to rise; what was made again within one press counts as it ended.
 NOTE = """
 window.noted = [];
 addEventListener("keydown", (event) => { window.pressed = event.timeStamp; }, true);
@@ -55,10 +55,14 @@ AudioParam.prototype.setValueCurveAtTime = function (curve, when, seconds) {
   fade.call(this, curve, when, seconds);
   if (window.pressed === undefined || curve[0] > 0) return;
   const { context, pressed } = window, { contextTime, performanceTime } = context.getOutputTimestamp();
-  const heard = performanceTime + 1000 * (when - contextTime);
-  window.noted.push([heard - pressed, performance.now() - pressed, Number(context.currentTime > when),
-    1000 * context.baseLatency, 1000 * (context.outputLatency || 0)]);
-  window.pressed = undefined;
+  const heard = performanceTime + 1000 * (when - contextTime), called = performance.now();
+  const first = window.last === undefined;
+  window.last = () => [heard - pressed, called - pressed, Number(context.currentTime > when),
+    1000 * context.baseLatency, 1000 * (context.outputLatency || 0)];
+  if (first) queueMicrotask(() => {
+    window.noted.push(window.last());
+    window.last = window.pressed = undefined;
+  });
 };
 """
 

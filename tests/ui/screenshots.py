@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
 
-from engine.types import Choice, Score, Tier
+from engine.types import Choice, Score, Tier, TrialKind
 from engine.workspace import Workspace
 from tests.ui import fake_studio, fake_training, sitting
 from tests.ui.conftest import LAUNCH, PAGE_WITHIN_MS, served
@@ -72,6 +72,10 @@ def _show(page: Page, path: str) -> None:
     if "session" in path:
         sitting.begin(page)
         page.keyboard.press("1")
+        if page.locator("[data-rating]").count():
+            for label, rating in (("A", 62), ("B", 35), ("C", 78), ("D", 51)):
+                page.locator(f"[data-rating={label}]").fill(str(rating))
+            page.keyboard.press("o")
     page.wait_for_timeout(SETTLED_MS)
 
 
@@ -124,9 +128,22 @@ def pictures(studio: Any) -> list[Picture]:
         ("sweep_phone", at["sweep"], PHONE, "light"),
     ]
     if studio.clips():
-        sitting = f"/listen/?session={open_sitting(studio)}"
-        found += [("listen", sitting, WIDE, "light"), ("listen_phone", sitting, PHONE, "dark")]
+        found += of_listening(studio)
     return found
+
+
+def of_listening(studio: Any) -> list[Picture]:
+    """Two sides, wide and on a phone; over the tests' studio several clips on sliders, and the page in Chinese too."""
+    opened = f"/listen/?session={open_sitting(studio)}"
+    pictures = [("listen", opened, WIDE, "light"), ("listen_phone", opened, PHONE, "dark")]
+    if isinstance(studio, fake_studio.FakeStudio):
+        several = sitting.of_kind(studio, TrialKind.MULTI).id
+        compared = sitting.of_kind(studio, TrialKind.CMOS).id
+        pictures += [
+            ("listen_multi", f"/listen/?session={several}", WIDE, "dark"),
+            ("listen_chinese", f"/listen/?session={compared}&lang=zh", PHONE, "light"),
+        ]
+    return pictures
 
 
 def of_runs(studio: Any) -> list[Picture]:

@@ -46,13 +46,14 @@ BaseAudioContext.prototype.decodeAudioData = async function (bytes) {
 
 
 def of_kind(studio: FakeStudio, kind: TrialKind, *, trials: int = 2, training: bool = False) -> Session:
-    """A sitting of any kind: trials on lines and with candidates of their own, as many as the kind has sides."""
+    """A sitting of any kind, with as many candidates as it has sides."""
     clips = studio.clips()
     lines = list(dict.fromkeys(clip.line_id for clip in clips))
     session = replace(studio.open_gate_session([FIRST], reviewer="Ana"), id=studio.new_token()[:12], kind=kind)
     made = []
     for position in range(trials):
-        own = sorted((c for c in clips if c.line_id == lines[position % len(lines)]), key=lambda c: c.candidate.id)
+        line = lines[position % len(lines)] if len(LABELS[kind]) > 1 else lines[0]
+        own = sorted((c for c in clips if c.line_id == line), key=lambda c: c.candidate.id)
         sides = own[position:] + own[:position]
         heard = [*sides[:2], sides[0]] if kind is TrialKind.ABX else sides[: len(LABELS[kind])]
         slots = tuple(
