@@ -18,7 +18,8 @@ export function sittingsScreen(words, sittings) {
 export const undoButton = (words) => `<button class="em-chip" data-act="undo">${words.html("undo")} <kbd>U</kbd></button>`;
 
 export const finishedScreen = (words, reply) => card(`${title(words.html("done.title", { total: reply.total }))}
-  <p>${words.html("done.text")}</p>${reply.previous ? `<div class="em-row">${undoButton(words)}</div>` : ""}`);
+  <p>${words.html("done.text")}</p><div class="em-row">${reply.previous ? undoButton(words) : ""}
+  <a class="em-button" href="?lang=${words.language}">${words.html("sittings.others")}</a></div>`);
 
 export const failedScreen = (words, message) => `<div class="em-card em-empty" role="alert">${title(words.html("failed.title"))}
   <p>${escape(message || words.say("failed.server"))}</p><div class="em-row"><button data-act="again">${words.html("failed.again")}</button></div></div>`;
