@@ -106,18 +106,14 @@ def _table(found: dict[str, list[list[float]]]) -> Table:
     rows = []
     for what, presses in found.items():
         heard = sorted(row[0] for row in presses)
-        late = sum(int(row[2]) for row in presses)
         rows.append(Row(f"{what}: median of {len(heard)}", f"{statistics.median(heard):.1f} ms", "", f"< {AIM_MS} ms"))
-        rows.append(
-            Row("at most, of 95 in 100", f"{heard[math.ceil(0.95 * len(heard)) - 1]:.1f} ms", "", f"< {AIM_MS} ms")
-        )
-        rows.append(
-            Row(
-                "from the press to the call that starts it, median",
-                f"{statistics.median(r[1] for r in presses):.1f} ms",
-            )
-        )
-        rows.append(Row("started after its frame had passed", f"{late}", f"{late / len(presses):.3f}", "0"))
+        worst = heard[math.ceil(0.95 * len(heard)) - 1]
+        rows.append(Row("at most, of 95 in 100", f"{worst:.1f} ms", "", f"< {AIM_MS} ms"))
+        called = statistics.median(row[1] for row in presses)
+        rows.append(Row("from the press to the call that starts it, median", f"{called:.1f} ms"))
+        if what.endswith("plays"):  # out of silence the player looks itself, and makes it again
+            late = sum(int(row[2]) for row in presses)
+            rows.append(Row("changed after its frame had passed", f"{late}", f"{late / len(presses):.3f}", "0"))
     base, output = next(iter(found.values()))[0][3:]
     note = (
         f"The browser's buffer (baseLatency) was {base:.1f} ms, its output latency {output:.1f} ms; both are in the "
