@@ -31,17 +31,18 @@ CANDIDATES = [
 IDENTIFYING = re.compile(
     r"robin|finch|aoede|@0000|checkpoint|\blora|epoch|/clips/|\.flac|\b0\.35\b|\bmedium\b|https?://(?!ADDRESS)", re.I
 )
-# What sounds: the length of every buffer that is started. Equal lengths are equal times of all that follows from them.
+# What sounds: the lengths of all buffers that are started. Equal lengths are equal times of all that follows from them;
+# how often they are started is how often the test pressed a key.
 LISTEN_IN = """
-window.lengths = [];
+window.lengths = new Set();
 const start = AudioBufferSourceNode.prototype.start;
 AudioBufferSourceNode.prototype.start = function (...given) {
-  window.lengths.push(this.buffer.length);
+  window.lengths.add(this.buffer.length);
   return start.apply(this, given);
 };
 """
 SEEN = """() => JSON.stringify([document.title, document.querySelector('[data-listen]').outerHTML, {...sessionStorage},
-  {...localStorage}, window.history.length, window.history.state, document.cookie, window.lengths])"""
+  {...localStorage}, window.history.length, window.history.state, document.cookie, [...window.lengths]])"""
 
 
 def rendered(folder: Path, *, swapped: bool) -> FakeStudio:
