@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 
 HEATS = 5
 # Measures of which less is better get darker as they grow; of the others the grid shows how far they are from the base.
-LESS_IS_BETTER = frozenset(
-    "words phoneme_errors silence clipping dropped merged repeated inserted talks_on noise pause onset drift "
-    "leakage word_errors talking_on long_form_drift".split()
-)
-MORE_IS_BETTER = frozenset({"end"})  # 1 is a clip that ended by itself
+LESS_IS_BETTER = frozenset("words phoneme_errors after_text silence silence_share clipping onset leakage".split())
+MORE_IS_BETTER = frozenset({"end", "noise"})  # 1 is a clip that ended by itself; dB that speech stands above noise
 CANNOT_JUDGE = "cannot judge"
 STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine import tiers
+from engine.screeners import SCREENERS
 from engine.studio.grid import cell
 from engine.types import Candidate, Tier, WordScore
 from tests.ui.fake_studio import RUN_ID, FakeStudio
@@ -69,6 +70,13 @@ def test_of_a_measure_of_which_more_is_better_the_least_is_the_darkest(judged: F
     by_value = sorted(grid.cells.values(), key=lambda c: c.value)
     assert heats[by_value[0].candidate.id] == view_sweep.HEATS - 1
     assert heats[by_value[-1].candidate.id] == 0
+
+
+def test_a_colour_knows_the_measures_that_there_are() -> None:
+    """A measure that was renamed is not coloured as if more of it were neither good nor bad."""
+    coloured = view_sweep.LESS_IS_BETTER | view_sweep.MORE_IS_BETTER
+    assert not coloured - set(SCREENERS)
+    assert not view_sweep.LESS_IS_BETTER & view_sweep.MORE_IS_BETTER
 
 
 def test_a_grid_without_spread_has_one_colour(judged: FakeStudio) -> None:
