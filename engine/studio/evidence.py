@@ -99,12 +99,14 @@ class Evidence(ResultsDesk):
         if trial is None:
             raise NotFound("No question is open about this clip; reload the page.")
         flags = self._flags([judged_clip_id(trial)]).get(judged_clip_id(trial), [])
-        known = {_value(flag, choice): (flag, choice) for flag in flags for choice in FlagChoice}
-        if value not in known:
+        if value not in {_value(flag, choice) for flag in flags for choice in FlagChoice}:
             raise BadInput("This is no answer to the question about this clip; reload the page.")
-        flag, choice = known[value]
-        if (trial.id, flag.id) not in [(t.id, f.id) for t, f in self._open_flags(session_id)]:
+        # Two screeners with one reason are one question: what is answered is the flag that was asked about.
+        open_ones = [flag for open_trial, flag in self._open_flags(session_id) if open_trial.id == trial.id]
+        asked = {_value(flag, choice): (flag, choice) for flag in open_ones for choice in FlagChoice}
+        if value not in asked:
             return
+        flag, choice = asked[value]
         self.store.add_flag_answer(
             FlagAnswer(session_id=session_id, trial_id=trial.id, flag=flag, choice=choice, answered_at=self._clock())
         )

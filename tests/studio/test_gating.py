@@ -113,6 +113,23 @@ def test_the_same_word_twice_is_one_answer_and_another_trials_is_refused(studio:
         studio.answer_flag(session.id, question.trial.trial_id, "yes")
 
 
+def test_two_screeners_with_one_reason_are_one_question(studio: Studio) -> None:
+    """Both measures are answered by one word, whichever of them came first: the reviewer is never asked for ever."""
+    for screener in ("phoneme_errors", "words", "end"):
+        flag_clip(studio, Tier.LONG, {"dropped word": ("line",)}, by=screener)
+    session = studio.open_gate_session([TUNED], reviewer="Ada", tiers=[Tier.LONG])
+    trial = studio.next_trial(session.id)
+    assert trial is not None
+    studio.answer(trial.trial_id, Choice.PASS)
+    question = studio.flag_question(session.id)
+    assert question is not None
+    studio.answer_flag(session.id, trial.trial_id, dict_of(question.choices)["no"])
+    assert studio.flag_question(session.id) is None
+    assert len(studio.store.flag_answers()) == 1
+    (seen,) = studio.evidence(TUNED, Tier.LONG)
+    assert [flagged.said for flagged in seen.flags] == [(("Ada", FlagChoice.NO),)] * 3
+
+
 def test_two_reviewers_who_hear_different_things_are_a_dispute(studio: Studio) -> None:
     """Neither the confirmation nor the refutation counts more, and what is disputed is kept."""
     flag_clip(studio, Tier.LONG, {"dropped word": ("line",)})
