@@ -49,7 +49,8 @@ class Spoken:
 class Watch:
     """What the monitors remember of a run. `new` are the alerts that the last event called for.
 
-    `open` holds the episodes that go on: a monitor and the step of its alert.
+    `open` holds the episodes that go on: a monitor and the step of its alert. `closed` holds the others, with the step
+    that ended them: a resume may go back into one.
     """
 
     patience: int = 3
@@ -61,6 +62,7 @@ class Watch:
     first_part_losses: tuple[tuple[int, float], ...] = ()  # since the last validation
     unloaded: Mapping[str, float] = field(default_factory=dict)
     open: Mapping[str, int] = field(default_factory=dict)
+    closed: tuple[tuple[str, int, int], ...] = ()
     new: tuple[Alert, ...] = ()
 
 
@@ -75,15 +77,16 @@ def fold(before: Watch, event: Event) -> Watch:
     if judge is None:
         return replace(before, new=())
     after, found = judge(replace(before, new=()), event.data)
-    now_open = dict(after.open)
+    now_open, closed = dict(after.open), list(after.closed)
     alerts = []
     for monitor, text in found.items():
         if text is None:
-            now_open.pop(monitor, None)
+            if monitor in now_open:
+                closed.append((monitor, now_open.pop(monitor), int(event.data.get("step", 0))))
         elif monitor not in now_open:
             alerts.append(_alert(before, monitor, event.data, text))
             now_open[monitor] = alerts[-1].step
-    return replace(after, open=now_open, new=tuple(alerts))
+    return replace(after, open=now_open, closed=tuple(closed), new=tuple(alerts))
 
 
 def follow(before: Watch, events: Iterable[Event]) -> Watch:
@@ -134,11 +137,18 @@ def _started(before: Watch, data: Mapping[str, Any]) -> tuple[Watch, _Found]:
             spoken=tuple(s for s in before.spoken if stays(s.step)),
             norms={part: tuple(n for n in norms if stays(n[0])) for part, norms in before.norms.items()},
             first_part_losses=tuple(one for one in before.first_part_losses if stays(one[0])),
-            open={monitor: at for monitor, at in before.open.items() if stays(at)},
+            open=_open_at(before, step),
+            closed=tuple(one for one in before.closed if stays(one[2])),
             unloaded=dict(data.get("unloaded_loss", {})),
         ),
         {},
     )
+
+
+def _open_at(before: Watch, step: int) -> dict[str, int]:
+    """The episodes that went on at a step, also those that ended after it."""
+    found = {monitor: begun for monitor, begun, ended in before.closed if step > 0 and begun <= step < ended}
+    return found | {monitor: at for monitor, at in before.open.items() if 0 < step >= at}
 
 
 def _stepped(before: Watch, data: Mapping[str, Any]) -> tuple[Watch, _Found]:

@@ -19,6 +19,8 @@ SAMPLE_RATE = 16_000
 class FakeHost:
     """Counts what it is asked; a text with the word 'forever' runs into the cap, one with 'crash' ends the process."""
 
+    model: object = None  # nothing that a process of its own would serve
+
     def __init__(self) -> None:
         self.batches: list[list[SpeakRow]] = []
         self.added: list[str] = []

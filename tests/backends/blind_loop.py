@@ -4,9 +4,10 @@ be able to go.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from engine import needs
+from engine import gate_files, needs
 from engine.studio import Request, Studio
 from engine.types import (
     BadInput,
@@ -26,6 +27,7 @@ from engine.workspace import Workspace
 from tests import spoken_clips
 
 ALIAS = "candidate/tiny"
+GATE = "tiny"
 
 
 def audited_and_prepared(home: Path, source: Path, backend: str) -> Dataset:
@@ -47,11 +49,18 @@ def script(text: str) -> Script:
     return Script(name="tiny", language="en", lines=lines, sha256="e" * 64)
 
 
+def _write_gate(workspace: Workspace) -> None:
+    """The default gate without measured tiers: a tiny random voice says nothing that lasts half a minute."""
+    shipped = gate_files.load()
+    gate_files.write(replace(shipped, name=GATE, measured_tiers=False), workspace.gates)
+
+
 def judged_and_exported(studio: Studio, candidate: Candidate, text: str, settings: GenerationSettings) -> Bundle:
     """Sweep, a blind sitting in which everything passes, verdicts, promotion, export, and the export heard again."""
     base = Candidate(backend=candidate.backend, voice=candidate.voice)
     studio.render(Request(candidates=(base, candidate), script=script(text), settings=settings))
-    sitting = studio.open_gate_session([base, candidate], reviewer="Ana")
+    _write_gate(studio.workspace)
+    sitting = studio.open_gate_session([base, candidate], reviewer="Ana", gate=GATE)
     heard = 0
     while (view := studio.next_trial(sitting.id)) is not None:
         told = repr(view)
@@ -61,9 +70,9 @@ def judged_and_exported(studio: Studio, candidate: Candidate, text: str, setting
         studio.answer(view.trial_id, Choice.PASS, plays={label: 1 for label, _ in view.slots})
         heard += 1
     assert heard >= 2 * len(Tier)  # and what other sweeps of this workspace have rendered
-    verdicts = {verdict.candidate: verdict.outcome for verdict in studio.judge(by="Ana")}
+    verdicts = {verdict.candidate: verdict.outcome for verdict in studio.judge(by="Ana", gate=GATE)}
     assert verdicts[candidate] is Outcome.PASS
-    studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings)
+    studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings, gate=GATE)
     written = studio.export(ALIAS)
     if written.notes:
         raise BadInput(f"{written.path} was not spoken: {written.notes[0]}")
