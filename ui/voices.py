@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from engine.types import BadInput
-from ui import choices, theme, view, view_voices, voices_try
+from ui import choices, theme, view, view_voices, voices_models, voices_try
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def build(studio: Studio) -> None:
             trying = voices_try.build()
         with gr.Column(scale=2, min_width=320):
             exporting, moving, bringing = _export(), _move(), _bring()
+    models = voices_models.build()
     outputs = [nothing, promoted, *(trying[k] for k in ("voice", "other", "alias"))]
     outputs += [exporting["alias"], moving["alias"], bringing["backend"], bringing["voice"], trying["reference"]]
 
@@ -41,6 +42,7 @@ def build(studio: Studio) -> None:
 
     on_open(_open, outputs=outputs, name="voices_open")
     voices_try.bind(studio, trying)
+    voices_models.bind(studio, models)
     _bind_export(studio, exporting)
     _bind_move(studio, moving, outputs)
     _bind_bring(studio, bringing)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.environments import Environment
 from engine.invitations import NewInvitation
 from engine.studio.deciding import GateChange, PreferenceRow
 from engine.studio.evidence import AnswerSeen, ClipSeen, FlagQuestion
@@ -32,6 +33,7 @@ __all__ = [
     "Believed",
     "ClipSeen",
     "CommonLine",
+    "Environment",
     "Explorer",
     "FlagQuestion",
     "GateChange",

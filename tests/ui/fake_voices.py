@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.environments import Environment, State
+from engine.jobs import Jobs, Report
 from engine.types import (
     BadInput,
+    BaseModel,
     Bundle,
     Candidate,
     Checkpoint,
@@ -33,6 +36,33 @@ class FakeVoices:
     checkpoints: Callable[..., list[Checkpoint]]
     _verdicts: dict[Candidate, Verdict]
     _history: list[Promotion]
+    _installed: frozenset[str] = frozenset()
+    _jobs: Jobs
+
+    def models(self) -> tuple[BaseModel, ...]:
+        return (
+            BaseModel(name="finch", title="Finch", parts=("lm", "decoder"), reference="none", mixes_rows=True),
+            BaseModel(name="qwen3_tts", title="Qwen3-TTS", variable="EARMARK_QWEN3_TTS", lacks="No weights are named."),
+        )
+
+    def environments(self) -> list[Environment]:
+        state = State.READY if "qwen3_tts" in self._installed else State.MISSING
+        return [Environment(backend="qwen3_tts", state=state, python=None, path=None, packages={}, bytes=0)]
+
+    def install_environment(self, backend: str) -> str:
+        def work(report: Report) -> None:
+            report(1, 0, "Installing wheels")
+            self._installed = self._installed | {backend}
+
+        return self._jobs.start(f"install {backend}", work)
+
+    def remove_environment(self, backend: str) -> None:
+        if backend not in self._installed:
+            raise NotFound(f"There is no environment of {backend}; install it first.")
+        self._installed = self._installed - {backend}
+
+    def check_voice(self, backend: str, text: str, voice: str = "") -> float:
+        return 1.0 if text else 0.5
 
     def promote(
         self, candidate: Candidate, *, alias: str, by: str, reason: str = "", settings: Any = None, gate: str = ""

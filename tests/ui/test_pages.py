@@ -22,7 +22,8 @@ results_choose results_confirm results_open results_tick results_unblind
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
 tests_add tests_dry tests_end tests_invite tests_kind tests_lines tests_make tests_open tests_outline tests_revoke
 tests_watch
-voices_back voices_base voices_bring voices_export voices_lines voices_open voices_reveal voices_speak voices_verify
+voices_back voices_base voices_bring voices_check voices_export voices_install voices_install_tick voices_lines
+voices_models voices_open voices_remove voices_reveal voices_speak voices_verify
 """.split()
 
 RUNS = ("runs.js", "run_form.js", "run_plots.js", "curves.js", "live.js", "live_worker.js")
