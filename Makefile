@@ -5,6 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do command -v $$name && break; done)
 VENV_PYTHON := .venv/bin/python
 HOME_DIR ?= demo
+# A worker a core, four at most (each holds a torch and a browser), a file's tests together: they share what they set up.
+WORKERS ?= -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev browser run test test-voices check format demo bench clean
@@ -25,7 +27,7 @@ run: setup ## the app on http://127.0.0.1:7860 (ARGS="--port 8000" for its optio
 	@$(VENV_PYTHON) app.py $(ARGS)
 
 test: setup-dev browser ## every test (ARGS="-k gate" for some)
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+	@$(VENV_PYTHON) -m pytest $(WORKERS) $(ARGS)
 
 test-voices: setup-dev ## the tests of voices that have environments of their own, each in its own
 	@$(VENV_PYTHON) tools/voice_tests.py $(ARGS)
