@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from engine.studio import Grid, GridCell, Measure
 
 HEATS = 5
-# Measures of which less is better get darker as they grow; of the others the grid shows how far they are from the base.
-LESS_IS_BETTER = frozenset("words phoneme_errors after_text silence silence_share clipping onset leakage".split())
-MORE_IS_BETTER = frozenset({"end", "noise"})  # 1 is a clip that ended by itself; dB that speech stands above noise
 CANNOT_JUDGE = "cannot judge"
 STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
 
@@ -36,14 +33,16 @@ def measure_options(measures: Sequence[Measure], chosen: str) -> str:
 
 
 def heat(grid: Grid) -> Mapping[str, int]:
-    """The colour step 0 to 4 of every cell with a value, by candidate id."""
+    """The colour step 0 to 4 of every cell with a value, by candidate id: of a measure that has no good way, how far it
+    is from the base.
+    """
     values = {c.candidate.id: c.value for c in grid.cells.values() if c.value is not None and not math.isnan(c.value)}
     base = next(
         (values[c.candidate.id] for c in grid.cells.values() if c.candidate.is_base and c.candidate.id in values), None
     )
-    if grid.measure in MORE_IS_BETTER:
+    if grid.better == "more":
         values = {key: -value for key, value in values.items()}
-    elif grid.measure not in LESS_IS_BETTER and base is not None:
+    elif grid.better == "neither" and base is not None:
         values = {key: abs(value - base) for key, value in values.items()}
     low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
     span = high - low
@@ -98,8 +97,7 @@ def _legend(grid: Grid) -> str:
     several = any(c.seeds > 1 for c in cells)
     spread = " The bar in a cell is how far its seeds are apart, over the range of the grid." if several else ""
     unsure = f" “?”: the measure {CANNOT_JUDGE} these clips." if any(c.value is None for c in cells) else ""
-    judged = LESS_IS_BETTER | MORE_IS_BETTER
-    better = "darker is worse" if grid.measure in judged else "darker is further from the base"
+    better = "darker is further from the base" if grid.better == "neither" else "darker is worse"
     keys = (
         "<kbd>←↑→↓</kbd> move, <kbd>space</kbd> plays, <kbd>,</kbd> <kbd>.</kbd> change the line, <kbd>m</kbd> marks "
         "for listening."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 LONGEST_SEC = 0.35  # a breath or a click that sounds like two phonemes is shorter
@@ -14,6 +14,7 @@ class AfterText:
     name = "after_text"
     version = 1
     unit = "s"
+    better: Better = "less"
     title = "Talking on"
     about = "Whether the voice goes on speaking after the last word of the text, and for how long."
     serves = ("inserted speech",)

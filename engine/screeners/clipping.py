@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 FULL_SCALE = 0.9985  # within 50 steps of 16-bit full scale
@@ -16,6 +16,7 @@ class Clipping:
     name = "clipping"
     version = 1
     unit = "%"
+    better: Better = "less"
     title = "Clipping"
     about = "Samples cut off at full scale, heard as crackling."
     serves = ("noise",)

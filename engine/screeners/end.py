@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score, Stop
 
 
@@ -10,6 +10,7 @@ class End:
     name = "end"
     version = 1
     unit = "ended"
+    better: Better = "more"
     title = "End"
     about = "Whether the voice stopped by itself or had to be cut off."
     serves = ("inserted speech",)

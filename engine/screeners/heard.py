@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from engine.types import BadInput, Reference, Score, Stop, WordScore
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STRANGE = 0.35  # of what is heard: an ear that gets more phonemes wrong than this cannot tell words apart
 LOST_PERCENT = 150.0  # phoneme errors, beyond which even additions leave nothing of the text
+
+Better = Literal["less", "more", "neither"]  # of a measure: "neither" is told by how far it is from the base
 
 
 class Ear(Protocol):
@@ -157,12 +159,13 @@ class Screener(Protocol):
     """One measure. It flags, sorts and explains; it never issues a verdict. A changed rule is a new `version`.
 
     `title` and `about` say in a reviewer's words what it hears, `serves` names the reason codes of the gate that it is
-    evidence for.
+    evidence for, `better` which way is good.
     """
 
     name: str
     version: int
     unit: str
+    better: Better
     title: str
     about: str
 

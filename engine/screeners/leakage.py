@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine import audio
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import BadInput, Score
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Leakage:
     name = "leakage"
     version = 1
     unit = "sequences"
+    better: Better = "less"
     title = "Leak of the reference"
     about = "Whether words or sounds of the reference's end are heard at the start, where only the text should be."
     serves = ("inserted speech", "onset")

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.screeners.speaker import likeness
 from engine.types import Score
 
@@ -22,6 +22,7 @@ class LongForm:
     name = "long_form"
     version = 1
     unit = "%"
+    better: Better = "neither"
     title = "Drift in long clips"
     about = "Whether a long clip ends in the same voice and at the same pace in which it began."
     serves = ("too fast", "too slow", "wrong timbre", "accent drift")

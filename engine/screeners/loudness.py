@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from engine import audio
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 QUIETEST_LUFS, LOUDEST_LUFS = -35.0, -10.0  # outside, a listener reaches for the volume
@@ -15,6 +15,7 @@ class Loudness:
     name = "loudness"
     version = 1
     unit = "LUFS"
+    better: Better = "neither"
     title = "Loudness"
     about = "How loud the clip is as a whole. Blind trials are levelled, so this matters for what is exported."
     serves = ("other",)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from engine.screeners import acoustics
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 LEAST_DB = 25.0  # speech over its pauses: below, hiss or hum is heard
@@ -19,6 +19,7 @@ class Noise:
     name = "noise"
     version = 1
     unit = "dB"
+    better: Better = "more"
     title = "Noise"
     about = "How far the speech stands above the hiss, hum or rustle that is heard in its pauses."
     serves = ("noise",)

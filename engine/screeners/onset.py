@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.screeners import acoustics
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Onset:
     name = "onset"
     version = 1
     unit = "spreads"
+    better: Better = "less"
     title = "Beginning"
     about = "Whether the first 0.3 seconds sound unlike the rest: a click, a burst, a rasp or a swallowed start."
     serves = ("onset",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 GOOD_PERCENT = 20.0
@@ -15,6 +15,7 @@ class PhonemeErrors:
     name = "phoneme_errors"
     version = 1
     unit = "%"
+    better: Better = "less"
     title = "Phoneme errors"
     about = "How many of the text's sounds came out as others, were left out or were added."
     serves = ("dropped word", "accent drift", "other")

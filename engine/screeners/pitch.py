@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 
@@ -12,6 +12,7 @@ class Pitch:
     name = "pitch"
     version = 1
     unit = "Hz"
+    better: Better = "neither"
     title = "Pitch"
     about = "How high the voice is, beside the target."
     serves = ("wrong timbre", "accent drift")

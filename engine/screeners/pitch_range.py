@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 NARROWEST = 1.5  # semitones from the 10th to the 90th percentile
@@ -15,6 +15,7 @@ class PitchRange:
     name = "pitch_range"
     version = 1
     unit = "semitones"
+    better: Better = "neither"
     title = "Pitch range"
     about = "How far the pitch moves up and down while speaking. Little of it sounds monotone."
     serves = ("monotone",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 SLOWEST, FASTEST = 0.7, 1.4  # of the base's rate; targets of their own tempo stay inside
@@ -14,6 +14,7 @@ class Rate:
     name = "rate"
     version = 2
     unit = "1/s"
+    better: Better = "neither"
     title = "Speaking rate"
     about = "How fast it is spoken, beside the base voice saying the same line."
     serves = ("too fast", "too slow")

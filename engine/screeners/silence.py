@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.screeners import acoustics
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 LEADING_SEC, INNER_SEC, TRAILING_SEC = 1.0, 1.5, 1.5
@@ -15,6 +15,7 @@ class Silence:
     name = "silence"
     version = 1
     unit = "s"
+    better: Better = "less"
     title = "Silence"
     about = "How long it is silent at the start, at the end, and at the longest pause inside."
     serves = ("too slow", "onset")

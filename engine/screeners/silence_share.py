@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.screeners import acoustics
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 MOST_PERCENT = 45.0
@@ -15,6 +15,7 @@ class SilenceShare:
     name = "silence_share"
     version = 1
     unit = "%"
+    better: Better = "less"
     title = "Share of silence"
     about = "How much of the clip, from its first to its last sound, is pauses."
     serves = ("too slow",)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from engine.screeners.heard import Heard, Profile, score
+from engine.screeners.heard import Better, Heard, Profile, score
 from engine.types import Score
 
 
@@ -18,6 +18,7 @@ class Similarity:
     name = "similarity"
     version = 1
     unit = "%"
+    better: Better = "neither"
     title = "Way to the target"
     about = "How far the timbre has gone from the base voice towards the target."
     serves = ("wrong timbre",)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score
 
 # Log odds that two clips are of one speaker, by their distance: fitted to clips of synthetic and recorded voices.
@@ -20,6 +20,7 @@ class Speaker:
     name = "speaker"
     version = 1
     unit = "%"
+    better: Better = "neither"
     title = "Likeness to the speaker"
     about = (
         "How likely it is that this is the recorded speaker, by pitch and timbre, and how likely that it is the base."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from engine.screeners.heard import Heard, score
+from engine.screeners.heard import Better, Heard, score
 from engine.types import Score, WordScore
 
 NAMED = 6  # words named in an explanation
@@ -15,6 +15,7 @@ class Words:
     name = "words"
     version = 2
     unit = "%"
+    better: Better = "less"
     title = "Words"
     about = "Words dropped, run together, said twice or invented, and how many of the text's words are there."
     serves = ("dropped word", "merged word", "inserted speech")

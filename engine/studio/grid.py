@@ -10,6 +10,8 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from engine.screeners import SCREENERS
+from engine.screeners.heard import Better
 from engine.types import Candidate, Checkpoint, Clip, Score
 
 
@@ -50,6 +52,7 @@ class Grid:
 
     measure: str
     unit: str
+    better: Better  # which way of the measure is good
     checkpoints: tuple[Checkpoint, ...]
     scales: tuple[float, ...]
     cells: Mapping[tuple[str | None, float], GridCell]
@@ -79,6 +82,7 @@ def grid(
     return Grid(
         measure=measure,
         unit=units.pop() if units else "",
+        better=SCREENERS[measure].better if measure in SCREENERS else "neither",
         checkpoints=tuple(checkpoints),
         scales=tuple(sorted({scale for _, scale in cells})),
         cells=cells,

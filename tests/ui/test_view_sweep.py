@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from engine import tiers
-from engine.screeners import SCREENERS
 from engine.studio.grid import cell
 from engine.types import Candidate, Tier, WordScore
 from tests.ui.fake_studio import RUN_ID, FakeStudio
@@ -65,18 +64,11 @@ def test_colour_of_a_measure_without_a_good_end_is_the_distance_from_the_base(ju
 
 def test_of_a_measure_of_which_more_is_better_the_least_is_the_darkest(judged: FakeStudio) -> None:
     """A clip that was cut at the cap is not drawn as the best one."""
-    grid = replace(judged.grid(RUN_ID, "words"), measure="end")
+    grid = replace(judged.grid(RUN_ID, "words"), better="more")
     heats = view_sweep.heat(grid)
     by_value = sorted(grid.cells.values(), key=lambda c: c.value)
     assert heats[by_value[0].candidate.id] == view_sweep.HEATS - 1
     assert heats[by_value[-1].candidate.id] == 0
-
-
-def test_a_colour_knows_the_measures_that_there_are() -> None:
-    """A measure that was renamed is not coloured as if more of it were neither good nor bad."""
-    coloured = view_sweep.LESS_IS_BETTER | view_sweep.MORE_IS_BETTER
-    assert not coloured - set(SCREENERS)
-    assert not view_sweep.LESS_IS_BETTER & view_sweep.MORE_IS_BETTER
 
 
 def test_a_grid_without_spread_has_one_colour(judged: FakeStudio) -> None:
