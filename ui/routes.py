@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from engine.types import BadInput, Busy, DiskFull, EngineError, NotFound, Refused
@@ -36,6 +36,11 @@ def add(app: FastAPI, studio: Studio) -> None:
 
 
 def _add_engineering(app: FastAPI, studio: Studio) -> None:
+    @app.get("/data")
+    def data() -> Response:
+        """The Data page is the first one; whoever types its name gets there."""
+        return RedirectResponse("/")
+
     @app.get("/clips/{clip_id}")
     def clip(clip_id: str) -> Response:
         """A rendered clip, for engineers' pages."""

@@ -135,6 +135,13 @@ def html(value: str = "", *, classes: str = "", js_on_load: str | None = None, v
     )
 
 
+# On a phone the pages do not all fit in the bar: the one that is open is never the one that is hidden.
+HERE_IN_VIEW = """
+const here = element.querySelector("nav a[aria-current]");
+if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.offsetWidth) / 2;
+"""
+
+
 def header(current: str) -> None:
     """The bar at the top of an engineer's page, with the pages."""
     links = "".join(f'<a href="{to}"{_here(name, current)}>{name}</a>' for name, to in PAGES)
@@ -158,4 +165,4 @@ def _bar(inside: str, end: str) -> None:
     )
     logo = '<span class="em-logo">ear<i>mark</i></span>'
     bar = f'<header class="em-header">{logo}{inside}<span class="em-end">{end}{toggle}</span></header>'
-    html(bar, classes="em-bleed")
+    html(bar, classes="em-bleed", js_on_load=HERE_IN_VIEW)

@@ -7,6 +7,7 @@ also elsewhere. Every call loads the base anew, so no other adapter can be in th
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,7 +101,9 @@ def _load(model: SpeechModel, part: str, folder: Path, variant: str, voice: Mapp
 
     source = folder / BAKED / part if variant == BAKED else folder / part
     try:
-        tuned = PeftModel.from_pretrained(model.part(part), str(source), use_safetensors=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            tuned = PeftModel.from_pretrained(model.part(part), str(source), use_safetensors=True)
     except (SafetensorError, ValueError, RuntimeError, KeyError, OSError) as error:
         raise BadInput(f"PEFT cannot load {source} ({error}); export it again.") from error
     for layer in tuned.modules():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from engine.types import EngineError
 USAGE = "usage: python -m engine.train RUN_DIR"
 # Segments of the card's memory that can grow leave fewer holes. Read by torch when it is first imported.
 ALLOCATOR, EXPANDABLE = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
+OLD_NAME = "`is_gradient_checkpointing` is deprecated"  # peft asks transformers for it under the old name
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE, file=sys.stderr)
         return 2
     os.environ.setdefault(ALLOCATOR, EXPANDABLE)
+    warnings.filterwarnings("ignore", OLD_NAME, FutureWarning)
     run_dir = Path(arguments[0]).resolve()
     try:
         return worker.follow(run_dir) if processes.rank() else worker.work(run_dir)

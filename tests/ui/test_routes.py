@@ -237,6 +237,12 @@ def test_what_does_not_exist_is_a_sentence(tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()) == (404, {"error": "There is no clip 'none'."})
 
 
+def test_the_first_page_is_found_by_its_name(tmp_path: Path) -> None:
+    """Data lies at the root; whoever types its name as that of any other page gets there."""
+    answer = client(rendered(tmp_path)).get("/data", follow_redirects=False)
+    assert answer.headers["location"] == "/"
+
+
 def test_an_export_comes_as_one_file(tmp_path: Path) -> None:
     """The download is a zip whose name is the alias."""
     answer = client(rendered(tmp_path)).get("/exports/production/robin.zip")

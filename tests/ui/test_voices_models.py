@@ -72,3 +72,14 @@ def test_an_environment_is_installed_checked_and_removed(page: Page) -> None:
     page.wait_for_selector("text=runs and adapters stay")
     page.wait_for_selector("text=not installed")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+def test_the_page_that_is_open_is_in_sight_in_the_bar(page: Page) -> None:
+    """On a phone the bar holds more pages than fit: the open one is scrolled to, though it is the last."""
+    page.wait_for_function(
+        """() => {
+          const here = document.querySelector("nav a[aria-current]").getBoundingClientRect();
+          return here.left >= 0 && here.right <= window.innerWidth;
+        }"""
+    )
