@@ -44,7 +44,7 @@ EACH = 2  # edits of every kind of a clip, each in a copy of its own
 TIMED_SEC = 30.0
 
 
-def counted(said: Iterable[Said], ear: Ear, seed: int) -> tuple[Counts, int, float]:
+def counted(said: Iterable[Said], ears: tuple[Ear, ...], seed: int) -> tuple[Counts, int, float]:
     """What is heard in the edited copies of some clips, how many clips there were, and their seconds."""
     by_voice: dict[str, list[Said]] = defaultdict(list)
     for clip in said:
@@ -57,7 +57,7 @@ def counted(said: Iterable[Said], ear: Ear, seed: int) -> tuple[Counts, int, flo
             clips, seconds = clips + 1, seconds + len(clip.samples) / RATE
             each = EACH if len(clip.words) > 4 else 1
             for copy in edited(clip, clips_of_voice, random.Random(f"{seed} {clip.voice} {n}"), each):
-                heard = Heard(samples=copy.samples, sample_rate=RATE, text=clip.text, ear=ear)
+                heard = Heard(samples=copy.samples, sample_rate=RATE, text=clip.text, ears=ears)
                 counts.add(copy, heard.words if heard.follows else (), judged=heard.follows)
     return counts, clips, seconds
 

@@ -17,7 +17,7 @@ from engine import audio
 from engine.screeners.after_text import AfterText
 from engine.screeners.clipping import Clipping
 from engine.screeners.end import End
-from engine.screeners.heard import Ear, Heard, Profile, Screener
+from engine.screeners.heard import Ear, Heard, Profile, Screener, knows
 from engine.screeners.leakage import Leakage
 from engine.screeners.long_form import LongForm
 from engine.screeners.loudness import Loudness
@@ -44,7 +44,7 @@ __all__ = [
     "Profile",
     "Screener",
     "Screening",
-    "ear",
+    "ears",
     "profile",
     "screen",
     "screen_file",
@@ -60,7 +60,7 @@ SCREENERS: dict[str, Screener] = {
 }
 # backend -> module that has `load() -> Ear | None`; None when its weights are not installed
 EARS: dict[str, str] = {"finch": "engine.screeners.finch_ear"}
-ENGLISH = EARS["finch"]  # may follow other voices as well
+REAL_SPEECH = "engine.screeners.hama_ear"
 PROFILE_SEC = 60.0  # of a recorded voice are enough to know its timbre and pitch
 MIN_SEC = 0.1
 
@@ -74,33 +74,38 @@ class Screening:
     scores: tuple[Score, ...]
 
 
-def ear(backend: str, language: str = "en", whisper: Whisper | None = None) -> Ear | None:
-    """The recogniser for a backend's clips in a language; None when there is none (then words are not judged, never
-    "ok").
+def ears(backend: str, language: str = "en", whisper: Whisper | None = None) -> tuple[Ear, ...]:
+    """The recognisers for a backend's clips in a language, the best first: of each clip the first that can follow its
+    voice judges. None at all: words are not judged, and never "ok".
 
-    Its own ear where it knows the language, else Whisper where one is configured, else the English ear of the built-in
-    voice: of each clip it says whether it can follow.
+    A backend's own ear knows its voice best. Next comes the one that hears real speech, which writes down what it
+    hears; Whisper, where one is configured, writes what it expects; last the built-in voice's.
     """
-    from engine.screeners.heard import knows
-
-    own: Ear | None = import_module(EARS[backend]).load() if backend in EARS else None
-    if own is not None and knows(own, language):
-        return own
+    found: list[Ear | None] = [_load(EARS[backend])] if backend in EARS else []
+    found.append(_load(REAL_SPEECH))
     if whisper is not None:
         from engine.screeners.whisper_ear import WhisperEar
 
-        return WhisperEar(whisper, language)
-    english: Ear | None = import_module(ENGLISH).load()
-    if english is not None:
-        english.at_home = False
-    return english if english is not None and knows(english, language) else None
+        found.append(WhisperEar(whisper, language))
+    if backend not in EARS:
+        found.append(_load(EARS["finch"]))
+        if found[-1] is not None:
+            found[-1].at_home = False
+    return tuple(each for each in found if each is not None and knows(each, language))
 
 
-def screen(clip: Clip, *, ear: Ear | None, target: Profile | None = None, base: Profile | None = None) -> list[Score]:
+def _load(module: str) -> Ear | None:
+    found: Ear | None = import_module(module).load()
+    return found
+
+
+def screen(
+    clip: Clip, *, ears: tuple[Ear, ...] = (), target: Profile | None = None, base: Profile | None = None
+) -> list[Score]:
     """Every screener's answer about a clip. `base` is of the base's clip of the same line and seed, `target` of the
     recorded voice.
     """
-    heard = _heard(clip.path, clip.text, ear, clip.language)
+    heard = _heard(clip.path, clip.text, ears, clip.language)
     heard.clip_id, heard.stop, heard.base, heard.target = clip.id, clip.stop, base, target
     heard.reference = clip.reference
     return [screener(heard) for screener in SCREENERS.values()]
@@ -110,7 +115,7 @@ def screen_file(
     path: Path,
     text: str,
     *,
-    ear: Ear | None,
+    ears: tuple[Ear, ...] = (),
     language: str = "en",
     base: Profile | None = None,
     target: Profile | None = None,
@@ -120,20 +125,20 @@ def screen_file(
     """
     if not any(character.isalnum() for character in text):
         raise BadInput("Screening needs the text that the clip should say; give at least one word.")
-    heard = _heard(path, text, ear, language)
+    heard = _heard(path, text, ears, language)
     heard.base, heard.target = base, target
     scores = tuple(screener(heard) for screener in SCREENERS.values())
     return Screening(duration_sec=heard.duration_sec, words=heard.words if heard.follows else (), scores=scores)
 
 
-def words(clip: Clip, ear: Ear | None) -> tuple[WordScore, ...]:
+def words(clip: Clip, ears: tuple[Ear, ...] = ()) -> tuple[WordScore, ...]:
     """The clip's words with times and states; empty without an ear that follows the voice."""
-    heard = _heard(clip.path, clip.text, ear, clip.language)
+    heard = _heard(clip.path, clip.text, ears, clip.language)
     return heard.words if heard.follows else ()
 
 
 def profile(
-    utterances: Sequence[Utterance] | Sequence[Clip], ear: Ear | None = None, *, max_sec: float = PROFILE_SEC
+    utterances: Sequence[Utterance] | Sequence[Clip], ears: tuple[Ear, ...] = (), *, max_sec: float = PROFILE_SEC
 ) -> Profile | None:
     """A voice as numbers, from its recordings or clips: the first ones, up to `max_sec`. None without any."""
     from engine.screeners import acoustics
@@ -142,7 +147,7 @@ def profile(
     total = 0.0
     for each in utterances:
         path = each.audio_path if isinstance(each, Utterance) else each.path
-        heard = _heard(path, each.text, ear, each.language)
+        heard = _heard(path, each.text, ears, each.language)
         found.append(heard.profile)
         total += heard.duration_sec
         if total >= max_sec:
@@ -150,8 +155,8 @@ def profile(
     return acoustics.pooled(found) if found else None
 
 
-def _heard(path: Path, text: str, ear: Ear | None, language: str) -> Heard:
+def _heard(path: Path, text: str, ears: tuple[Ear, ...], language: str) -> Heard:
     samples, rate = audio.read(path)
     if len(samples) < MIN_SEC * rate:
         raise BadInput(f"{path} is {len(samples) / rate:.2f} s long; a clip of {MIN_SEC:g} s or more can be screened.")
-    return Heard(samples=samples, sample_rate=rate, text=text, ear=ear, language=language)
+    return Heard(samples=samples, sample_rate=rate, text=text, ears=ears, language=language)

@@ -21,10 +21,11 @@ AFTER = """
 said again; what is none of them was added. A word of which too little is heard is judged by the time that is left
 for it: without time it is missing, with time it was said unclearly, and such a word is not flagged.
 
-The recogniser is the backend's own (Finch has one, which also follows espeak-ng voices), else Whisper where a model
-folder is given (`--whisper` or `EARMARK_WHISPER`; any language), else the built-in English one where it can follow.
-Where more than a third of what is heard comes out as other sounds, the answer is **cannot judge this voice**: no
-value, no pass, never "ok". Recordings of people are such voices to the built-in ear.
+Several recognisers may know a language, and of each clip the first that can follow its voice judges: the backend's
+own (Finch has one, which also follows espeak-ng voices), then `hama`, which has learned English from people, then
+Whisper where a model folder is given (`--whisper` or `EARMARK_WHISPER`; any language), then the built-in one. Where
+too much of what is heard comes out as other sounds (a third by the built-in ear, a fifth by `hama`) or hardly anything
+is heard, the answer is **cannot judge this voice**: no value, no pass, never "ok".
 
 **Likeness to the speaker** uses an own small embedding (mel cepstra and pitch, in units of how much they vary
 within one reader). It tells another pitch or throat, not two readers who sound alike.

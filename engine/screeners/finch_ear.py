@@ -1,4 +1,4 @@
-"""The built-in ear as a screener's recogniser: Finch's CTC phoneme listener behind the `Ear` protocol.
+"""The built-in recogniser: Finch's CTC phoneme listener behind the `Ear` protocol.
 
 Knows Finch's phonemes and its listener. It was trained on synthetic speech alone: on a voice that it cannot follow
 its phoneme error rate says so, and the word screener then does not judge.
@@ -6,15 +6,12 @@ its phoneme error rate says so, and the word screener then does not judge.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.backends.finch import phonemes
-from engine.screeners import acoustics, alignment
-from engine.types import BadInput, WordScore
+from engine.screeners.phoneme_ear import PhonemeEar
 
 if TYPE_CHECKING:
     import torch
@@ -23,13 +20,13 @@ if TYPE_CHECKING:
     from engine.backends.finch.ear import Listener
 
 
-class FinchEar:
-    """Hears English phonemes, 50 steps a second."""
+class FinchEar(PhonemeEar):
+    """Hears English phonemes as Finch and espeak-ng's voices say them."""
 
     name = "the built-in ear"
     version = 2
-    languages: tuple[str, ...] = ("en",)
-    telling = 5  # phonemes
+    telling = 5
+    strange = 0.35
 
     def __init__(self, listener: Listener) -> None:
         self.at_home = True
@@ -45,95 +42,23 @@ class FinchEar:
         """The phoneme segments of `text` as espeak-ng reads it."""
         from engine.backends.finch.ear import fold_all
 
-        return tuple(fold_all(self._pronounced(text).symbols))
-
-    def align(self, samples: NDArray[np.float32], sample_rate: int, text: str) -> tuple[WordScore, ...]:
-        """Every word of `text` with its times and state. A word without phonemes of its own shares its neighbour's
-        answer.
-        """
-        from engine.backends.finch.ear import SECONDS_PER_STEP
-
-        pronounced = self._pronounced(text)
-        carriers, units, seconds = self._units(pronounced)
-        posteriors = self.log_posteriors(samples, sample_rate)
-        sounding = acoustics.active(samples, sample_rate)[::2]
-        result: list[WordScore] = []
-        for found in alignment.align(posteriors, units, seconds=seconds, sounding=sounding):
-            texts = (
-                [pronounced.words[word].text for word in carriers[found.word]]
-                if found.word >= 0
-                else [self._spelled(found.heard)]
-            )
-            nowhere = found.start < 0
-            result += [
-                WordScore(
-                    text=each,
-                    state=found.state,
-                    start_sec=math.nan if nowhere else found.start * SECONDS_PER_STEP,
-                    end_sec=math.nan if nowhere else found.end * SECONDS_PER_STEP,
-                    log_posterior=found.log_posterior,
-                )
-                for each in texts
-            ]
-        return tuple(result)
+        return tuple(fold_all(self.pronounced(text).symbols))
 
     def log_posteriors(self, samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
         """CTC log posteriors (steps of 20 ms, classes), class 0 the blank."""
         posteriors: NDArray[np.float32] = self._listener.log_posteriors(self._waveform(samples, sample_rate)).numpy()
         return posteriors
 
-    def classes(self, text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """The words of `text`, each with its phoneme classes; words that share phonemes are told together."""
-        pronounced = self._pronounced(text)
-        carriers, units, _ = self._units(pronounced)
-        texts = (" ".join(pronounced.words[word].text for word in words) for words in carriers)
-        return tuple((words, tuple(phonemes)) for words, phonemes in zip(texts, units, strict=True))
-
-    def _units(self, pronounced: phonemes.Pronunciation) -> tuple[list[list[int]], list[list[int]], list[list[float]]]:
-        """Groups of words that share phonemes (mostly one word), the phoneme classes of each group, and the seconds
-        that espeak-ng takes for each phoneme.
-        """
-        own, lasting = self._own(pronounced)
-        carriers: list[list[int]] = []
-        units: list[list[int]] = []
-        seconds: list[list[float]] = []
-        waiting: list[int] = []
-        for word in range(len(pronounced.words)):
-            if word in own:
-                carriers.append([*waiting, word])
-                units.append(own[word])
-                seconds.append(lasting[word])
-                waiting = []
-            elif carriers:
-                carriers[-1].append(word)
-            else:
-                waiting.append(word)
-        return carriers, units, seconds
-
-    def _own(self, pronounced: phonemes.Pronunciation) -> tuple[dict[int, list[int]], dict[int, list[float]]]:
-        """Each word's phoneme classes and their seconds; an unknown sound lengthens the one before it."""
+    def heard_as(self, symbol: str) -> tuple[int, ...]:
+        """The class of a phoneme of espeak-ng."""
         from engine.backends.finch.ear import fold
 
-        own: dict[int, list[int]] = {}
-        lasting: dict[int, list[float]] = {}
-        ends = [*(phoneme.start_s for phoneme in pronounced.phonemes[1:]), pronounced.duration_s]
-        for phoneme, end in zip(pronounced.phonemes, ends, strict=True):
-            plain = fold(phoneme.symbol)
-            if plain is not None and plain in self._ids:
-                own.setdefault(phoneme.word, []).append(self._ids[plain])
-                lasting.setdefault(phoneme.word, []).append(end - phoneme.start_s)
-            elif not phoneme.is_pause and phoneme.word in lasting:
-                lasting[phoneme.word][-1] += end - phoneme.start_s
-        return own, lasting
+        plain = fold(symbol)
+        return (self._ids[plain],) if plain in self._ids else ()
 
-    def _spelled(self, heard: tuple[int, ...]) -> str:
-        return "/" + " ".join(self._segments[index - 1] for index in heard) + "/"
-
-    def _pronounced(self, text: str) -> phonemes.Pronunciation:
-        try:
-            return phonemes.pronounce(text)
-        except phonemes.UnpronounceableText as error:
-            raise BadInput(f"The ear cannot read the text: {error}.") from error
+    def spelled(self, classes: tuple[int, ...]) -> str:
+        """Classes as espeak-ng's mnemonics."""
+        return " ".join(self._segments[index - 1] for index in classes)
 
     def _waveform(self, samples: NDArray[np.float32], sample_rate: int) -> torch.Tensor:
         import torch

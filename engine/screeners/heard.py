@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-STRANGE = 0.35  # of what is heard: an ear that gets more phonemes wrong than this cannot tell words apart
 LOST_PERCENT = 150.0  # phoneme errors, beyond which even additions leave nothing of the text
+UNHEARD = 0.7  # of the text: an ear that was not made for a voice and hears less than the rest of it may be deaf to it
 
 Better = Literal["less", "more", "neither"]  # of a measure: "neither" is told by how far it is from the base
 
@@ -35,6 +35,7 @@ class Ear(Protocol):
     version: int
     languages: tuple[str, ...]  # that it can follow, as "en"; none: any
     telling: int  # so many units in a row tell which text was spoken
+    strange: float  # the share of what is heard that may come out as something else, for words to be told apart
     at_home: bool  # made for this voice: what it cannot follow is garbled, not strange to it
 
     def recognise(self, samples: NDArray[np.float32], sample_rate: int) -> tuple[str, ...]:
@@ -95,17 +96,27 @@ class Heard:
     samples: NDArray[np.float32]
     sample_rate: int
     text: str
-    ear: Ear | None
+    ears: tuple[Ear, ...] = ()  # the first of them that follows the voice judges
     clip_id: str = ""
     stop: Stop | None = None  # None: a file of which nobody knows how it ended
     base: Profile | None = None
     target: Profile | None = None
     language: str = "en"
     reference: Reference | None = None
+    _errors: dict[str, Errors | None] = field(default_factory=dict, repr=False)  # by the name of the ear
 
     @property
     def duration_sec(self) -> float:
         return len(self.samples) / self.sample_rate
+
+    @cached_property
+    def ear(self) -> Ear | None:
+        """The ear that judges: the first one that can follow this voice; where none can, the first that knows its
+        language.
+        """
+        able = [ear for ear in self.ears if knows(ear, self.language)]
+        following = (ear for ear in able if not self._why_not(ear))
+        return next(following, able[0] if able else self.ears[0] if self.ears else None)
 
     @cached_property
     def words(self) -> tuple[WordScore, ...]:
@@ -114,15 +125,10 @@ class Heard:
             return ()
         return self.ear.align(self.samples, self.sample_rate, self.text)
 
-    @cached_property
+    @property
     def errors(self) -> Errors | None:
         """The phoneme errors by the ear; None without an ear that knows the language and can read the text."""
-        if self.ear is None or not knows(self.ear, self.language):
-            return None
-        try:
-            return compare(self.ear.expected(self.text), self.ear.recognise(self.samples, self.sample_rate))
-        except BadInput:
-            return None
+        return self._errors_by(self.ear) if self.ear else None
 
     @property
     def follows(self) -> bool:
@@ -132,13 +138,29 @@ class Heard:
     @cached_property
     def why_not(self) -> str:
         """Why this voice cannot be judged by its words, in a sentence; "" when it can."""
-        if self.ear is None:
-            return "Cannot judge this voice: no recogniser is there for it."
-        if self.errors is None:
-            return f"Cannot judge this voice: {self.ear.name} cannot read a text in the language {self.language!r}."
-        if self.errors.strange > STRANGE or self.errors.percent > LOST_PERCENT:
+        return self._why_not(self.ear) if self.ear else "Cannot judge this voice: no recogniser is there for it."
+
+    def _why_not(self, ear: Ear) -> str:
+        errors = self._errors_by(ear)
+        if errors is None:
+            return f"Cannot judge this voice: {ear.name} cannot read a text in the language {self.language!r}."
+        is_deaf = not ear.at_home and errors.deleted > UNHEARD * errors.expected
+        if is_deaf or errors.strange > ear.strange or errors.percent > LOST_PERCENT:
             return "Cannot judge this voice: the ear cannot follow it, so it cannot say which words are there; listen."
         return ""
+
+    def _errors_by(self, ear: Ear) -> Errors | None:
+        if ear.name not in self._errors:
+            self._errors[ear.name] = self._compared(ear)
+        return self._errors[ear.name]
+
+    def _compared(self, ear: Ear) -> Errors | None:
+        if not knows(ear, self.language):
+            return None
+        try:
+            return compare(ear.expected(self.text), ear.recognise(self.samples, self.sample_rate))
+        except BadInput:
+            return None
 
     @cached_property
     def profile(self) -> Profile:

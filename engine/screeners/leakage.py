@@ -53,7 +53,7 @@ class Start:
 
 class Leakage:
     name = "leakage"
-    version = 1
+    version = 2
     unit = "sequences"
     better: Better = "less"
     title = "Leak of the reference"

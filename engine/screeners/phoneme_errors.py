@@ -13,7 +13,7 @@ BAD_PERCENT = 30.0
 
 class PhonemeErrors:
     name = "phoneme_errors"
-    version = 1
+    version = 2
     unit = "%"
     better: Better = "less"
     title = "Phoneme errors"

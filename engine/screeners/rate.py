@@ -12,7 +12,7 @@ SLOWEST, FASTEST = 0.7, 1.4  # of the base's rate; targets of their own tempo st
 
 class Rate:
     name = "rate"
-    version = 2
+    version = 3
     unit = "1/s"
     better: Better = "neither"
     title = "Speaking rate"

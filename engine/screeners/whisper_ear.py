@@ -28,6 +28,7 @@ class WhisperEar:
     version = 1
     at_home = False
     telling = 2  # words; characters tell less, and there are more of them
+    strange = 0.35
 
     def __init__(self, whisper: Whisper, language: str = "en") -> None:
         self._whisper, self._language = whisper, language

@@ -34,7 +34,7 @@ class Rendering(Prompting):
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
         super().__init__(workspace, clock=clock, device=device)
-        self._ears: dict[tuple[str, str], Ear | None] = {}  # by backend and language
+        self._ears: dict[tuple[str, str], tuple[Ear, ...]] = {}  # by backend and language
         self._targets: dict[str, Profile | None] = {}  # by dataset
         self._bases: dict[str, Profile | None] = {}  # by the base's clip
 
@@ -84,8 +84,8 @@ class Rendering(Prompting):
         wanted = {(s.name, s.version) for s in screeners.SCREENERS.values()}
         if wanted <= {(s.screener, s.version) for s in known}:
             return known
-        ear = self._ear(clip.candidate.backend, clip.language)
-        fresh = screeners.screen(clip, ear=ear, target=self._target(clip), base=self._base(clip))
+        ears = self._ears_of(clip.candidate.backend, clip.language)
+        fresh = screeners.screen(clip, ears=ears, target=self._target(clip), base=self._base(clip))
         self.store.add_scores(fresh)
         return fresh
 
@@ -95,7 +95,7 @@ class Rendering(Prompting):
         """All screeners' answers about any file that should say `text`; nothing is kept."""
         from engine import screeners
 
-        return screeners.screen_file(path, text, ear=self._ear(backend, language), language=language)
+        return screeners.screen_file(path, text, ears=self._ears_of(backend, language), language=language)
 
     def scores(self, clip_ids: Sequence[str]) -> dict[str, list[Score]]:
         """What the screeners said, by clip."""
@@ -106,7 +106,7 @@ class Rendering(Prompting):
         from engine import screeners
 
         clip = self.clip(clip_id)
-        return screeners.words(clip, self._ear(clip.candidate.backend, clip.language))
+        return screeners.words(clip, self._ears_of(clip.candidate.backend, clip.language))
 
     def measures(self) -> tuple[Measure, ...]:
         """What a grid can be coloured by."""
@@ -208,12 +208,12 @@ class Rendering(Prompting):
             )
 
     # ------------------------------------------------------------------------------------------- what screeners need
-    def _ear(self, backend: str, language: str = "en") -> Ear | None:
+    def _ears_of(self, backend: str, language: str = "en") -> tuple[Ear, ...]:
         if (backend, language) not in self._ears:
             from engine import screeners
 
             whisper = self._loaded_whisper() if self.whisper_folder is not None else None
-            self._ears[backend, language] = screeners.ear(backend, language, whisper)
+            self._ears[backend, language] = screeners.ears(backend, language, whisper)
         return self._ears[backend, language]
 
     def _target(self, clip: Clip) -> Profile | None:
@@ -242,4 +242,4 @@ class Rendering(Prompting):
         from engine import screeners
 
         language = recordings[0].language if recordings else "en"
-        return screeners.profile(recordings, self._ear(backend, language))
+        return screeners.profile(recordings, self._ears_of(backend, language))

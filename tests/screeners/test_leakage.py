@@ -34,8 +34,8 @@ def _reference(tmp_path: Path) -> Reference:
 
 
 def clip(samples: NDArray[np.float32], reference: Reference | None) -> Heard:
-    ear = screeners.ear("finch")
-    return Heard(samples=samples, sample_rate=16_000, text=TEXT, ear=ear, stop=Stop.EOS, reference=reference)
+    ears = screeners.ears("finch")
+    return Heard(samples=samples, sample_rate=16_000, text=TEXT, ears=ears, stop=Stop.EOS, reference=reference)
 
 
 def test_words_of_the_reference_at_the_start_are_a_leak(reference: Reference) -> None:

@@ -47,9 +47,9 @@ def test_speech_after_the_last_word_is_counted_in_seconds() -> None:
     """Words that were added before the end are not talking on."""
     words = (said("good", 0.1, 0.4), said("x", 0.5, 0.6, "inserted"), said("day", 0.7, 0.9))
     ear = FakeEar(heard=tuple("goodday"), words=words)
-    assert SCREENERS["after_text"](heard(syllables(2.0), ear=ear)).value == 0
+    assert SCREENERS["after_text"](heard(syllables(2.0), ears=(ear,))).value == 0
     on = replace(words[1], start_sec=1.0, end_sec=1.8)
-    answer = SCREENERS["after_text"](heard(syllables(2.0), ear=FakeEar(heard=tuple("goodday"), words=(*words, on))))
+    answer = SCREENERS["after_text"](heard(syllables(2.0), ears=(FakeEar(heard=tuple("goodday"), words=(*words, on)),)))
     assert answer.value == pytest.approx(0.8)
     assert answer.passed is False
 
@@ -106,12 +106,12 @@ def test_a_long_clip_that_hurries_or_becomes_another_voice_is_flagged() -> None:
     text = " ".join(["word"] * 18)
     units = tuple(c for c in text if c.isalpha())
     judge = SCREENERS["long_form"]
-    assert judge(heard(clip, text, ear=FakeEar(heard=units, words=even))).passed is True
-    answer = judge(heard(clip, text, ear=FakeEar(heard=units, words=hurried)))
+    assert judge(heard(clip, text, ears=(FakeEar(heard=units, words=even),))).passed is True
+    answer = judge(heard(clip, text, ears=(FakeEar(heard=units, words=hurried),)))
     assert answer.passed is False
     assert "faster" in answer.explanation
     other = np.concatenate([syllables(9.0, 110), syllables(9.0, 210, tilt=1.8)])
-    assert "the voice changes" in judge(heard(other, text, ear=FakeEar(heard=units, words=even))).explanation
+    assert "the voice changes" in judge(heard(other, text, ears=(FakeEar(heard=units, words=even),))).explanation
     assert judge(heard(syllables(5.0), text)).passed is None
 
 

@@ -25,7 +25,7 @@ CLEAN = np.concatenate([quiet(0.2), buzz(1.0), quiet(0.3), buzz(1.0), quiet(0.2)
 def test_every_screener_explains_itself_in_a_sentence() -> None:
     """Each answer names the clip, the measure, its version and unit, and says in a sentence what was found."""
     for name, screener in SCREENERS.items():
-        for clip in (heard(CLEAN), heard(quiet(1.0)), heard(CLEAN, ear=None, stop=None)):
+        for clip in (heard(CLEAN), heard(quiet(1.0)), heard(CLEAN, ears=(), stop=None)):
             answer = screener(clip)
             assert (answer.clip_id, answer.screener, answer.version, answer.unit) == (
                 "c1",
@@ -49,7 +49,7 @@ def test_every_screener_says_what_it_hears_and_what_for() -> None:
 def test_nothing_is_said_to_be_fine_without_an_ear() -> None:
     """Where no recogniser can follow, words and phonemes are not judged, never passed."""
     for name in ("words", "phoneme_errors", "after_text", "rate"):
-        answer = SCREENERS[name](heard(CLEAN, ear=None))
+        answer = SCREENERS[name](heard(CLEAN, ears=()))
         assert answer.passed is None
         assert math.isnan(answer.value) or name == "rate"
 
@@ -58,7 +58,7 @@ def test_nothing_is_said_to_be_fine_without_an_ear() -> None:
 def test_missing_words_are_counted_and_named() -> None:
     """The explanation says how many of how many, and which."""
     ear = FakeEar(heard=tuple("thequiet"), words=(word("the"), word("harbour", "dropped"), word("quiet.", "ok")))
-    answer = SCREENERS["words"](heard(CLEAN, "the harbour quiet.", ear=ear))
+    answer = SCREENERS["words"](heard(CLEAN, "the harbour quiet.", ears=(ear,)))
     assert answer.passed is False
     assert answer.value == pytest.approx(100 / 3)
     assert answer.explanation == "1 of 3 words missing: harbour."
@@ -67,12 +67,12 @@ def test_missing_words_are_counted_and_named() -> None:
 def test_merged_and_invented_words_are_faults_too_and_unclear_ones_are_told() -> None:
     """Run together and invented flag the clip; a word that is merely unclear does not."""
     told = (word("a"), word("b", "merged"), word("/x y/", "inserted"), word("c", "wrong"))
-    answer = SCREENERS["words"](heard(CLEAN, "a b c", ear=FakeEar(heard=("a", "b", "c"), words=told)))
+    answer = SCREENERS["words"](heard(CLEAN, "a b c", ears=(FakeEar(heard=("a", "b", "c"), words=told),)))
     assert answer.passed is False
     assert "1 run together: b" in answer.explanation
     assert "1 invented stretch" in answer.explanation
     unclear = SCREENERS["words"](
-        heard(CLEAN, "a c", ear=FakeEar(heard=("a", "c"), words=(word("a"), word("c", "wrong"))))
+        heard(CLEAN, "a c", ears=(FakeEar(heard=("a", "c"), words=(word("a"), word("c", "wrong"))),))
     )
     assert unclear.passed is True
     assert "1 unclear: c" in unclear.explanation
@@ -80,7 +80,7 @@ def test_merged_and_invented_words_are_faults_too_and_unclear_ones_are_told() ->
 
 def test_an_ear_that_cannot_follow_does_not_judge_words() -> None:
     """With most phonemes heard as others, the answer is that it cannot be said, not that all is well."""
-    lost = heard(CLEAN, "good day", ear=FakeEar(heard=tuple("zzzzzz"), words=(word("good"), word("day"))))
+    lost = heard(CLEAN, "good day", ears=(FakeEar(heard=tuple("zzzzzz"), words=(word("good"), word("day"))),))
     answer = SCREENERS["words"](lost)
     assert answer.passed is None
     assert "annot judge this voice" in answer.explanation
@@ -110,7 +110,7 @@ def test_phoneme_errors_are_the_least_edits(expected: str, recognised: str, coun
 @pytest.mark.parametrize(("heard_as", "passed"), [("abcdefghij", True), ("abcdefgxxj", True), ("abcdefxxxj", False)])
 def test_phoneme_errors_pass_up_to_a_fifth_and_fail_from_a_third(heard_as: str, passed: bool) -> None:
     """The limits that the measure states are the ones it keeps."""
-    answer = SCREENERS["phoneme_errors"](heard(CLEAN, "abcdefghij", ear=FakeEar(heard=tuple(heard_as))))
+    answer = SCREENERS["phoneme_errors"](heard(CLEAN, "abcdefghij", ears=(FakeEar(heard=tuple(heard_as)),)))
     assert answer.passed is passed
 
 
@@ -243,35 +243,35 @@ def test_a_clip_is_screened_by_every_measure(tmp_path: Path) -> None:
     """One answer a screener, in the table's order, with the clip's own ending; the ear aligns only once."""
     audio.write(tmp_path / "c.flac", CLEAN, RATE)
     ear = FakeEar(heard=tuple("goodday"), words=(word("good"), word("day")))
-    answers = screeners.screen(clip_of(tmp_path / "c.flac"), ear=ear)
+    answers = screeners.screen(clip_of(tmp_path / "c.flac"), ears=(ear,))
     assert [answer.screener for answer in answers] == list(SCREENERS)
     assert {answer.clip_id for answer in answers} == {"c9"}
     assert next(a for a in answers if a.screener == "end").passed is False
     assert ear.asked == ["good day"]
-    assert screeners.words(clip_of(tmp_path / "c.flac"), ear) == ear.words
+    assert screeners.words(clip_of(tmp_path / "c.flac"), (ear,)) == ear.words
 
 
 def test_a_file_is_screened_with_its_text(tmp_path: Path) -> None:
     """Any file can be screened; an empty text or a file that is no audio is refused in a sentence."""
     path = tmp_path / "c.wav"
     audio.write(path, CLEAN, RATE)
-    screening = screeners.screen_file(path, "good day", ear=None)
+    screening = screeners.screen_file(path, "good day")
     assert screening.duration_sec == pytest.approx(2.7, abs=0.01)
     assert {score.screener for score in screening.scores} == set(SCREENERS)
     with pytest.raises(BadInput, match="text"):
-        screeners.screen_file(path, " ... ", ear=None)
+        screeners.screen_file(path, " ... ")
     (tmp_path / "empty.wav").write_bytes(b"")
     with pytest.raises(BadInput, match=r"empty\.wav"):
-        screeners.screen_file(tmp_path / "empty.wav", "good day", ear=None)
+        screeners.screen_file(tmp_path / "empty.wav", "good day")
     audio.write(tmp_path / "short.wav", CLEAN[:100], RATE)
     with pytest.raises(BadInput, match=r"short\.wav"):
-        screeners.screen_file(tmp_path / "short.wav", "good day", ear=None)
+        screeners.screen_file(tmp_path / "short.wav", "good day")
 
 
 def test_a_clip_of_a_voice_that_said_nothing_is_flagged_and_no_error(tmp_path: Path) -> None:
     """The shortest clip that a sweep can publish goes through every measure."""
     audio.write(tmp_path / "c.flac", np.zeros(RATE // 10, np.float32), RATE)
-    answers = {a.screener: a for a in screeners.screen(clip_of(tmp_path / "c.flac"), ear=FakeEar())}
+    answers = {a.screener: a for a in screeners.screen(clip_of(tmp_path / "c.flac"), ears=(FakeEar(),))}
     assert answers["silence"].passed is False
     assert answers["phoneme_errors"].passed is False
 
@@ -291,4 +291,4 @@ def test_a_voice_is_profiled_from_its_first_minute(tmp_path: Path) -> None:
 
 def test_a_language_that_no_ear_knows_has_none() -> None:
     """Screening then goes on without words, and says that it cannot judge."""
-    assert screeners.ear("unheard-of", "sw") is None
+    assert screeners.ears("unheard-of", "sw") == ()

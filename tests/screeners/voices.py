@@ -38,6 +38,7 @@ class FakeEar:
     version: int = 1
     languages: tuple[str, ...] = ("en",)
     telling: int = 3
+    strange: float = 0.35
     at_home: bool = True
     asked: list[str] = field(default_factory=list)
 
@@ -59,5 +60,5 @@ def word(text: str, state: str = "ok") -> WordScore:
 def heard(samples: NDArray[np.float32], text: str = "good day", **changes: object) -> Heard:
     """A clip as screeners get it, of `text`, ended by itself, with an ear that hears it perfectly."""
     ear = FakeEar(heard=tuple(c for c in text if c.isalpha()), words=tuple(word(w) for w in text.split()))
-    given: dict[str, object] = {"ear": ear, "clip_id": "c1", "stop": Stop.EOS} | changes
+    given: dict[str, object] = {"ears": (ear,), "clip_id": "c1", "stop": Stop.EOS} | changes
     return Heard(samples=samples, sample_rate=RATE, text=text, **given)  # type: ignore[arg-type]
