@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import machine
-from engine import adapters, checkpoints, dataset, locks, manifest, runs
+from engine import adapter_files, checkpoints, dataset, locks, manifest, runs
 from engine.needs import Needs
 from engine.run_folder import RunFolder
 from engine.train import state_files
@@ -191,7 +191,7 @@ def _check(run_dir: Path, before: dict[str, str], tally: Tally) -> dict[str, str
     for checkpoint in listed:
         try:
             checkpoints.verify(checkpoint.path)
-            adapters.load_adapter(checkpoint.path)
+            adapter_files.load_adapter(checkpoint.path)
         except EngineError as error:
             tally.faults.append(f"torn: {error}")
         seen[checkpoint.path.name] = hashlib.sha256((checkpoint.path / "manifest.json").read_bytes()).hexdigest()

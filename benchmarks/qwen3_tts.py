@@ -15,7 +15,8 @@ from pathlib import Path
 import peft
 import torch
 
-from engine.adapters import AdapterHost, write_adapter
+from engine.adapter_files import write_adapter
+from engine.adapters import AdapterHost
 from engine.backends.qwen3_tts import speech_model
 from engine.types import Adapter, GenerationSettings, SpeakRow
 from tests import qwen3_tts_factory

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.edited_speech import RATE, Said, quietest
 from engine import audio, backends, harness
-from engine.adapters import AdapterHost, load_adapter
+from engine.adapter_files import load_adapter
+from engine.adapters import AdapterHost
 from engine.backends.finch import phonemes, weights
 from engine.backends.finch.ear import HeardWord, Listener
 from engine.backends.finch.info import ASSETS

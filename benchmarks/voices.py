@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from engine import backends
-from engine.adapters import write_adapter
+from engine.adapter_files import write_adapter
 from engine.backends import SpeechModel
 from engine.types import Adapter, GenerationSettings, SpeakRow
 

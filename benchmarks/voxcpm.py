@@ -19,7 +19,8 @@ import torch
 
 from benchmarks.measure import Row, Table, in_turns
 from engine import memory, presets
-from engine.adapters import AdapterHost, write_adapter
+from engine.adapter_files import write_adapter
+from engine.adapters import AdapterHost
 from engine.backends import sizes
 from engine.backends.voxcpm import generation, info, speech_model
 from engine.types import Adapter, GenerationSettings, MemoryEstimate, SpeakRow

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from engine import adapters, disk, sealed
+from engine import adapter_files, disk, sealed
 from engine.run_folder import RunFolder
 from engine.types import BadInput, Checkpoint, NotFound
 
@@ -77,7 +77,7 @@ def load(path: Path) -> Checkpoint:
             step=told["step"],
             epoch=told["epoch"],
             path=path,
-            adapter=adapters.read_adapter(path),
+            adapter=adapter_files.read_adapter(path),
             train_loss=told["train_loss"],
             val_loss=told["val_loss"],
             bytes=sum(file["bytes"] for file in told["files"].values()),

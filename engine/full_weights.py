@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from engine.adapters import FULL_FILE
+from engine.adapter_files import FULL_FILE
 from engine.types import BadInput, Refused
 
 

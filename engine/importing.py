@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import adapters, backends, checkpoints, code_version, durable, manifest, run_config, runs
-from engine.adapters import ADAPTER_FILE, CONFIG_FILE, FULL_FILE, WEIGHTS_FILE
+from engine import adapter_files, backends, checkpoints, code_version, durable, manifest, run_config, runs
+from engine.adapter_files import ADAPTER_FILE, CONFIG_FILE, FULL_FILE, WEIGHTS_FILE
 from engine.bundle import checking, record
 from engine.events import EventLog
 from engine.readers import archive
@@ -139,7 +139,7 @@ def _described(folder: Path, model: SpeechModel) -> Adapter | None:
         return None
     if (folder / record.SUMS_FILE).is_file():
         checking.verify(folder)
-    adapter = adapters.load_adapter(folder)
+    adapter = adapter_files.load_adapter(folder)
     if (adapter.backend, adapter.base_sha256) != (model.name, model.base_sha256):
         raise Refused(
             f"The adapter in {folder} was trained on {adapter.backend} {adapter.base_sha256[:12]} and the base here is "
@@ -242,9 +242,9 @@ def _writer(adapter: Adapter, parts: Mapping[str, Path]) -> Callable[[Path], Non
     def write(folder: Path) -> None:
         for name, path in parts.items():
             (folder / name).mkdir()
-            for file in adapters.part_files(adapter.kind):
+            for file in adapter_files.part_files(adapter.kind):
                 shutil.copyfile(path / file, folder / name / file)
-        written = adapters.write_adapter(
+        written = adapter_files.write_adapter(
             folder,
             backend=adapter.backend,
             base_sha256=adapter.base_sha256,

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from engine.adapters import CONFIG_FILE, WEIGHTS_FILE
+from engine.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from engine.types import BadInput, Refused
 
 if TYPE_CHECKING:

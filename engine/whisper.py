@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.audit.transcripts import Reading, Stretch
+from engine.audit.recogniser import Reading, Stretch
 from engine.types import BadInput
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ CHARACTER_LANGUAGES = frozenset("zh yue ja th lo my km bo".split())
 
 
 class Whisper:
-    """A loaded model: a `transcripts.Recogniser`. Units are words, or characters where words have no spaces."""
+    """A loaded model: a `recogniser.Recogniser`. Units are words, or characters where words have no spaces."""
 
     name = "Whisper"
     least_excess = 5.0  # words that do not fit, in one place

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from engine.adapters import write_adapter
+from engine.adapter_files import write_adapter
 from engine.backends import Capabilities, RowMixer
 from engine.types import Adapter, SpeakRow, Speech, Stop
 

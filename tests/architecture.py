@@ -95,6 +95,13 @@ class Sources:
         """Every module of `packages`, themselves included."""
         return [module for name, module in sorted(self.modules.items()) if is_below(name, packages)]
 
+    def edges(self, name: str) -> set[str]:
+        """The modules of this tree that `name` imports in any way. A package and what lies in it are one place: what a
+        module takes from a package around it, or a package from within, leads nowhere.
+        """
+        found = {i.target for i in self._imports[name] if i.target in self.modules}
+        return {target for target in found if not (is_below(name, (target,)) or is_below(target, (name,)))}
+
     def run_time_edges(self, name: str, *, lazy: bool = True) -> set[str]:
         """The modules of this tree that `name` imports when it runs; only while being imported if not `lazy`."""
         found = [i.target for i in self._imports[name] if not i.typing and (lazy or not i.lazy)]
@@ -273,7 +280,7 @@ def layers_point_down(sources: Sources) -> Iterator[str]:
 
 
 def no_cycle(sources: Sources) -> Iterator[str]:
-    """No chain of imports leads back to its start while modules are being imported."""
+    """No chain of imports leads back to its start, be they within functions or for types alone."""
     state: dict[str, str] = {}
 
     def visit(name: str, path: tuple[str, ...]) -> Iterator[str]:
@@ -282,7 +289,7 @@ def no_cycle(sources: Sources) -> Iterator[str]:
         if name in path:
             yield f"{' -> '.join((*path[path.index(name) :], name))}: modules import one another in a circle"
             return
-        for target in sorted(sources.run_time_edges(name, lazy=False)):
+        for target in sorted(sources.edges(name)):
             yield from visit(target, (*path, name))
         state[name] = "done"
 

@@ -13,13 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def write(folder: Path) -> None:
     """A small adapter of two parts and some trainer state, with content of its own each time."""
-    from engine import adapters
+    from engine import adapter_files
 
     for part in ("lm", "decoder"):
         (folder / part).mkdir()
         (folder / part / "adapter_config.json").write_text(json.dumps({"r": 8, "target_modules": ["q_proj"]}))
         (folder / part / "adapter_model.safetensors").write_bytes(os.urandom(20_000))
-    adapters.write_adapter(
+    adapter_files.write_adapter(
         folder,
         backend="toy",
         base_sha256="b" * 64,

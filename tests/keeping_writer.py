@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine import adapters, backends, checkpoints, durable, trash  # noqa: E402
+from engine import adapter_files, backends, checkpoints, durable, trash  # noqa: E402
 from engine.bundle import checking  # noqa: E402
 from engine.inventory import state_of  # noqa: E402
 from engine.studio import Studio  # noqa: E402
@@ -123,7 +123,7 @@ def check(home: Path, acknowledged: list[str]) -> list[str]:
         for folder in studio.workspace.exports.iterdir():
             if not folder.name.startswith("."):
                 checking.verify(folder)
-                adapters.load_adapter(folder)
+                adapter_files.load_adapter(folder)
     return faults
 
 

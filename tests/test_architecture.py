@@ -156,6 +156,15 @@ PLANTED: Mapping[str, tuple[Rule, dict[str, str], str]] = {
         {"engine/a.py": "import engine.b\n", "engine/b.py": "import engine.c\n", "engine/c.py": "import engine.a\n"},
         "engine.a -> engine.b -> engine.c -> engine.a",
     ),
+    "a circle of types": (
+        architecture.no_cycle,
+        {
+            "engine/a.py": "import engine.b\n",
+            "engine/b.py": "if TYPE_CHECKING:\n    import engine.c\n",
+            "engine/c.py": "def f():\n    import engine.a\n",
+        },
+        "engine.a -> engine.b -> engine.c -> engine.a",
+    ),
     "a long file": (
         architecture.budgets_are_kept,
         {"engine/audio.py": "A = 1\n" * (architecture.FILE_LINES + 1)},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import adapters, checkpoints
+from engine import adapter_files, checkpoints
 from engine.types import BadInput, DiskFull, NotFound, Refused
 from tests import checkpoint_writer
 
@@ -34,7 +34,7 @@ def test_what_is_published_is_listed(tmp_path: Path) -> None:
     assert first == checkpoints.load(earlier)
     assert (first.id, first.run_id, first.epoch) == ("robin-1@000300", "robin-1", 2)
     assert (first.train_loss, first.val_loss, first.created_at) == (1.5, None, 7.0)
-    assert first.adapter == adapters.load_adapter(earlier)
+    assert first.adapter == adapter_files.load_adapter(earlier)
     assert first.bytes == sum(p.stat().st_size for p in earlier.rglob("*") if p.is_file() and p.name != "manifest.json")
     checkpoints.verify(earlier)
 
@@ -61,7 +61,7 @@ def test_a_kill_at_any_moment_leaves_no_torn_checkpoint(tmp_path: Path, seed: in
         assert len(listed) == len(list((run_dir / "checkpoints").glob("step_*")))
     for checkpoint in checkpoints.listing(run_dir):
         checkpoints.verify(checkpoint.path)
-        adapters.load_adapter(checkpoint.path)
+        adapter_files.load_adapter(checkpoint.path)
     assert unfinished > KILLS // 10  # else the kills missed the saves and this test shows nothing
     checkpoints.remove_unfinished(run_dir)
     assert not list((run_dir / "checkpoints").glob(".tmp-*"))

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine import full_weights
-from engine.adapters import AdapterHost, load_adapter, write_adapter
+from engine.adapter_files import load_adapter, write_adapter
+from engine.adapters import AdapterHost
 from engine.types import Adapter, BadInput, Refused
 from tests.adapter_factory import TwoPartModel, row
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from engine import checkpoints, importing, runs
-from engine.adapters import AdapterHost, load_adapter
+from engine.adapter_files import load_adapter
+from engine.adapters import AdapterHost
 from engine.types import Adapter, BadInput, EngineError, NotFound, Refused, RunState
 from tests.adapter_factory import TARGETS, TwoPartModel, make_adapter, row
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import promotion
-from engine.adapters import write_adapter
+from engine.adapter_files import write_adapter
 from engine.types import (
     Adapter,
     BadInput,

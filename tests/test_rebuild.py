@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import adapters, checkpoints, rebuild, references, scripts, sweep
+from engine import adapter_files, checkpoints, rebuild, references, scripts, sweep
 from engine.store import JOURNAL, Store
 from engine.types import Busy, Candidate, Clip, RunConfig
 from engine.workspace import Workspace
@@ -37,7 +37,7 @@ def make_run(workspace: Workspace) -> str:
 
 def render(workspace: Workspace, checkpoint_id: str) -> list[Clip]:
     """The default script by the base and by the checkpoint."""
-    adapter = adapters.load_adapter(workspace.runs / "robin" / "checkpoints" / "step_000010")
+    adapter = adapter_files.load_adapter(workspace.runs / "robin" / "checkpoints" / "step_000010")
     candidates = (
         Candidate(backend="toy", voice="tick"),
         Candidate(backend="toy", voice="tick", checkpoint_id=checkpoint_id, lora_scale=0.5),

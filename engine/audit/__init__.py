@@ -20,6 +20,7 @@ from engine.audit import (
     transcripts,
     worker_pool,
 )
+from engine.audit.recogniser import Recogniser
 from engine.audit.row import RowFacts
 from engine.needs import Needs
 from engine.types import AuditFinding, AuditReport, Manifest, Refused, Severity
@@ -38,7 +39,7 @@ def audit(
     manifest: Manifest,
     needs: Needs,
     *,
-    recogniser: transcripts.Recogniser | None = None,
+    recogniser: Recogniser | None = None,
     workers: int | None = None,
     on_progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.audit.transcripts import Reading, Stretch
+from engine.audit.recogniser import Reading, Stretch
 from engine.types import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ HIGHEST_COST = 12.0  # nats a phoneme: what a foreign text costs, and one that h
 
 
 class EnglishEar:
-    """A `transcripts.Recogniser` for English. Units are phoneme classes of the ear, as decimal numbers."""
+    """A `recogniser.Recogniser` for English. Units are phoneme classes of the ear, as decimal numbers."""
 
     name = "the built-in ear"
     languages: tuple[str, ...] = ("en",)

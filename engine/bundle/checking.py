@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import backends, durable
-from engine.adapters import ADAPTER_FILE
+from engine.adapter_files import ADAPTER_FILE
 from engine.backends.serve.process import Interpreter
 from engine.bundle import record
 from engine.types import BadInput, Bundle, NotFound, Refused, Speech

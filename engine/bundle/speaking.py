@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import backends, harness
-from engine.adapters import FULL
+from engine.adapter_files import FULL
 from engine.bundle.record import BAKED, MERGED
 from engine.bundle.variants import MERGED_FILE
 from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.adapters import CONFIG_FILE, FULL, LORA, WEIGHTS_FILE
+from engine.adapter_files import CONFIG_FILE, FULL, LORA, WEIGHTS_FILE
 from engine.types import Adapter, Refused
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import backends, disk, durable
-from engine.adapters import ADAPTER_FILE, LORA, load_adapter, part_files
+from engine.adapter_files import ADAPTER_FILE, LORA, load_adapter, part_files
 from engine.backends import ExportsFull
 from engine.backends.serve.process import Interpreter
 from engine.bundle import card, checking, plots, record, speaking, variants

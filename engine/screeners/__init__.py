@@ -17,7 +17,7 @@ from engine import audio
 from engine.screeners.after_text import AfterText
 from engine.screeners.clipping import Clipping
 from engine.screeners.end import End
-from engine.screeners.heard import Ear, Heard, Profile, Screener, knows
+from engine.screeners.heard import Ear, Heard, Screener, knows
 from engine.screeners.leakage import Leakage
 from engine.screeners.long_form import LongForm
 from engine.screeners.loudness import Loudness
@@ -31,6 +31,7 @@ from engine.screeners.silence import Silence
 from engine.screeners.silence_share import SilenceShare
 from engine.screeners.similarity import Similarity
 from engine.screeners.speaker import Speaker
+from engine.screeners.voice_profile import Profile, pooled
 from engine.screeners.words import Words
 from engine.types import BadInput, Clip, Score, Utterance, WordScore
 
@@ -141,8 +142,6 @@ def profile(
     utterances: Sequence[Utterance] | Sequence[Clip], ears: tuple[Ear, ...] = (), *, max_sec: float = PROFILE_SEC
 ) -> Profile | None:
     """A voice as numbers, from its recordings or clips: the first ones, up to `max_sec`. None without any."""
-    from engine.screeners import acoustics
-
     found: list[Profile] = []
     total = 0.0
     for each in utterances:
@@ -152,7 +151,7 @@ def profile(
         total += heard.duration_sec
         if total >= max_sec:
             break
-    return acoustics.pooled(found) if found else None
+    return pooled(found) if found else None
 
 
 def _heard(path: Path, text: str, ears: tuple[Ear, ...], language: str) -> Heard:

@@ -1,4 +1,4 @@
-"""What screeners measure on the waveform: loud and silent frames, F0, mean mel cepstra.
+"""What screeners measure on the waveform: loud and silent frames, F0, who speaks.
 
 Knows signals (librosa) and nothing of texts, recognisers or what is good. All samples are float32 mono, shape (n,),
 in -1..1.
@@ -7,12 +7,9 @@ in -1..1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from engine.screeners.heard import Profile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +20,7 @@ LOUD_DB = -22.0  # frames that count for F0 and timbre: mostly vowels
 FLOOR_RMS = 1e-4  # -80 dBFS: a clip whose loudest frames are below it is silent
 F0_LOW_HZ, F0_HIGH_HZ = 55.0, 450.0
 CEPSTRA = 24
-_ANALYSIS_HZ = 16_000
+ANALYSIS_HZ = 16_000
 
 
 def levels(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
@@ -61,12 +58,12 @@ def f0_hz(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]
     """
     import librosa
 
-    at_16k = _at_analysis_rate(samples, sample_rate)
-    loud = active(at_16k, _ANALYSIS_HZ, LOUD_DB)
+    at_16k = at_analysis_rate(samples, sample_rate)
+    loud = active(at_16k, ANALYSIS_HZ, LOUD_DB)
     if len(at_16k) < 2048 or not loud.any():
         return np.zeros(0)
-    hop = round(FRAME_SEC * _ANALYSIS_HZ)
-    track = librosa.yin(at_16k, fmin=F0_LOW_HZ, fmax=F0_HIGH_HZ, sr=_ANALYSIS_HZ, frame_length=1024, hop_length=hop)
+    hop = round(FRAME_SEC * ANALYSIS_HZ)
+    track = librosa.yin(at_16k, fmin=F0_LOW_HZ, fmax=F0_HIGH_HZ, sr=ANALYSIS_HZ, frame_length=1024, hop_length=hop)
     frames = min(len(track), len(loud))
     inside = loud[:frames] & (track[:frames] < F0_HIGH_HZ * 0.98) & (track[:frames] > F0_LOW_HZ * 1.02)
     return np.asarray(track[:frames][inside], np.float64)
@@ -91,67 +88,15 @@ def speaker(samples: NDArray[np.float32], sample_rate: int) -> tuple[float, ...]
     """The vector of `engine.audit.speakers` over the clip; none when there is too little speech."""
     from engine.audit import speakers
 
-    at_16k = _at_analysis_rate(samples, sample_rate)
-    found = speakers.vector(at_16k, [(0.0, len(at_16k) / _ANALYSIS_HZ)])
+    at_16k = at_analysis_rate(samples, sample_rate)
+    found = speakers.vector(at_16k, [(0.0, len(at_16k) / ANALYSIS_HZ)])
     return tuple(found.tolist()) if np.isfinite(found).all() else ()
 
 
-def profile(
-    samples: NDArray[np.float32], sample_rate: int, *, phonemes: int | None = None, letters: int = 0
-) -> Profile:
-    """The clip as numbers: mean mel cepstrum (librosa's MFCC 1..23; 0 is the level) of its loud frames, F0, rate."""
-    import librosa
-
-    from engine.screeners import onset
-
-    at_16k = _at_analysis_rate(samples, sample_rate)
-    hop = round(FRAME_SEC * _ANALYSIS_HZ)
-    loud = active(at_16k, _ANALYSIS_HZ, LOUD_DB)
-    cepstra = np.zeros((CEPSTRA - 1, 0))
-    if loud.any():
-        padded = np.pad(at_16k, (0, max(0, 512 - len(at_16k))))
-        found = librosa.feature.mfcc(
-            y=padded, sr=_ANALYSIS_HZ, n_mfcc=CEPSTRA, n_fft=512, hop_length=hop, n_mels=60, fmax=7800.0
-        )
-        frames = min(found.shape[1], len(loud))
-        cepstra = found[1:, :frames][:, loud[:frames]]
-    spoken = active_sec(samples, sample_rate)
-    track = f0_hz(samples, sample_rate)
-    known = cepstra.shape[1] > 0
-    return Profile(
-        cepstrum=tuple(cepstra.mean(axis=1).tolist() if known else [math.nan] * (CEPSTRA - 1)),
-        spread=tuple(cepstra.std(axis=1).tolist() if known else [math.nan] * (CEPSTRA - 1)),
-        f0_hz=float(np.median(track)) if len(track) else math.nan,
-        phonemes_per_sec=phonemes / spoken if phonemes and spoken > 0 else math.nan,
-        f0_range=f0_range(track),
-        letters_per_sec=letters / spoken if letters and spoken > 0 else math.nan,
-        onset=onset.distance(samples, sample_rate),
-        speaker=speaker(samples, sample_rate),
-    )
-
-
-def pooled(profiles: Sequence[Profile]) -> Profile:
-    """One profile of several clips of a voice: means over the clips that have a value."""
-
-    def mean(values: Sequence[float]) -> float:
-        known = [value for value in values if not math.isnan(value)]
-        return sum(known) / len(known) if known else math.nan
-
-    return Profile(
-        cepstrum=tuple(mean(column) for column in zip(*(p.cepstrum for p in profiles), strict=True)),
-        spread=tuple(mean(column) for column in zip(*(p.spread for p in profiles), strict=True)),
-        f0_hz=mean([p.f0_hz for p in profiles]),
-        phonemes_per_sec=mean([p.phonemes_per_sec for p in profiles]),
-        f0_range=mean([p.f0_range for p in profiles]),
-        letters_per_sec=mean([p.letters_per_sec for p in profiles]),
-        onset=mean([p.onset for p in profiles]),
-        speaker=tuple(mean(column) for column in zip(*(p.speaker for p in profiles if p.speaker), strict=True)),
-    )
-
-
-def _at_analysis_rate(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    if sample_rate == _ANALYSIS_HZ:
+def at_analysis_rate(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    """The samples at `ANALYSIS_HZ`."""
+    if sample_rate == ANALYSIS_HZ:
         return samples
     from engine import audio
 
-    return audio.resample(samples, sample_rate, _ANALYSIS_HZ)
+    return audio.resample(samples, sample_rate, ANALYSIS_HZ)

@@ -1,4 +1,4 @@
-"""What a screener gets and gives: the `Ear` and `Screener` protocols, a clip as it was heard, a voice as numbers.
+"""What a screener gets and gives: the `Ear` and `Screener` protocols, and a clip as it was heard.
 
 Knows no measure and no recogniser. Everything that several screeners need of a clip is worked out once and kept by
 `Heard`.
@@ -6,12 +6,13 @@ Knows no measure and no recogniser. Everything that several screeners need of a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from engine.screeners import voice_profile
+from engine.screeners.voice_profile import Profile
 from engine.types import BadInput, Reference, Score, Stop, WordScore
 
 if TYPE_CHECKING:
@@ -49,20 +50,6 @@ class Ear(Protocol):
     def align(self, samples: NDArray[np.float32], sample_rate: int, text: str) -> tuple[WordScore, ...]:
         """Every word of `text` in order with its times and state, and what was heard between them as `inserted`."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A voice, or one clip of it, as numbers: what distances between voices are measured with."""
-
-    cepstrum: tuple[float, ...]  # mean mel cepstrum of its loud frames, without the level
-    spread: tuple[float, ...]  # standard deviation of each coefficient over those frames
-    f0_hz: float  # median; NaN when nothing is voiced
-    phonemes_per_sec: float  # NaN when not known
-    f0_range: float = math.nan  # semitones from the 10th to the 90th percentile
-    letters_per_sec: float = math.nan  # of the text, silence before and after left out
-    onset: float = math.nan  # how far its first 0.3 s lie from the rest, in usual spreads
-    speaker: tuple[float, ...] = ()  # a vector of `engine.audit.speakers`; none when there is too little speech
 
 
 @dataclass(frozen=True)
@@ -165,11 +152,9 @@ class Heard:
     @cached_property
     def profile(self) -> Profile:
         """The clip as numbers."""
-        from engine.screeners import acoustics
-
         phonemes = self.errors.expected if self.errors else None
         letters = sum(character.isalnum() for character in self.text)
-        return acoustics.profile(self.samples, self.sample_rate, phonemes=phonemes, letters=letters)
+        return voice_profile.profile(self.samples, self.sample_rate, phonemes=phonemes, letters=letters)
 
 
 def knows(ear: Ear, language: str) -> bool:

@@ -10,7 +10,8 @@ import math
 
 import numpy as np
 
-from engine.screeners.heard import Better, Heard, Profile, score
+from engine.screeners.heard import Better, Heard, score
+from engine.screeners.voice_profile import Profile
 from engine.types import Score
 
 

@@ -32,7 +32,7 @@ from engine.types import (
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
-    from engine.audit.transcripts import Recogniser
+    from engine.audit.recogniser import Recogniser
     from engine.whisper import Whisper
 
 UPLOAD_BYTES, UPLOAD_FILES = 20 * 2**30, 200_000  # that one upload may have, unpacked

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import adapters, dataset, harness, tiers
+from engine import adapter_files, dataset, harness, tiers
 from engine.studio.grid import Grid, Measure, grid
 from engine.studio.prompting import Prompting
 from engine.tiers import Fit
@@ -190,7 +190,7 @@ class Rendering(Prompting):
         language: str = "en",
     ) -> Speech:
         """Speak with the adapter in a checkpoint's or an export's folder, whichever workspace it came from."""
-        loaded = adapters.load_adapter(adapter)
+        loaded = adapter_files.load_adapter(adapter)
         candidate = Candidate(
             backend=loaded.backend, voice=loaded.voice, checkpoint_id=loaded.sha256, lora_scale=lora_scale
         )

@@ -10,7 +10,8 @@
     batches     which examples make a batch, in which order (pure)
     schedule    the learning rate of a step (pure)
     seeds       every random draw from the run's one seed (pure, and setting the generators)
-    parts       a part under training, whatever of it is trained
+    trained_part  a part under training, whatever of it is trained
+    parts       the parts that a run trains, by its method
     lora        adapters on the parts of a model, by PEFT
     full        all weights of a part
     optimizers  AdamW, and bitsandbytes' paged one where there is a card

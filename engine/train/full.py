@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.adapters import FULL_FILE
+from engine.adapter_files import FULL_FILE
 from engine.train import optimizers
-from engine.train.parts import TrainedPart, in_memory
+from engine.train.trained_part import TrainedPart, in_memory
 from engine.types import BadInput, RunConfig
 
 if TYPE_CHECKING:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.types import GenerationSettings, SpeakRow, Stop
 
 if TYPE_CHECKING:
-    from engine.train.session import Session
+    from engine.backends import SpeechModel
+    from engine.train.trained_part import TrainedPart
+    from engine.types import RunConfig
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,21 @@ SHORTEST, LONGEST = 12, 60  # characters of a line: enough for a pace, little to
 SHARE = 0.01  # of the training's time, at most: with all the rest it stays under 3 %
 SETTINGS = GenerationSettings(max_factor=2.0)
 TRAINED = "in training"  # stands for the adapter that is on the model already
+
+
+class Trained(Protocol):
+    """What is listened to: the session that trains it, seen from here."""
+
+    @property
+    def config(self) -> RunConfig: ...
+    @property
+    def model(self) -> SpeechModel: ...
+    @property
+    def parts(self) -> Sequence[TrainedPart]: ...
+    @property
+    def voice(self) -> str: ...
+    @property
+    def voice_settings(self) -> Mapping[str, float]: ...
 
 
 class Ear:
@@ -40,7 +57,7 @@ class Ear:
         self._spent = 0.0
         self._last = 0.0
 
-    def listen(self, session: Session) -> dict[str, float] | None:
+    def listen(self, session: Trained) -> dict[str, float] | None:
         """Seconds a character and the share of lines that were cut at the cap; None where it may not or cannot."""
         if not (session.config.listen and self._texts and hasattr(session.model, "speak")):
             return None
@@ -57,7 +74,7 @@ class Ear:
             self._last = self._clock() - begin
             self._spent += self._last
 
-    def _heard(self, session: Session) -> dict[str, float]:
+    def _heard(self, session: Trained) -> dict[str, float]:
         for part in session.parts:
             part.module.eval()
         rows = [

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.adapters import CONFIG_FILE, WEIGHTS_FILE
+from engine.adapter_files import CONFIG_FILE, WEIGHTS_FILE
 from engine.train import optimizers
-from engine.train.parts import TrainedPart, in_memory
 from engine.train.seeds import derive, set_generators
+from engine.train.trained_part import TrainedPart, in_memory
 from engine.types import BadInput, RunConfig
 
 if TYPE_CHECKING:

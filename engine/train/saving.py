@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import adapters, checkpoints, sealed
+from engine import adapter_files, checkpoints, sealed
 from engine.train import optimizers, state_files
-from engine.train.parts import TrainedPart, parameter_count
+from engine.train.parts import parameter_count
 from engine.train.publisher import Publisher
 from engine.train.session import Session
 from engine.train.state_files import TrainState
+from engine.train.trained_part import TrainedPart
 from engine.types import Adapter, DiskFull
 
 if TYPE_CHECKING:
@@ -146,8 +147,8 @@ def _write_weights(session: Session, snapshot: Snapshot, folder: Path) -> Adapte
     for name, weights in snapshot.weights.items():
         trained[name].write(folder, weights)
     config = session.config
-    is_full = config.method == adapters.FULL
-    return adapters.write_adapter(
+    is_full = config.method == adapter_files.FULL
+    return adapter_files.write_adapter(
         folder,
         backend=session.model.name,
         base_sha256=session.model.base_sha256,

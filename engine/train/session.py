@@ -20,8 +20,8 @@ from engine.train.control import Control
 from engine.train.faults import Where
 from engine.train.journal import Voice
 from engine.train.listening import Ear
-from engine.train.parts import TrainedPart
 from engine.train.state_files import TrainState
+from engine.train.trained_part import TrainedPart
 from engine.train.world import World
 from engine.types import BadInput, Checkpoint, Dataset, Refused, RunConfig
 from engine.workspace import Workspace

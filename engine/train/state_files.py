@@ -22,7 +22,7 @@ from engine.types import BadInput, Checkpoint, NotFound
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.train.parts import TrainedPart
+    from engine.train.trained_part import TrainedPart
 
 FORMAT_VERSION = 2
 KEPT = 2  # the last one, and the one before it in case its disk lost the last
@@ -61,7 +61,7 @@ def moments(parts: Sequence[TrainedPart]) -> dict[str, Tensor]:
     """The optimizers' state, copied to main memory, by part, parameter and moment."""
     import torch
 
-    from engine.train.parts import in_memory
+    from engine.train.trained_part import in_memory
 
     found = {}
     for part in parts:

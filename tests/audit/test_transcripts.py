@@ -12,8 +12,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from engine.audit import transcripts
+from engine.audit.recogniser import Reading, Recogniser
 from engine.audit.row import RowFacts
-from engine.audit.transcripts import Reading, Recogniser
 from engine.backends.finch.phonemes import EspeakVoice
 from engine.backends.finch.pretrain.data import utter
 from engine.types import Action, BadInput, Severity

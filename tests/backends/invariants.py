@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
-from engine.adapters import AdapterHost, write_adapter
+from engine.adapter_files import write_adapter
+from engine.adapters import AdapterHost
 from engine.backends import BackendInfo, RecomputesLayers, SpeechModel, loss_names
 from engine.train.recompute import recompute
 from engine.types import Adapter, GenerationSettings, Refused, SpeakRow, Speech, Utterance

@@ -360,7 +360,7 @@ def test_a_template_that_begins_otherwise_in_training_is_named(spoiled: Path, tm
 
 def test_an_adapter_of_another_base_or_rank_is_refused(folder: Path, tmp_path: Path, model: PocketTtsModel) -> None:
     """Another folder's weights, or tensors that are not what the config says: never spoken with."""
-    from engine.adapters import write_adapter
+    from engine.adapter_files import write_adapter
 
     config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], init_lora_weights=False)
     fresh = load(folder)

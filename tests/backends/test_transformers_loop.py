@@ -332,7 +332,7 @@ def test_an_export_of_codes_speaks_in_upstreams_class(
     import peft
     import torch
 
-    from engine.adapters import write_adapter
+    from engine.adapter_files import write_adapter
 
     base = write(tmp_path / kind)
     monkeypatch.setenv(backends.FOLDERS[kind], str(base))

@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import save_file
 
 from engine import backends, harness, importing
-from engine.adapters import AdapterHost, load_adapter, write_adapter
+from engine.adapter_files import load_adapter, write_adapter
+from engine.adapters import AdapterHost
 from engine.bundle import checking, record, speaking, variants, writing
 from engine.bundle.record import Evidence, Variants
 from engine.types import Adapter, BadInput, Bundle, Candidate, GenerationSettings, Outcome, Promotion, Refused, Speech

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import backends, disk, durable
-from engine.adapters import load_adapter
+from engine.adapter_files import load_adapter
 from engine.bundle import card, checking, writing
 from engine.bundle.record import Evidence, Preference, Sample
 from engine.types import Adapter, BadInput, Bundle, DiskFull, NotFound, Outcome, Promotion, Refused, Score, Verdict

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine import audio, screeners
-from engine.screeners import SCREENERS, acoustics
+from engine.screeners import SCREENERS, acoustics, voice_profile
 from engine.screeners.heard import Profile, compare
 from engine.types import BadInput, Candidate, Clip, GenerationSettings, Stop, Tier, Utterance
 from tests.screeners.voices import RATE, FakeEar, buzz, heard, quiet, word
@@ -176,13 +176,13 @@ def test_pitch_is_the_median_f0(f0_hz: float) -> None:
 
 def test_pitch_tells_the_way_to_the_target() -> None:
     """An octave below is twelve semitones."""
-    target = acoustics.profile(buzz(1.0, 200.0), RATE)
+    target = voice_profile.profile(buzz(1.0, 200.0), RATE)
     assert "12.0 semitones below" in SCREENERS["pitch"](heard(buzz(1.0, 100.0), target=target)).explanation
 
 
 def test_similarity_is_nought_at_the_base_and_a_hundred_at_the_target() -> None:
     """The projection runs from the base to the target, grows between, and says how far off to the side it is."""
-    base, target = (acoustics.profile(buzz(2.0, f0, tilt=tilt), RATE) for f0, tilt in ((100.0, 0.5), (180.0, 2.0)))
+    base, target = (voice_profile.profile(buzz(2.0, f0, tilt=tilt), RATE) for f0, tilt in ((100.0, 0.5), (180.0, 2.0)))
     values = [
         SCREENERS["similarity"](heard(buzz(2.0, f0, tilt=tilt), base=base, target=target)).value
         for f0, tilt in ((100.0, 0.5), (140.0, 1.2), (180.0, 2.0))
@@ -197,15 +197,15 @@ def test_similarity_is_nought_at_the_base_and_a_hundred_at_the_target() -> None:
 
 def test_profiles_pool_over_clips_and_do_not_follow_the_level() -> None:
     """A voice's profile is the mean of its clips', and a louder clip is the same voice."""
-    one, two = acoustics.profile(buzz(1.0, 100.0), RATE), acoustics.profile(buzz(1.0, 200.0, tilt=2.0), RATE)
-    pooled = acoustics.pooled([one, two])
+    one, two = voice_profile.profile(buzz(1.0, 100.0), RATE), voice_profile.profile(buzz(1.0, 200.0, tilt=2.0), RATE)
+    pooled = voice_profile.pooled([one, two])
     assert pooled.f0_hz == pytest.approx((one.f0_hz + two.f0_hz) / 2)
     assert pooled.cepstrum[3] == pytest.approx((one.cepstrum[3] + two.cepstrum[3]) / 2)
-    louder = acoustics.profile(buzz(1.0, 100.0, level=0.2), RATE)
+    louder = voice_profile.profile(buzz(1.0, 100.0, level=0.2), RATE)
     assert np.allclose(louder.cepstrum, one.cepstrum, atol=0.5)
-    nothing = acoustics.profile(quiet(1.0), RATE)
+    nothing = voice_profile.profile(quiet(1.0), RATE)
     assert math.isnan(nothing.f0_hz)
-    assert not math.isnan(acoustics.pooled([one, nothing]).f0_hz)
+    assert not math.isnan(voice_profile.pooled([one, nothing]).f0_hz)
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine import backends, checkpoints, dataset, manifest, needs, runs
-from engine.adapters import AdapterHost, load_adapter
+from engine.adapter_files import load_adapter
+from engine.adapters import AdapterHost
 from engine.backends.finch import info, speech_model
 from engine.run_folder import RunFolder
 from engine.train import listening, loop, worker

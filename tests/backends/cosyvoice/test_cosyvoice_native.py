@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.adapters import AdapterHost, write_adapter
+from engine.adapter_files import write_adapter
+from engine.adapters import AdapterHost
 from engine.backends.cosyvoice import info, native, speech_model
 from engine.types import Adapter, GenerationSettings, Refused, SpeakRow
 from tests import cosyvoice_factory

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine import audio, events, importing
-from engine.adapters import AdapterHost, write_adapter
+from engine.adapter_files import write_adapter
+from engine.adapters import AdapterHost
 from engine.backends import SpeechModel
 from engine.backends.qwen3_tts import exporting, info, layout, loading, native, speech_model, teaching
 from engine.backends.qwen3_tts.info import PARTS

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from engine import backends
-from engine.adapters import AdapterHost, load_adapter
+from engine.adapter_files import load_adapter
+from engine.adapters import AdapterHost
 from engine.backends.serve import frames
 from engine.backends.serve.process import Interpreter, Patience, VoiceProcess
 from engine.backends.serve.proxy import ServedModel
