@@ -40,6 +40,7 @@ class Judged:
     line_id: str = ""
     script_sha256: str = ""
     is_long_enough: bool = True  # the line, for its tier, as the voice's base speaks it
+    is_first_draw: bool = True  # nothing could have been drawn again: a retry hides a failure
     simulated: bool = False
 
 
@@ -52,6 +53,7 @@ class Flagged:
     line_id: str = ""
     script_sha256: str = ""
     is_long_enough: bool = True
+    is_first_draw: bool = True
     said: tuple[tuple[str, FlagChoice], ...] = ()  # reviewer and what they said, one a reviewer
     simulated: bool = False  # who said it
 
@@ -79,6 +81,8 @@ class Countable(Protocol):
     def script_sha256(self) -> str: ...
     @property
     def is_long_enough(self) -> bool: ...
+    @property
+    def is_first_draw(self) -> bool: ...
 
 
 def decide(
@@ -114,9 +118,11 @@ def decide(
 
 
 def counts(gate: Gate, heard: Countable) -> bool:
-    """Whether what was heard counts for its tier: its line, its script, and whether the line is long enough."""
+    """Whether what was heard counts for its tier: its line, its script, whether the line is long enough, and that no
+    retry could have hidden a failure.
+    """
     rule = gate.rule(heard.tier)
-    if rule is None or (gate.measured_tiers and not heard.is_long_enough):
+    if rule is None or not heard.is_first_draw or (gate.measured_tiers and not heard.is_long_enough):
         return False
     is_line = not rule.lines or heard.line_id in rule.lines
     return is_line and (not gate.scripts or heard.script_sha256 in gate.scripts)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from engine.harness import HARNESS_VERSION
 from engine.types import (
@@ -27,6 +28,36 @@ STAGES = ("candidate", "production", "archive")
 PROTECTED = ("production",)  # what others rely on: it moves only with a reason
 
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a candidate spoke when it was judged: after which reference (a hash, "" for none), how tokens were drawn."""
+
+    reference_sha256: str
+    settings: GenerationSettings
+
+
+def manner(passed: Sequence[Manner], reference: str | None, names: Mapping[str, str]) -> Manner:
+    """What is released of the manners that passed, the latest last: what was judged, and nothing else.
+
+    `reference` says after which audio prompt, `names` what people call them. Raises Refused where no manner passed by
+    itself or not after this reference, BadInput where several references passed and none is named.
+    """
+    if not passed:
+        raise Refused(
+            "No audio prompt and no settings passed every tier by themselves: the passes are spread over several. "
+            "Let reviewers hear all tiers after one reference."
+        )
+    after = list(dict.fromkeys(each.reference_sha256 for each in passed))
+    told = ", ".join(f"{names.get(key, key[:12])} ({key[:12]})" if key else "no reference" for key in after)
+    if reference is None and len(after) > 1:
+        raise BadInput(f"It passed after several references; say which one is released: {told}.")
+    chosen = after[0] if reference is None else reference
+    found = [each for each in passed if each.reference_sha256 == chosen]
+    if not found:
+        raise Refused(f"It did not pass after this reference; it passed after: {told}.")
+    return found[-1]
 
 
 def promote(

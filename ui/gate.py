@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.studio import MatrixRow, Studio
 
 ALL_RUNS, ALL_TIERS = "", "all tiers"
+AFTER = "|"  # between a candidate and the reference that it is released with
 CELL_CLICK = """element.addEventListener('click', (event) => {
   const cell = event.target.closest('[data-cell]');
   if (cell) trigger('click', {cell: cell.dataset.cell});
@@ -227,10 +228,16 @@ def _bind_promote(
 ) -> None:
     def _act(candidate_id: str, alias: str, reason: str, by: str, gate: str, *rest: str) -> tuple[object, ...]:
         known = {row.candidate.id: row.candidate for row in studio.matrix(gate)}
-        if candidate_id not in known:
+        name, _, after = (candidate_id or "").partition(AFTER)
+        if name not in known:
             raise BadInput("Choose a candidate that passed every tier; there may be none yet.")
         made = studio.promote(
-            known[candidate_id], alias=alias.strip(), by=_person(by), reason=reason.strip(), gate=studio.gate(gate).name
+            known[name],
+            alias=alias.strip(),
+            by=_person(by),
+            reason=reason.strip(),
+            reference=after or None,
+            gate=studio.gate(gate).name,
         )
         return view_gate.promoted(made), *_panels(studio, gate, *rest)
 
@@ -286,7 +293,7 @@ def _person(name: str) -> str:
 def _panels(studio: Studio, gate: str, run: str, tier: str, opened: str) -> tuple[object, ...]:
     """Everything that the page shows, in the order of its outputs."""
     rows, answers, stones = studio.matrix(gate, run or ""), studio.retention(), studio.trashed()
-    passed = [(r.label, r.candidate.id) for r in rows if r.outcome is Outcome.PASS and not r.candidate.is_base]
+    passed = _promotable(studio, rows, gate)
     going = [r.checkpoint_id for r in answers if not r.keep]
     return (
         gr.update(visible=not rows),
@@ -304,6 +311,21 @@ def _panels(studio: Studio, gate: str, run: str, tier: str, opened: str) -> tupl
         gr.update(choices=[(s.checkpoint_id, s.id) for s in stones], value=stones[0].id if stones else None),
         gr.update(choices=_undecided(rows), value=[]),
     )
+
+
+def _promotable(studio: Studio, rows: list[MatrixRow], gate: str) -> list[tuple[str, str]]:
+    """What passed; where it did after several references, each of them by itself: what was judged is promoted."""
+    names = {each.reference.sha256: each.name for each in studio.references()}
+    found = []
+    for row in rows:
+        if row.outcome is Outcome.PASS and not row.candidate.is_base:
+            after = dict.fromkeys(each.reference_sha256 for each in studio.manners(row.candidate, gate))
+            if any(after):
+                told = ((key, names.get(key, key[:12]) if key else "no reference") for key in after)
+                found += [(f"{row.label} after {name}", f"{row.candidate.id}{AFTER}{key}") for key, name in told]
+            else:
+                found.append((row.label, row.candidate.id))
+    return found
 
 
 def _undecided(rows: list[MatrixRow]) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ def _promote_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--alias", help="the name to point at it, such as production/robin")
     parser.add_argument("--by", help="who promotes it")
     parser.add_argument("--reason", default="", help="why; needed to move an alias that is in production")
+    parser.add_argument("--reference", help="after which audio prompt, where it passed after several: its name or hash")
     parser.add_argument("--back", action="store_true", help="point --alias at what it pointed at before")
     parser.add_argument("--history", action="store_true", help="list everything that --alias ever pointed at")
 
@@ -42,7 +43,8 @@ def _promote(studio: Studio, args: Namespace) -> Answer:
     if not args.alias or not args.by:
         raise BadInput("Promoting needs --alias NAME and --by NAME.")
     candidate = parse_candidate(studio, args.candidate)
-    made = studio.promote(candidate, alias=args.alias, by=args.by, reason=args.reason)
+    reference = studio.reference(args.reference).sha256 if args.reference else None
+    made = studio.promote(candidate, alias=args.alias, by=args.by, reason=args.reason, reference=reference)
     text = f"{made.alias} is now {made.candidate.id}.\nExport it: python -m engine export {made.alias}"
     return Answer(data=made, text=text)
 

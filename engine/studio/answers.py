@@ -5,12 +5,13 @@ Knows records of the store and how they belong together; neither the store nor w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from engine import tiers
+from engine import gate, tiers
 from engine.gate import Flagged, Judged
+from engine.promotion import Manner
 from engine.types import (
     Candidate,
     Choice,
@@ -18,6 +19,7 @@ from engine.types import (
     Flag,
     FlagAnswer,
     FlagChoice,
+    Gate,
     Response,
     Session,
     Tier,
@@ -34,6 +36,7 @@ class Countable:
     line_id: str
     script_sha256: str
     is_long_enough: bool
+    is_first_draw: bool
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,15 @@ class Record:
     def countable(self, clip: Clip) -> Countable:
         """A clip as a gate looks at it."""
         fit = self.fit(clip)
-        return Countable(clip.tier, clip.line_id, clip.script_sha256, fit is None or fit.counts)
+        long_enough = fit is None or fit.counts
+        return Countable(clip.tier, clip.line_id, clip.script_sha256, long_enough, clip.settings.retries == 0)
+
+    def takes(self, rules: Gate, candidate: Candidate) -> list[Clip]:
+        """The clips that a gate asks about: of each line that counts, after each reference, the lowest seed, so that no
+        lucky take is heard.
+        """
+        own = [clip for clip in self.clips if clip.candidate == candidate]
+        return one_take(clip for clip in own if gate.counts(rules, self.countable(clip)))
 
     @cached_property
     def judged(self) -> dict[Candidate, list[Judged]]:
@@ -102,10 +113,23 @@ class Record:
                     line_id=each.clip.line_id,
                     script_sha256=each.clip.script_sha256,
                     is_long_enough=self.countable(each.clip).is_long_enough,
+                    is_first_draw=each.clip.settings.retries == 0,
                     simulated=each.session.simulated,
                 )
             )
         return {c: [a for a in answers if not a.simulated] or answers for c, answers in found.items()}
+
+    def clip(self, clip_id: str) -> Clip:
+        """A clip that was answered about, also one whose files are gone."""
+        return self._answered_by_clip[clip_id].clip
+
+    def answered_at(self, clip_id: str) -> float:
+        """When a clip was answered about last."""
+        return self._answered_by_clip[clip_id].response.answered_at
+
+    @cached_property
+    def _answered_by_clip(self) -> dict[str, Answered]:
+        return {each.clip.id: each for each in sorted(self.answered, key=lambda each: each.response.answered_at)}
 
     @cached_property
     def flagged(self) -> dict[Candidate, list[Flagged]]:
@@ -123,6 +147,7 @@ class Record:
                         line_id=clip.line_id,
                         script_sha256=clip.script_sha256,
                         is_long_enough=self.countable(clip).is_long_enough,
+                        is_first_draw=clip.settings.retries == 0,
                         said=tuple(sorted(counted.items())),
                         simulated=bool(said) and not people,
                     )
@@ -153,6 +178,43 @@ class Record:
             for slot in trial.slots:
                 found[slot.clip_id] = found.get(slot.clip_id, 0) + 1
         return found
+
+
+def one_take(clips: Iterable[Clip]) -> list[Clip]:
+    """One clip a text and reference: the lowest seed, so that nobody is heard at their luckiest; a take that nothing
+    was drawn again for before one that may hide a failure.
+    """
+    takes: dict[tuple[str, str, str], Clip] = {}
+    for clip in sorted(clips, key=lambda c: (c.line_id, c.settings.retries > 0, c.seed)):
+        takes.setdefault((clip.line_id, clip.text, reference_of(clip)), clip)
+    return list(takes.values())
+
+
+def common_takes(takes: Sequence[Sequence[Clip]]) -> list[tuple[Clip, ...]]:
+    """What several candidates say of the same text, after the same reference: a tuple each, in their order. Voices of
+    several backends need not share a reference, since one may speak without any.
+    """
+    if not takes:
+        return []
+    mixed = len({clip.candidate.backend for own in takes for clip in own}) > 1
+    exact = [{(c.line_id, c.text, reference_of(c)): c for c in own} for own in takes]
+    loose = [{(c.line_id, c.text): c for c in reversed(own)} for own in takes]
+    found = [tuple(own[key] for own in exact) for key in exact[0] if all(key in own for own in exact)]
+    if mixed:
+        shared = {(each[0].line_id, each[0].text) for each in found}
+        rest = [key for key in loose[0] if key not in shared and all(key in own for own in loose)]
+        found += [tuple(own[key] for own in loose) for key in rest]
+    return found
+
+
+def reference_of(clip: Clip) -> str:
+    """The hash of the audio prompt that a clip was spoken after; empty without one."""
+    return clip.reference.sha256 if clip.reference else ""
+
+
+def manner_of(clip: Clip) -> Manner:
+    """How a clip was spoken."""
+    return Manner(reference_sha256=reference_of(clip), settings=clip.settings)
 
 
 def judged_clip_id(trial: Trial) -> str:

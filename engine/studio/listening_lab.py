@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from engine import calibration, listening
-from engine.gate import counts
 from engine.listening import Question
 from engine.sittings import Given, Sittings
-from engine.studio.answers import Record
+from engine.studio.answers import Record, common_takes, one_take, reference_of
 from engine.studio.gate_desk import GateDesk
 from engine.types import (
     BadInput,
@@ -201,28 +200,20 @@ class ListeningLab(GateDesk):
         ]
 
     def _counted(self, rules: Gate, candidate: Candidate) -> list[Clip]:
-        """Of each line that counts under the gate the clip with the lowest seed, so that no lucky take is heard; none
-        that might have been drawn again, since a retry hides a failure.
-        """
-        record = Record(clips=self.clips([candidate, _base_of(candidate)]))
-        own = [clip for clip in record.clips if clip.candidate == candidate]
-        takes: dict[str, Clip] = {}
-        for clip in sorted(own, key=lambda c: (c.line_id, c.seed)):
-            if clip.settings.retries == 0 and counts(rules, record.countable(clip)):
-                takes.setdefault(clip.line_id, clip)
-        return list(takes.values())
+        """One take of each line that counts under the gate, after each reference."""
+        return Record(clips=self.clips([candidate, _base_of(candidate)])).takes(rules, candidate)
 
     def _controls(self, rules: Gate, clips: Sequence[Clip]) -> dict[str, Clip]:
         """The base's clip to hear beside each clip, by the clip's id; none where the gate lets it be heard alone."""
         if rules.hearing is Hearing.ALONE:
             return {}
         bases = {_base_of(clip.candidate) for clip in clips}
-        spoken = {(base, clip.line_id): clip for base in bases for clip in self._one_take(base)}
-        found = {clip.id: spoken.get((_base_of(clip.candidate), clip.line_id)) for clip in clips}
+        spoken = {(base, *_said(clip)): clip for base in bases for clip in self._one_take(base)}
+        found = {clip.id: spoken.get((_base_of(clip.candidate), *_said(clip))) for clip in clips}
         if missing := sorted({clip.line_id for clip in clips if found[clip.id] is None}):
             raise BadInput(
                 f"{rules.name} lets candidates be heard beside the base, which has not spoken {', '.join(missing)}; "
-                "render the base with the same script."
+                "render the base with the same script, after the same reference."
             )
         return {clip_id: control for clip_id, control in found.items() if control is not None}
 
@@ -258,19 +249,20 @@ class ListeningLab(GateDesk):
         return listening.side_balance(heard, names.__getitem__)
 
     def _one_take(self, candidate: Candidate) -> list[Clip]:
-        """One clip a line: the lowest seed, so that no candidate is heard at its luckiest."""
-        takes: dict[str, Clip] = {}
-        for clip in sorted(self.clips([candidate]), key=lambda c: (c.line_id, c.seed)):
-            takes.setdefault(clip.line_id, clip)
-        return list(takes.values())
+        return one_take(self.clips([candidate]))
 
     def _same_lines(self, first: Candidate, second: Candidate) -> list[tuple[Clip, Clip]]:
-        other = {clip.line_id: clip for clip in self._one_take(second)}
-        return [(clip, other[clip.line_id]) for clip in self._one_take(first) if clip.line_id in other]
+        """What both say of the same text, after the same reference."""
+        return [(a, b) for a, b in common_takes([self._one_take(first), self._one_take(second)])]
 
 
 def _base_of(candidate: Candidate) -> Candidate:
     return Candidate(backend=candidate.backend, voice=candidate.voice)
+
+
+def _said(clip: Clip) -> tuple[str, str, str]:
+    """What two clips must share to be compared: line, text and audio prompt."""
+    return clip.line_id, clip.text, reference_of(clip)
 
 
 def _token() -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from engine import code_version, durable, invitations, listening, listening_export, stimuli
 from engine.invitations import DEFAULT_DAYS, NewInvitation
 from engine.listening_export import Exported
+from engine.studio.answers import common_takes
 from engine.studio.listening_lab import ListeningLab
 from engine.types import (
     BadInput,
@@ -105,13 +106,9 @@ class ListeningTests(ListeningLab):
 
     def common_lines(self, candidates: Iterable[Candidate]) -> list[CommonLine]:
         """The lines that every one of the candidates has rendered, in the order in which they were."""
-        takes = [{clip.line_id: clip for clip in self._one_take(candidate)} for candidate in candidates]
-        if not takes:
-            return []
         return [
-            CommonLine(id=line_id, tier=clip.tier, text=clip.text)
-            for line_id, clip in takes[0].items()
-            if all(other.get(line_id) is not None and other[line_id].text == clip.text for other in takes[1:])
+            CommonLine(id=line_id, tier=clips[0].tier, text=clips[0].text)
+            for line_id, clips in self._heard_together(candidates).items()
         ]
 
     def outline(self, test: ListeningTest) -> Outline:
@@ -176,13 +173,15 @@ class ListeningTests(ListeningLab):
         return self._state(self.store.test(test_id))
 
     def test_clips(self, test: ListeningTest) -> dict[tuple[str, str], Clip]:
-        """What is heard in a test, by candidate id and line id: one take a line, the lowest seed."""
-        wanted = set(test.lines)
+        """What is heard in a test, by candidate id and line id: one take a line, the lowest seed, of all candidates
+        after the same reference.
+        """
+        together = self._heard_together(test.candidates)
         return {
-            (candidate.id, clip.line_id): clip
-            for candidate in test.candidates
-            for clip in self._one_take(candidate)
-            if clip.line_id in wanted
+            (clip.candidate.id, line_id): clip
+            for line_id, clips in together.items()
+            if line_id in test.lines
+            for clip in clips
         }
 
     def rendered_candidates(self) -> list[Candidate]:
@@ -249,6 +248,13 @@ class ListeningTests(ListeningLab):
         return [each for each in states if each.answered < each.total]
 
     # --------------------------------------------------------------------------------------------------------- inside
+    def _heard_together(self, candidates: Iterable[Candidate]) -> dict[str, tuple[Clip, ...]]:
+        """A take of every candidate for each line that all have, by the line's id."""
+        found: dict[str, tuple[Clip, ...]] = {}
+        for clips in common_takes([self._one_take(candidate) for candidate in candidates]):
+            found.setdefault(clips[0].line_id, clips)
+        return found
+
     def _completed(self, test: ListeningTest) -> ListeningTest:
         if test.kind is TrialKind.MULTI:
             test = replace(test, candidates=self._with_base(test.candidates))

@@ -31,7 +31,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TierState:
-    """One cell of the matrix. `waiting` trials are open; `pass_rate_above` is what the passes prove with 95 %
+    """One cell of the matrix. `clips` are those that the gate asks about: one take a line and reference. `waiting`
+    trials are open; `pass_rate_above` is what the passes prove with 95 %
     confidence, None without answers.
     """
 
@@ -83,11 +84,12 @@ def build(
         outcome, findings = gate.decide(rules, candidate, answers, flags)
         verdict = verdicts.get(candidate)
         clips = rendered.get(candidate, [])
+        takes = record.takes(rules, candidate)
         rows.append(
             MatrixRow(
                 candidate=candidate,
                 label=label(candidate),
-                tiers={f.tier: _tier_state(rules, record, f, clips, answers, flags) for f in findings},
+                tiers={f.tier: _tier_state(rules, record, f, clips, takes, answers, flags) for f in findings},
                 outcome=verdict.outcome if verdict else None,
                 evidence=_evidence(answers),
                 keeps=_keeps(candidate, kept),
@@ -145,19 +147,21 @@ def _tier_state(
     record: Record,
     finding: Finding,
     clips: Sequence[Clip],
+    takes: Sequence[Clip],
     answers: Sequence[Judged],
     flags: Sequence[Flagged],
 ) -> TierState:
-    counted = [c for c in clips if c.tier is finding.tier and gate.counts(rules, record.countable(c))]
-    ids = {clip.id for clip in counted}
+    counted = {c.id for c in clips if c.tier is finding.tier and gate.counts(rules, record.countable(c))}
+    asked = {clip.id for clip in takes if clip.tier is finding.tier}
+    told = asked | {answer.clip_id for answer in answers if answer.tier is finding.tier}
     heard = finding.passes + finding.fails
     return TierState(
-        state=_state(finding, has_clips=bool(counted) or heard > 0),
+        state=_state(finding, has_clips=bool(asked) or heard > 0),
         passes=finding.passes,
         fails=finding.fails,
-        waiting=sum(record.waiting.get(clip_id, 0) for clip_id in ids),
-        clips=len(counted),
-        open_flags=sum(each.flag.clip_id in ids and not each.said for each in flags),
+        waiting=sum(record.waiting.get(clip_id, 0) for clip_id in counted),
+        clips=len(asked),
+        open_flags=sum(each.flag.clip_id in told & counted and not each.said for each in flags),
         explanation=finding.explanation,
         needed=finding.needed,
         pass_rate_above=binomial.pass_rate_lower_bound(finding.passes, heard, 0.95) if heard else None,

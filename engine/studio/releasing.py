@@ -14,6 +14,9 @@ from pathlib import Path
 from engine import dataset, environments, importing, promotion, runs
 from engine.bundle import checking, record, writing
 from engine.bundle.record import Evidence, Preference, Sample, Variants
+from engine.gate import counts, decide
+from engine.promotion import Manner
+from engine.studio.answers import manner_of, reference_of
 from engine.studio.deciding import PreferenceRow
 from engine.studio.keeping import Keeping
 from engine.types import (
@@ -22,11 +25,14 @@ from engine.types import (
     Candidate,
     Checkpoint,
     EngineError,
+    Gate,
     GenerationSettings,
     NotFound,
+    Outcome,
     Promotion,
     Speech,
     Tier,
+    Verdict,
 )
 
 
@@ -41,21 +47,25 @@ class Releasing(Keeping):
         by: str,
         reason: str = "",
         settings: GenerationSettings | None = None,
+        reference: str | None = None,
         gate: str = "",
     ) -> Promotion:
         """Point an alias at a candidate. Raises Refused unless its latest verdict, under `gate` or any, is a pass.
 
-        It will speak with the generation settings of the clips that were judged, unless others are given.
+        It will speak as it was judged: with the generation settings of the clips that passed, unless others are given,
+        and after their reference. `reference` (a hash, "" for none) says which, where several passed.
         """
         about = [v for v in self.store.verdicts() if v.candidate == candidate and gate in ("", v.gate)]
         verdict = about[-1] if about else None
+        judged = self._judged_manner(candidate, verdict, reference)
         checkpoint = self.checkpoint(candidate.checkpoint_id) if candidate.checkpoint_id else None
         made = promotion.promote(
             candidate,
             adapter=checkpoint.adapter if checkpoint else None,
             verdict=verdict,
             alias=alias,
-            settings=settings or self._judged_settings(candidate),
+            settings=settings or judged.settings,
+            reference_sha256=judged.reference_sha256,
             by=by,
             reason=reason,
             now=self._clock(),
@@ -68,7 +78,18 @@ class Releasing(Keeping):
     def roll_back(self, alias: str, *, by: str, reason: str) -> Promotion:
         """Point an alias at what it pointed at before, with the settings it had then. It must still pass."""
         earlier = promotion.before(alias, self.store.promotion_history())
-        return self.promote(earlier.candidate, alias=alias, by=by, reason=reason, settings=earlier.settings)
+        return self.promote(
+            earlier.candidate,
+            alias=alias,
+            by=by,
+            reason=reason,
+            settings=earlier.settings,
+            reference=earlier.reference_sha256 or None,
+        )
+
+    def manners(self, candidate: Candidate, gate: str = "") -> list[Manner]:
+        """In which manners a candidate passes a gate by itself, the one that was answered about last at the end."""
+        return self._passing_manners(candidate, self.gate(gate))
 
     def promotions(self) -> list[Promotion]:
         """What every alias points at now."""
@@ -97,7 +118,8 @@ class Releasing(Keeping):
     def speak_alias(self, text: str, *, alias: str, seed: int = 42) -> Speech:
         """Speak any text as the promoted voice: its scale and its settings."""
         made = self.promotion(alias)
-        return self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings)
+        after = self.reference(made.reference_sha256) if made.reference_sha256 else None
+        return self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings, reference=after)
 
     def speak_lines(self, alias: str, lines: Sequence[str], *, seed: int = 42) -> bytes:
         """A zip of one WAV a line, with a manifest that says how each was made. Raises BadInput without any line."""
@@ -110,7 +132,7 @@ class Releasing(Keeping):
         packed, told = io.BytesIO(), []
         with zipfile.ZipFile(packed, "w") as archive:
             for number, text in enumerate(wanted, start=1):
-                speech = self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings)
+                speech = self.speak_alias(text, alias=alias, seed=seed)
                 name, sound = f"{number:04d}.wav", io.BytesIO()
                 soundfile.write(sound, speech.samples, speech.sample_rate, format="WAV", subtype="PCM_16")
                 archive.writestr(name, sound.getvalue())
@@ -189,10 +211,35 @@ class Releasing(Keeping):
         return checking.listen(path, interpreters=interpreters) if listen else checking.verify(path)
 
     # --------------------------------------------------------------------------------------------------------- inside
-    def _judged_settings(self, candidate: Candidate) -> GenerationSettings:
-        """The settings of the clip that was judged last; the verdict is about how that sounds."""
-        rendered = self._one_take(candidate)
-        return rendered[-1].settings if rendered else GenerationSettings()
+    def _judged_manner(self, candidate: Candidate, verdict: Verdict | None, reference: str | None) -> Manner:
+        """The manner of speaking that a verdict is about."""
+        if verdict is None or verdict.outcome is not Outcome.PASS:  # refused by `promotion`, which says why
+            return Manner(reference_sha256=reference or "", settings=GenerationSettings())
+        names = {each.reference.sha256: each.name for each in self.references()}
+        return promotion.manner(self._passing_manners(candidate, self.gate_of(verdict)), reference, names)
+
+    def _passing_manners(self, candidate: Candidate, rules: Gate) -> list[Manner]:
+        """In which manners the rules pass a candidate by the answers about clips of that manner alone."""
+        record = self._record()
+        judged = [each for each in record.judged.get(candidate, []) if counts(rules, each)]
+        flagged = record.flagged.get(candidate, [])
+        spoken: dict[str, Manner] = {}
+        for answer in sorted(judged, key=lambda each: record.answered_at(each.clip_id)):
+            spoken[answer.clip_id] = manner_of(record.clip(answer.clip_id))
+        found = list(dict.fromkeys(reversed(spoken.values())))[::-1]
+        if len(found) < 2:
+            return found
+        return [
+            manner
+            for manner in found
+            if decide(
+                rules,
+                candidate,
+                [each for each in judged if spoken[each.clip_id] == manner],
+                [each for each in flagged if spoken.get(each.flag.clip_id) == manner],
+            )[0]
+            is Outcome.PASS
+        ]
 
     def _trainer_version(self, run_id: str) -> str:
         """The commit of the code that trained a run; empty when its record does not say."""
@@ -214,15 +261,16 @@ class Releasing(Keeping):
             preferences=tuple(
                 each for row in self.preferences() if (each := _preference(row, made.candidate)) is not None
             ),
-            samples=self._samples(made.candidate),
+            samples=self._samples(made),
             data=self._data_statement(run_id),
             consent=consent.strip() or record.NO_CONSENT,
             licence=licence.strip() or record.DEFAULT_LICENCE,
         )
 
-    def _samples(self, candidate: Candidate) -> tuple[Sample, ...]:
-        """The candidate's last clip of each tier, with what screeners said of it."""
-        latest = {clip.tier: clip for clip in self.clips([candidate]) if clip.path.is_file()}
+    def _samples(self, made: Promotion) -> tuple[Sample, ...]:
+        """The candidate's last clip of each tier after the promoted reference, with what screeners said of it."""
+        own = [clip for clip in self.clips([made.candidate]) if reference_of(clip) == made.reference_sha256]
+        latest = {clip.tier: clip for clip in own if clip.path.is_file()}
         scores = self.scores([clip.id for clip in latest.values()])
         return tuple(
             Sample(clip=latest[tier], scores=tuple(scores.get(latest[tier].id, ()))) for tier in Tier if tier in latest
