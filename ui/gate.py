@@ -205,7 +205,18 @@ def _evidence(studio: Studio, gate: str, rows: list[MatrixRow], opened: str) -> 
     row = next((row for row in rows if row.candidate.id == name), None)
     if row is None or tier not in list(Tier):
         return view.heading("The evidence", view_gate_evidence.PICK_A_CELL)
-    return view_gate_evidence.cell(row, Tier(tier), studio.evidence(row.candidate, Tier(tier), gate))
+    seen = studio.evidence(row.candidate, Tier(tier), gate)
+    return view_gate_evidence.cell(row, Tier(tier), seen, beside=_beside(studio, row))
+
+
+def _beside(studio: Studio, row: MatrixRow) -> str:
+    """What was measured over several clips or checkpoints."""
+    run = (row.candidate.checkpoint_id or "").rpartition("@")[0]
+    if not run:
+        return ""
+    found = studio.rate_trends(run)
+    trend = next((each for each in found if each.lora_scale == row.candidate.lora_scale), None)
+    return view_gate_evidence.beside(row, trend)
 
 
 # ---- acts

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.types import BadInput, Candidate, EngineError, NotFound, Run, Script, Tier, TrialKind
-from ui import figures, view, view_sweep, view_sweep_form
+from ui import figures, view, view_sweep, view_sweep_form, view_sweep_trend
 from ui.view_sweep_form import ACTIVE, Offered
 
 if TYPE_CHECKING:
-    from engine.studio import Studio
+    from engine.studio import RateTrend, Studio
 
 ANY = "any"
 MOST_ROWS = 200  # of a dataset, offered as references
@@ -96,13 +96,18 @@ def grid(studio: Studio, chosen: Chosen) -> dict[str, Any]:
         "table": view_sweep.grid_table(shown, measure.title, current="", marked=(), verdicts=verdicts),
         "about": f"{measure.title}: {measure.about}",
         "curves": figures.response(found, label),
-        "trend": figures.trend(found, label),
+        "trend": figures.trend(found, label) + view_sweep_trend.rates(_rates(studio, chosen)),
         "takes": takes,
         "told": f"{view.plural(len(cells), 'cell')} · {view.plural(sum(map(len, takes.values())), 'clip')}",
         "scripts": _scripts(studio, {clip.script_sha256 for clip in clips}),
         "references": _references(studio, {clip.reference.sha256 if clip.reference else "" for clip in clips}),
         "short": view_sweep_form.short_lines(studio.line_fits(chosen.run, chosen.script)),
     }
+
+
+def _rates(studio: Studio, chosen: Chosen) -> Sequence[RateTrend]:
+    after = None if chosen.reference == ANY else chosen.reference
+    return studio.rate_trends(chosen.run, script_sha256=chosen.script, reference_sha256=after)
 
 
 def editor(studio: Studio, name: str, run_id: str) -> str:

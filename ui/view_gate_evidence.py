@@ -10,18 +10,20 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.types import Choice, FlagChoice, Tier
-from ui import view, view_gate, view_sweep
+from ui import view, view_gate, view_sweep, view_sweep_trend
 
 if TYPE_CHECKING:
     from engine.gate import Flagged
-    from engine.studio import AnswerSeen, ClipSeen, MatrixRow
+    from engine.studio import AnswerSeen, ClipSeen, MatrixRow, RateTrend
 
 PICK_A_CELL = '<p class="em-quiet">Click a cell of the matrix to hear its clips and read what was answered.</p>'
 NOTHING = '<p class="em-quiet">Nothing of this tier was rendered for this candidate.</p>'
 
 
-def cell(row: MatrixRow, tier: Tier, clips: Sequence[ClipSeen]) -> str:
-    """The open cell: how it stands and why, what is needed, how much it proves, and its clips."""
+def cell(row: MatrixRow, tier: Tier, clips: Sequence[ClipSeen], *, beside: str = "") -> str:
+    """The open cell: how it stands and why, what is needed, how much it proves, its clips, and what else was measured
+    of its candidate.
+    """
     state = row.tiers[tier]
     about = "".join(f"<p>{escape(told)}</p>" for told in (state.explanation, view_gate.strength(state)) if told)
     wanted = "".join(f"<li>{escape(each)}</li>" for each in state.needed)
@@ -31,8 +33,22 @@ def cell(row: MatrixRow, tier: Tier, clips: Sequence[ClipSeen]) -> str:
     head = f"{row.label}, {tier.value} tier"
     return (
         f"{view.heading(head, f'<p>{view_gate.tier_state(state)}</p>')}{about}{needed}{waiting}"
-        f'<div class="em-stack em-evidence">{cards}</div>'
+        f'<div class="em-stack em-evidence">{cards}</div>{beside}'
     )
+
+
+def beside(row: MatrixRow, trend: RateTrend | None) -> str:
+    """What measures say of a candidate beyond single clips. None of it decides."""
+    told = []
+    if trend is not None:
+        own = next((c for c in trend.checkpoints if c.checkpoint_id == row.candidate.checkpoint_id), None)
+        tempo = f", {own.of_base_percent:.0f} % of the base's here" if own and own.of_base_percent > 0 else ""
+        told.append(f"Speaking rate over the epochs at {trend.lora_scale:g}{tempo}: {view_sweep_trend.drift(trend)}")
+    if not told:
+        return ""
+    lines = "".join(f"<li>{each}</li>" for each in told)
+    head = "<p><strong>Beside the clips</strong> <small>measures flag, people decide</small></p>"
+    return f'{head}<ul class="em-plain">{lines}</ul>'
 
 
 def clip(seen: ClipSeen) -> str:

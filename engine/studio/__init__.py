@@ -21,6 +21,7 @@ from engine.studio.listening_tests import CommonLine, Outline, SittingState, Tes
 from engine.studio.matrix import MatrixRow, State, TierState
 from engine.studio.releasing import Releasing
 from engine.studio.results import Believed, Explorer, LineResult, Results, Unblinding
+from engine.studio.tempo import RateTrend, Tempo
 from engine.sweep import Request
 from engine.sweep_records import AutomaticSweep
 from engine.workspace import Workspace
@@ -46,11 +47,13 @@ __all__ = [
     "NewInvitation",
     "Outline",
     "PreferenceRow",
+    "RateTrend",
     "Request",
     "Results",
     "SittingState",
     "State",
     "Studio",
+    "Tempo",
     "TestState",
     "TierState",
     "Unblinding",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine import adapter_files, dataset, harness, tiers
 from engine.studio.grid import Grid, Measure, grid
 from engine.studio.prompting import Prompting
+from engine.studio.tempo import RateTrend, rate_trends
 from engine.tiers import Fit
 from engine.types import (
     Candidate,
@@ -142,6 +143,25 @@ class Rendering(Prompting):
         ]
         scores = self.scores([clip.id for clip in clips])
         return grid(measure, found, voices, clips, scores)
+
+    def rate_trends(
+        self, run_id: str, *, script_sha256: str = "", reference_sha256: str | None = None
+    ) -> tuple[RateTrend, ...]:
+        """How fast a run's checkpoints speak beside their base at each scale, and whether that drifts over the epochs:
+        of all clips, or of one script, one reference ("" is none).
+        """
+        found = self.checkpoints(run_id)
+        voices = {(c.adapter.backend, c.adapter.voice) for c in found}
+        bases = [Candidate(backend=backend, voice=voice) for backend, voice in voices]
+        ids = {c.id for c in found}
+        clips = [
+            clip
+            for clip in self.clips()
+            if (clip.candidate.checkpoint_id in ids or clip.candidate in bases)
+            and script_sha256 in ("", clip.script_sha256)
+            and reference_sha256 in (None, clip.reference.sha256 if clip.reference else "")
+        ]
+        return rate_trends(found, clips, self.scores([clip.id for clip in clips]))
 
     def line_fits(self, run_id: str, script_sha256: str = "") -> tuple[Fit, ...]:
         """How the lines that the base of a run's voice has spoken stand to their tiers, by measured durations."""

@@ -17,7 +17,7 @@ from typing import Any
 from engine import audio, references, scripts, tiers
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
-from engine.studio import Measure, grid
+from engine.studio import Measure, grid, tempo
 from engine.sweep_progress import SweepView
 from engine.sweep_records import AutomaticSweep, SweepRecord, SweepState
 from engine.types import (
@@ -307,6 +307,13 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         clips = [c for c in self.clips() if tier is None or c.tier is tier]
         scores = self.scores([c.id for c in clips])
         return grid.grid(measure, self.checkpoints(run_id), {("finch", VOICE)}, clips, scores)
+
+    def rate_trends(self, run_id: str, **narrowed: Any) -> Any:
+        clips = self.clips()
+        return tempo.rate_trends(self.checkpoints(run_id), clips, self.scores([c.id for c in clips]))
+
+    def manners(self, candidate: Candidate, gate: str = "") -> list[Any]:
+        return []
 
     def line_fits(self, run_id: str, script_sha256: str = "") -> Any:
         return tuple(tiers.fits(self.clips()).values())
