@@ -1,7 +1,7 @@
 """A tiny CosyVoice with random weights, as a folder like the one that people download.
 
 Its classes are those of a checkout: upstream's, which COSYVOICE_DIR names, or the stand-in of tests/doubles. Upstream's
-need the packages of engine/backends/cosyvoice/requirements.txt; its models in ONNX are written with `onnx`.
+need the packages of engine/backends/cosyvoice/requirements-alone.txt; its models in ONNX are written with `onnx`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ CODES = 300  # with fewer, random weights stop at once: the ids that end are 200
 # Words before the marks. Upstream's class has the id of the third mark, 151646, written into it.
 WORDS = 151_643
 DOUBLE = Path(__file__).parent / "doubles" / "cosyvoice_checkout"
+EARS = Path(__file__).parent / "doubles" / "cosyvoice_ears"  # what the stand-in hears with: a folder for PYTHONPATH
 # Upstream's checkout where the environment names one, else the stand-in.
 CODE = Path(os.environ["COSYVOICE_DIR"]) if os.environ.get("COSYVOICE_DIR") else DOUBLE
 IS_REAL = CODE != DOUBLE
@@ -198,7 +199,7 @@ def make(folder: Path, name: str, *, seed: int = 0) -> Path:
         _write_onnx(folder, name)
     else:
         for file in (info.TOKENIZERS[name], info.SPEAKER_MODEL):
-            (folder / file).write_bytes(b"ears are handed in")
+            (folder / file).write_text(str(CODES), encoding="utf-8")
     return folder
 
 
@@ -306,27 +307,13 @@ def make_utterances(folder: Path, *, count: int = 3) -> list[Utterance]:
     return made
 
 
-class Ears:
-    """Stand in for the models in ONNX: tokens and a vector that follow what is heard."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._weights = np.random.default_rng(0).normal(size=(CODES, 128) if kind == "tokens" else (80, 192))
-
-    def get_inputs(self) -> list[Any]:
-        return [type("Input", (), {"name": name}) for name in ("heard", "length")]
-
-    def run(self, _outputs: None, given: dict[str, Any]) -> list[Any]:
-        heard = given["heard"][0]
-        if self._kind == "tokens":
-            whole = heard[:, : heard.shape[1] // 4 * 4].reshape(128, -1, 4).mean(-1)
-            return [(self._weights @ whole).argmax(0)[None]]
-        return [(np.abs(heard).mean(0) @ self._weights).astype(np.float32)[None]]
-
-
 def hear(model: Any) -> Any:
     """A loaded model with ears: its own where it is upstream's."""
     if not IS_REAL:
-        made = {info.TOKENIZERS[model.name]: Ears("tokens"), info.SPEAKER_MODEL: Ears("speaker")}
-        model._frontend._session = made.__getitem__
+        from importlib.util import module_from_spec, spec_from_file_location
+
+        spec: Any = spec_from_file_location("cosyvoice_ears", EARS / "onnxruntime.py")
+        ears = module_from_spec(spec)
+        spec.loader.exec_module(ears)
+        model._frontend._session = lambda name: ears.InferenceSession(str(model._folder.path / name))
     return model

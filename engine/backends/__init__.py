@@ -287,9 +287,11 @@ INFO: dict[str, str] = {
     "voxcpm2": "engine.backends.voxcpm.info",
 }
 
-# Voices that want an environment of their own -> the folder that declares it: `requirements.txt`, and in
-# `requirements-alone.txt` what is installed without what it asks for.
+# Voices that have an environment of their own -> the folder that declares it: `requirements.txt`, and in
+# `requirements-alone.txt` what is installed without what it asks for. Voices of one folder share one.
 ENVIRONMENTS: dict[str, Path] = {
+    "cosyvoice2": Path(__file__).with_name("cosyvoice"),
+    "cosyvoice3": Path(__file__).with_name("cosyvoice"),
     "qwen3_tts": Path(__file__).with_name("qwen3_tts"),
 }
 

@@ -3,10 +3,10 @@
 Knows the folder of an environment in the workspace, how it is told from an unfinished one, and what a person may name
 instead. `installing` makes them. Knows no pip and no voice.
 
-    voices/<backend>/venv/       the environment
-    voices/<backend>/shared/     links to what it has in common with this one
-    voices/<backend>/ready.json  written last: the hash of what it was made for
-    voices/<backend>/install.log
+    voices/<folder>/venv/       the environment; the folder is named as the one that declares it
+    voices/<folder>/shared/     links to what it has in common with this one
+    voices/<folder>/ready.json  written last: the hash of what it was made for
+    voices/<folder>/install.log
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def requirements(backend: str, folder: Path | None = None) -> Requirements:
 
 
 def folder(workspace: Workspace, backend: str) -> Path:
-    """Where a voice's environment is, or would be."""
-    return workspace.voices / backend
+    """Where a voice's environment is, or would be: voices that one folder declares have it in common."""
+    declared = backends.ENVIRONMENTS.get(backend)
+    return workspace.voices / (declared.name if declared else backend)
 
 
 def python_of(path: Path) -> Path:

@@ -4,6 +4,7 @@ be able to go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,12 +56,23 @@ def _write_gate(workspace: Workspace) -> None:
     gate_files.write(replace(shipped, name=GATE, measured_tiers=False), workspace.gates)
 
 
-def judged_and_exported(studio: Studio, candidate: Candidate, text: str, settings: GenerationSettings) -> Bundle:
-    """Sweep, a blind sitting in which everything passes, verdicts, promotion, export, and the export heard again."""
+def judged_and_exported(
+    studio: Studio,
+    candidate: Candidate,
+    text: str,
+    settings: GenerationSettings,
+    others: Sequence[Request] = (),
+) -> Bundle:
+    """Sweep, a blind sitting in which everything passes, verdicts, promotion, export, and the export heard again.
+
+    The candidates of `others` are asked about in the same sitting, as other models' controls are.
+    """
     base = Candidate(backend=candidate.backend, voice=candidate.voice)
-    studio.render(Request(candidates=(base, candidate), script=script(text), settings=settings))
+    beside = [one for request in others for one in request.candidates]
+    for request in (Request(candidates=(base, candidate), script=script(text), settings=settings), *others):
+        studio.render(request)
     _write_gate(studio.workspace)
-    sitting = studio.open_gate_session([base, candidate], reviewer="Ana", gate=GATE)
+    sitting = studio.open_gate_session([base, candidate, *beside], reviewer="Ana", gate=GATE)
     heard = 0
     while (view := studio.next_trial(sitting.id)) is not None:
         told = repr(view)
@@ -69,9 +81,9 @@ def judged_and_exported(studio: Studio, candidate: Candidate, text: str, setting
             assert studio.stimulus(token)
         studio.answer(view.trial_id, Choice.PASS, plays={label: 1 for label, _ in view.slots})
         heard += 1
-    assert heard >= 2 * len(Tier)  # and what other sweeps of this workspace have rendered
+    assert heard >= (2 + len(beside)) * len(Tier)  # and what other sweeps of this workspace have rendered
     verdicts = {verdict.candidate: verdict.outcome for verdict in studio.judge(by="Ana", gate=GATE)}
-    assert verdicts[candidate] is Outcome.PASS
+    assert all(verdicts[one] is Outcome.PASS for one in (candidate, *beside))
     studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings, gate=GATE)
     written = studio.export(ALIAS)
     if written.notes:

@@ -22,7 +22,9 @@ from engine.types import BadInput, NotFound, Refused
 VARIABLE = "EARMARK_COSYVOICE_CHECKOUT"
 CLONE = "git clone --recursive https://github.com/FunAudioLLM/CosyVoice"
 MATCHA = Path("third_party") / "Matcha-TTS"
-INSTALL = "pip install --no-deps -r engine/backends/cosyvoice/requirements.txt"
+INSTALL = "python -m engine voices install cosyvoice3"
+# What a checkout imports beyond Earmark's own requirements, and what hears.
+NEEDED = ("yaml", "diffusers", "einops", "omegaconf", "x_transformers", "onnxruntime")
 # Imported by upstream's files at their top, and used by nothing that runs here. `matcha.utils` would import a
 # configuration framework, a training framework and download tools.
 _UNUSED: Mapping[str, tuple[str, ...]] = {
@@ -82,7 +84,7 @@ def importable(checkout: Path) -> Iterator[None]:
         with torch.random.fork_rng():
             yield
     except ModuleNotFoundError as error:
-        raise NotFound(f"CosyVoice needs {error.name}; in Earmark's environment run: {INSTALL}") from error
+        raise NotFound(f"CosyVoice needs {error.name}: run `{INSTALL}`.") from error
     finally:
         logging.disable(logging.NOTSET)
         for name in stood_in:
@@ -125,6 +127,13 @@ def _is_installed(name: str) -> bool:
         return find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+
+
+def must_be_usable() -> None:
+    """Raises NotFound for a package that this interpreter lacks, Refused beside the index's `cosyvoice`."""
+    _must_not_be_shadowed()
+    if lacking := [name for name in NEEDED if not _is_installed(name)]:
+        raise NotFound(f"CosyVoice needs {', '.join(lacking)}: run `{INSTALL}`.")
 
 
 def _must_not_be_shadowed() -> None:

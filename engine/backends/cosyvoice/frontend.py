@@ -116,9 +116,7 @@ class Frontend:
         try:
             import onnxruntime
         except ImportError as error:
-            raise NotFound(
-                f"CosyVoice's ears need onnxruntime ({error}); in Earmark's environment run: {checkout.INSTALL}"
-            ) from error
+            raise NotFound(f"CosyVoice's ears need onnxruntime ({error}): run `{checkout.INSTALL}`.") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         try:

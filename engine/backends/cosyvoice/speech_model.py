@@ -47,6 +47,11 @@ def load(name: str, folder: Path, device: str) -> CosyVoiceModel:
     return CosyVoiceModel(loading.load(found, code), Frontend(found, code), found, info.base_sha256(found), device)
 
 
+def must_be_usable() -> None:
+    """Raises NotFound where this interpreter lacks a package that CosyVoice needs. Needs no checkout."""
+    checkout.must_be_usable()
+
+
 class CosyVoiceModel:
     """CosyVoice 2 or 3. Language model and flow can be trained; the vocoder is frozen."""
 
