@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from engine.types import BadInput, Outcome, Tier
-from ui import gate_rules, theme, view, view_gate, view_gate_evidence, view_retention
+from ui import gate_rules, theme, view, view_gate, view_gate_evidence, view_leaks, view_retention
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
@@ -216,7 +216,9 @@ def _beside(studio: Studio, row: MatrixRow) -> str:
         return ""
     found = studio.rate_trends(run)
     trend = next((each for each in found if each.lora_scale == row.candidate.lora_scale), None)
-    return view_gate_evidence.beside(row, trend)
+    report = next((each for each in studio.leak_reports(run) if each.candidate == row.candidate), None)
+    leaks = view_leaks.summary(report, studio.takes_references(row.candidate.backend))
+    return view_gate_evidence.beside(row, trend, leaks)
 
 
 # ---- acts

@@ -39,10 +39,11 @@ FRAME = f"""<div data-sweep-page class="em-sweep">
 <section class="em-card em-send" data-send hidden><h2>Send to blind listening</h2><div class="em-fields">
 <div class="em-field" data-marked></div>
 <label class="em-field" for="kind"><b>Test</b><select id="kind">{_KINDS}</select></label>
+<label class="em-field" for="of-gate" data-of-gate><b>Gate</b><select id="of-gate"></select></label>
 <div class="em-field em-person" id="reviewer"><label for="reviewer-name"><b>Reviewer</b></label>
 <input id="reviewer-name" autocomplete="off"></div>
 <button type="button" class="em-primary" id="send" data-act="send">Open the sitting</button></div>
-<div data-sent role="status"></div></section>
+<div data-outline></div><div data-sent role="status"></div></section>
 <div data-trouble class="em-notice em-bad" role="alert" hidden></div>
 <div class="em-grid2 em-sweep-main" data-shown hidden>
 <div class="em-stack"><section class="em-card em-stack"><div class="em-row em-look">
@@ -55,6 +56,7 @@ FRAME = f"""<div data-sweep-page class="em-sweep">
 <section class="em-card" data-trend-card hidden><h2>Over the epochs</h2><div data-trend></div></section></div>
 <div class="em-stack"><section class="em-card em-panel-clip"><div class="em-row em-takes" data-takes></div>
 <div data-panel>{view_sweep.PICK_A_CELL}</div></section>
+<section class="em-card" data-leaks-card hidden><h2>Leak of the reference</h2><div data-leaks></div></section>
 <section class="em-card" data-curves-card hidden><h2>What scale does</h2><div data-curves></div></section></div></div>
 <dialog class="em-editor" data-editor></dialog>
 <div class="em-visually-hidden" role="status" aria-live="polite" data-live></div>

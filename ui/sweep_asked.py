@@ -82,11 +82,22 @@ class Automatic(Sweep):
     on: bool
 
 
-class Send(Asked):
-    """Candidates for blind listening."""
+class Choose(Asked):
+    """Candidates for blind listening; without a gate's name the default one is asked."""
 
     kind: Literal["gate", "preference", "abx", "cmos", "mos", "multi"]
     candidates: list[str] = Field(min_length=1, max_length=200)
+    gate: str = Field(default="", max_length=200)
+
+    @property
+    def at_least(self) -> int:
+        """How many candidates the kind needs; a multi-stimulus test has the base beside one."""
+        return 1 if self.kind in ("gate", "mos", "multi") else 2
+
+
+class Send(Choose):
+    """The same for a reviewer."""
+
     reviewer: str = Field(max_length=200)
 
 

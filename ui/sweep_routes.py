@@ -14,8 +14,8 @@ from fastapi import FastAPI, File, Form, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from engine.types import BadInput, Candidate, TrialKind
-from ui import sweep_shown, view, view_sweep, view_sweep_form
-from ui.sweep_asked import Automatic, PathReference, RowReference, SaveScript, Send, Sweep, Text
+from ui import sweep_shown, view, view_leaks, view_sweep, view_sweep_form
+from ui.sweep_asked import Automatic, Choose, PathReference, RowReference, SaveScript, Send, Sweep, Text
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -27,6 +27,7 @@ LARGEST_UPLOAD = 50_000_000
 def add(app: FastAPI, studio: Studio) -> None:
     """Add the routes of the Sweep page."""
     _add_sweeps(app, studio)
+    _add_leaks(app, studio)
     _add_grid(app, studio)
     _add_scripts(app, studio)
     _add_references(app, studio)
@@ -73,6 +74,25 @@ def _add_sweeps(app: FastAPI, studio: Studio) -> None:
             studio.stop_sweeping_new(asked.run)
         now = next((each for each in studio.automatic_sweeps() if each.run_id == asked.run), None)
         return HTMLResponse(view_sweep_form.automatic(now), headers=NO_STORE)
+
+
+def _add_leaks(app: FastAPI, studio: Studio) -> None:
+    @app.post("/sweeps/leaks/plan")
+    def plan_leaks(asked: Sweep) -> Response:
+        """What a leak check of the same choice would cost."""
+        return HTMLResponse(view_leaks.cost(studio.plan_leak_check(asked.request(studio))), headers=NO_STORE)
+
+    @app.post("/sweeps/leaks")
+    def check_leaks(asked: Sweep) -> Response:
+        """Look for leaks of the reference."""
+        return JSONResponse({"id": studio.start_leak_check(asked.request(studio), by=asked.by)})
+
+    @app.post("/sweeps/leaks/cancel")
+    def cancel_leaks() -> Response:
+        """End the check that goes on; what it rendered stays."""
+        if (job := studio.leak_job()) is not None:
+            studio.cancel(job.id)
+        return JSONResponse({}, headers=NO_STORE)
 
 
 def _add_grid(app: FastAPI, studio: Studio) -> None:
@@ -143,8 +163,15 @@ def _add_sending(app: FastAPI, studio: Studio) -> None:
     @app.post("/sweeps/send")
     def send(asked: Send) -> Response:
         """Open a blind sitting over the marked candidates."""
-        chosen = _candidates(studio, asked.candidates, 1 if asked.kind in ("gate", "mos") else 2)
-        return HTMLResponse(sweep_shown.sent(studio, TrialKind(asked.kind), chosen, asked.reviewer), headers=NO_STORE)
+        chosen = _candidates(studio, asked.candidates, asked.at_least)
+        told = sweep_shown.sent(studio, TrialKind(asked.kind), chosen, asked.reviewer, asked.gate)
+        return HTMLResponse(told, headers=NO_STORE)
+
+    @app.post("/sweeps/send/outline")
+    def outline(asked: Choose) -> Response:
+        """What a sitting over the marked candidates would ask of a reviewer."""
+        chosen = _candidates(studio, asked.candidates, asked.at_least)
+        return HTMLResponse(sweep_shown.outline(studio, TrialKind(asked.kind), chosen, asked.gate), headers=NO_STORE)
 
 
 def _candidates(studio: Studio, ids: list[str], at_least: int) -> list[Candidate]:

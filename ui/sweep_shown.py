@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.types import BadInput, Candidate, EngineError, NotFound, Run, Script, Tier, TrialKind
-from ui import figures, view, view_sweep, view_sweep_form, view_sweep_trend
+from engine.types import BadInput, Candidate, EngineError, ListeningTest, NotFound, Run, Script, Tier, TrialKind
+from ui import figures, view, view_leaks, view_sweep, view_sweep_form, view_sweep_trend
 from ui.view_sweep_form import ACTIVE, Offered
 
 if TYPE_CHECKING:
@@ -46,18 +46,18 @@ def page(studio: Studio, run_id: str) -> dict[str, Any]:
         "form": view_sweep_form.form(_offered(studio, run)),
         "measures": view_sweep.measure_options(measures, measures[0].name),
         "measure": measures[0].name,
+        "gates": [[each.name, f"{each.name}, version {each.gate.version}"] for each in studio.gates() if each.gate],
     }
 
 
 def going(studio: Studio) -> dict[str, Any]:
     """How far the sweeps are."""
-    listed = studio.sweeps()
+    listed, leaks = studio.sweeps(), studio.leak_job()
+    stamps = [f"{s.record.id}:{s.record.rendered}:{s.record.screened}:{s.record.state}" for s in listed[:9]]
     return {
-        "html": view_sweep_form.progress(listed),
-        "active": any(each.record.state in ACTIVE for each in listed),
-        "stamp": " ".join(
-            f"{s.record.id}:{s.record.rendered}:{s.record.screened}:{s.record.state}" for s in listed[:9]
-        ),
+        "html": view_leaks.progress(leaks) + view_sweep_form.progress(listed),
+        "active": any(each.record.state in ACTIVE for each in listed) or (leaks is not None and leaks.ended_at is None),
+        "stamp": " ".join([*stamps, f"{leaks.id}:{leaks.state}" if leaks else ""]),
     }
 
 
@@ -97,6 +97,7 @@ def grid(studio: Studio, chosen: Chosen) -> dict[str, Any]:
         "about": f"{measure.title}: {measure.about}",
         "curves": figures.response(found, label),
         "trend": figures.trend(found, label) + view_sweep_trend.rates(_rates(studio, chosen)),
+        "leaks": view_leaks.reports(studio.leak_reports(chosen.run), studio.label),
         "takes": takes,
         "told": f"{view.plural(len(cells), 'cell')} · {view.plural(sum(map(len, takes.values())), 'clip')}",
         "scripts": _scripts(studio, {clip.script_sha256 for clip in clips}),
@@ -126,25 +127,37 @@ def editor(studio: Studio, name: str, run_id: str) -> str:
     )
 
 
-def sent(studio: Studio, kind: TrialKind, chosen: Sequence[Candidate], reviewer: str) -> str:
+def sent(studio: Studio, kind: TrialKind, chosen: Sequence[Candidate], reviewer: str, gate: str = "") -> str:
     """Opens a blind sitting over candidates; where to find it."""
     if kind is TrialKind.GATE:
-        session = studio.open_gate_session(chosen, reviewer=reviewer)
+        session = studio.open_gate_session(chosen, reviewer=reviewer, gate=gate)
     elif kind is TrialKind.PREFERENCE:
-        first, *rest = chosen
-        session = studio.open_preference_session([(first, other) for other in rest], reviewer=reviewer)
+        session = studio.open_preference_session(_pairs(chosen), reviewer=reviewer)
     else:
         if not reviewer.strip():
             raise BadInput("A test needs the reviewer's name.")
-        plan = replace(
-            studio.new_test(kind, by=reviewer),
-            name=f"{kind} from the sweep",
-            candidates=tuple(chosen),
-            reviewers=(reviewer.strip(),),
-        )
-        test = studio.make_test(plan)
+        test = studio.make_test(_plan(studio, kind, chosen, reviewer.strip()))
         session = next(s for s in studio.sessions() if s.test_id == test.id)
     return view.sitting_link(session, studio.session_progress(session.id)[1])
+
+
+def outline(studio: Studio, kind: TrialKind, chosen: Sequence[Candidate], gate: str = "") -> str:
+    """What a sitting would ask of a reviewer: questions and minutes."""
+    if kind is TrialKind.GATE:
+        asked = studio.gate_outline(chosen, gate=gate)
+        return view_sweep_form.outline(asked, studio.gate(gate).about)
+    if kind is TrialKind.PREFERENCE:
+        return view_sweep_form.outline(studio.preference_outline(_pairs(chosen)))
+    return view_sweep_form.outline(studio.outline(_plan(studio, kind, chosen, "a reviewer")))
+
+
+def _pairs(chosen: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+    return [(chosen[0], other) for other in chosen[1:]]
+
+
+def _plan(studio: Studio, kind: TrialKind, chosen: Sequence[Candidate], reviewer: str) -> ListeningTest:
+    plan = studio.new_test(kind, by=reviewer)
+    return replace(plan, name=f"{kind} from the sweep", candidates=tuple(chosen), reviewers=(reviewer,))
 
 
 def _offered(studio: Studio, run: Run) -> Offered:

@@ -37,13 +37,14 @@ def cell(row: MatrixRow, tier: Tier, clips: Sequence[ClipSeen], *, beside: str =
     )
 
 
-def beside(row: MatrixRow, trend: RateTrend | None) -> str:
+def beside(row: MatrixRow, trend: RateTrend | None, leaks: str = "") -> str:
     """What measures say of a candidate beyond single clips. None of it decides."""
     told = []
     if trend is not None:
         own = next((c for c in trend.checkpoints if c.checkpoint_id == row.candidate.checkpoint_id), None)
         tempo = f", {own.of_base_percent:.0f} % of the base's here" if own and own.of_base_percent > 0 else ""
         told.append(f"Speaking rate over the epochs at {trend.lora_scale:g}{tempo}: {view_sweep_trend.drift(trend)}")
+    told += [leaks] if leaks else []
     if not told:
         return ""
     lines = "".join(f"<li>{each}</li>" for each in told)

@@ -12,12 +12,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.types import Checkpoint, GenerationSettings, Script, Tier
-from ui import view
+from ui import view, view_leaks
 from ui.sweep_asked import NO_REFERENCE
 
 if TYPE_CHECKING:
     from engine.references import KeptReference
-    from engine.studio import AutomaticSweep
+    from engine.studio import AutomaticSweep, Outline
     from engine.sweep import Plan
     from engine.sweep_progress import SweepView
     from engine.tiers import Fit
@@ -69,7 +69,7 @@ def form(offered: Offered) -> str:
         f"{references(offered)}{_controls(offered)}{_settings()}"
         f'<div class="em-row em-between"><div data-cost class="em-grow">{_waiting()}</div>'
         '<button id="render" type="button" class="em-primary" data-act="render">Render</button></div>'
-        f"{automatic(offered.automatic)}</form>"
+        f"{automatic(offered.automatic)}{_leaks(offered)}</form>"
     )
 
 
@@ -99,6 +99,10 @@ def references(offered: Offered) -> str:
         f"{_field('reference-text', 'What is said in it', '')}{_field('reference-name', 'What to call it', '')}"
         '<button type="button" data-act="add-reference">Add</button></div></details></fieldset>'
     )
+
+
+def _leaks(offered: Offered) -> str:
+    return view_leaks.asking() if offered.takes != "none" else ""
 
 
 def automatic(setting: AutomaticSweep | None) -> str:
@@ -234,6 +238,14 @@ def _whose(sweep: SweepView) -> str:
 
 def _act(act: str, sweep_id: str, label: str) -> str:
     return f'<button type="button" data-act="{act}" data-sweep="{escape(sweep_id)}">{label}</button>'
+
+
+def outline(asked: Outline, about: str = "") -> str:
+    """What a sitting asks of a reviewer, before it is opened."""
+    catches = f", {view.plural(asked.catches, 'control question')} among them" if asked.catches else ""
+    told = f"<b>{view.plural(asked.trials, 'question')}</b>{catches}, about <b>{view.duration(60 * asked.minutes)}</b>"
+    gate = f" {escape(about)}" if about else ""
+    return f"<p>{told}.{gate}</p>"
 
 
 # ---- the script editor

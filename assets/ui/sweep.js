@@ -9,7 +9,7 @@ const asked = new URLSearchParams(location.search);
 const page = {
   root: null, run: asked.get("run") || "", measure: asked.get("measure") || "", tier: asked.get("tier") || "",
   script: "", reference: "any", cell: asked.get("cell") || "", line: "", seed: null, after: "",
-  takes: {}, marked: new Set(), panels: new Map(), stamp: "", drawn: 0, timer: 0, planTimer: 0, planTurn: 0, gridTurn: 0,
+  takes: {}, marked: new Set(), panels: new Map(), stamp: "", drawn: 0, timer: 0, planTimer: 0, planTurn: 0, gridTurn: 0, outlineTurn: 0,
 };
 const $ = (selector) => page.root.querySelector(selector);
 const $$ = (selector) => [...page.root.querySelectorAll(selector)];
@@ -23,6 +23,7 @@ export function mount(element) {
   root.addEventListener("change", onChange);
   root.addEventListener("input", onInput);
   root.addEventListener("keydown", onKey);
+  root.addEventListener("toggle", (event) => { if (event.target.matches("[data-leak-form]")) planLeaks(); }, true);
   open(page.run);
   poll();
   requestAnimationFrame(frame);
@@ -43,6 +44,7 @@ async function open(run) {
   page.measure = page.measure || found.measure;
   $("#measure").value = page.measure;
   $("#tier").value = page.tier;
+  fill($("#of-gate"), found.gates, found.gates[0]?.[0] || "");
   $("#reviewer input").value = who();
   plan();
   await grid();
@@ -72,7 +74,15 @@ function form() {
   return data;
 }
 
+async function planLeaks() {
+  const place = $("[data-leak-cost]");
+  if (!place || !place.closest("details").open) return;
+  try { place.innerHTML = await (await ask("/sweeps/leaks/plan", json(form()))).text(); }
+  catch (error) { place.innerHTML = `<p class="em-notice">${escape(error.message)}</p>`; }
+}
+
 async function plan() {
+  planLeaks();
   if (!$("[data-cost]")) return; // the form is not here yet
   const mine = ++page.planTurn;
   try {
@@ -161,6 +171,7 @@ async function grid() {
   $("[data-short]").innerHTML = found.short || "";
   show("curves", found.curves);
   show("trend", found.trend);
+  show("leaks", found.leaks);
   fill($("#of-script"), [["", "all scripts"], ...found.scripts], page.script);
   fill($("#of-reference"), [["any", "all references"], ...found.references], page.reference);
   $("#of-script").hidden = found.scripts.length < 2 && !page.script;
@@ -190,6 +201,20 @@ function marks() {
   button.textContent = count ? `Send ${count} to a blind test` : "Send to a blind test";
   $("[data-marked]").innerHTML = `<b>${count === 1 ? "1 candidate" : `${count} candidates`}</b><small>${escape([...page.marked].map(nameOf).join("; "))}</small>`;
   if (!count) $("[data-send]").hidden = true;
+  else outline();
+}
+
+/* What the chosen kind of test would ask of a reviewer. */
+async function outline() {
+  const place = $("[data-outline]");
+  $("[data-of-gate]").hidden = $("#kind").value !== "gate";
+  if ($("[data-send]").hidden) return;
+  const mine = ++page.outlineTurn;
+  const asked = { kind: $("#kind").value, candidates: [...page.marked], gate: $("#of-gate").value };
+  let html;
+  try { html = await (await ask("/sweeps/send/outline", json(asked))).text(); }
+  catch (error) { html = `<p class="em-notice">${escape(error.message)}</p>`; }
+  if (mine === page.outlineTurn) place.innerHTML = html;
 }
 
 const nameOf = (key) => (cellOf(key)?.getAttribute("aria-label") || key).split(":")[0];
@@ -314,14 +339,21 @@ const acts = {
     button.disabled = false;
     if (made) { toggleAsk(false); say("The sweep has begun."); page.stamp = page.stamp || "-"; poll(); }
   },
+  leaks: async (button) => {
+    button.disabled = true;
+    const made = await tried(send("/sweeps/leaks", form()));
+    button.disabled = false;
+    if (made) { toggleAsk(false); say("The leak check has begun."); page.stamp = page.stamp || "-"; poll(); }
+  },
+  "cancel-leaks": async () => { await tried(send("/sweeps/leaks/cancel", {})); say("The leak check ends."); poll(); },
   pause: (button) => steer(button, "pause"),
   resume: (button) => steer(button, "resume"),
   cancel: (button) => steer(button, "cancel"),
-  "send-open": () => { $("[data-send]").hidden = false; $("#reviewer input").focus(); },
+  "send-open": () => { $("[data-send]").hidden = false; outline(); $("#reviewer input").focus(); },
   send: async () => {
     const reviewer = $("#reviewer input").value;
     isMe(reviewer.trim());
-    const reply = await tried(ask("/sweeps/send", json({ kind: $("#kind").value, candidates: [...page.marked], reviewer })));
+    const reply = await tried(ask("/sweeps/send", json({ kind: $("#kind").value, candidates: [...page.marked], gate: $("#of-gate").value, reviewer })));
     if (reply) $("[data-sent]").innerHTML = await reply.text();
   },
   "row-reference": async () => {
@@ -369,6 +401,7 @@ async function onChange(event) {
     keepInAddress();
     open(page.run);
   } else if (field.id === "measure" || field.id === "tier") { page[field.id] = field.value; keepInAddress(); grid(); }
+  else if (field.id === "kind" || field.id === "of-gate") outline();
   else if (field.id === "of-script") { page.script = field.value; grid(); }
   else if (field.id === "of-reference") { page.reference = field.value; grid(); }
   else if (field.dataset.act === "automatic") {

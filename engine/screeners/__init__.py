@@ -7,6 +7,7 @@ with a class that follows `Screener`, and a line in `SCREENERS`; a new recognise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,7 +19,7 @@ from engine.screeners.after_text import AfterText
 from engine.screeners.clipping import Clipping
 from engine.screeners.end import End
 from engine.screeners.heard import Ear, Heard, Screener, knows
-from engine.screeners.leakage import Leakage
+from engine.screeners.leakage import Leakage, Start, start
 from engine.screeners.long_form import LongForm
 from engine.screeners.loudness import Loudness
 from engine.screeners.noise import Noise
@@ -46,6 +47,7 @@ __all__ = [
     "Screener",
     "Screening",
     "ears",
+    "leak",
     "profile",
     "screen",
     "screen_file",
@@ -130,6 +132,19 @@ def screen_file(
     heard.base, heard.target = base, target
     scores = tuple(screener(heard) for screener in SCREENERS.values())
     return Screening(duration_sec=heard.duration_sec, words=heard.words if heard.follows else (), scores=scores)
+
+
+def leak(clip: Clip, ears: tuple[Ear, ...] = (), *, other_text: str = "") -> tuple[Start | None, float]:
+    """What a clip's beginning has of its reference (None where the reference's text was left blank), and its errors in
+    per cent, NaN without an ear that reads the text. `other_text` is what another reference says. Raises BadInput when
+    the reference's audio cannot be read.
+    """
+    heard = _heard(clip.path, clip.text, ears, clip.language)
+    heard.reference = clip.reference
+    percent = heard.errors.percent if heard.errors else math.nan
+    if clip.reference is None or not clip.reference.text.strip():
+        return None, percent
+    return start(heard, other_text=other_text), percent
 
 
 def words(clip: Clip, ears: tuple[Ear, ...] = ()) -> tuple[WordScore, ...]:

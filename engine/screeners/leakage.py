@@ -42,6 +42,7 @@ class Start:
     by_chance: int  # hits with another text in the reference's place
     correlation: float
     null: tuple[float, ...]  # the correlation with other stretches of the reference
+    is_followed: bool = True  # an ear follows the voice; the hits say something only then
 
     @property
     def chance(self) -> float:
@@ -109,7 +110,14 @@ def start(heard: Heard, *, other_text: str = "") -> Start:
         if other_text:
             other = _tail(heard.ear.expected(other_text), len(given) / rate)
             chance = overlap(other, (*asked, *tail), first, size)
-    return Start(hits=hits, trimmed_hits=trimmed, by_chance=chance, correlation=correlation, null=null)
+    return Start(
+        hits=hits,
+        trimmed_hits=trimmed,
+        by_chance=chance,
+        correlation=correlation,
+        null=null,
+        is_followed=heard.follows,
+    )
 
 
 def overlap(tail: Sequence[str], asked: Sequence[str], said: Sequence[str], size: int) -> int:

@@ -15,6 +15,7 @@ from engine.screeners.leakage import CHANCE, Start
 
 COLLAPSE_PERCENT, COLLAPSED_PERCENT = 20.0, 50.0  # more errors with a blank reference text; errors altogether
 RESAMPLES = 2000
+CANNOT_JUDGE = "Cannot judge this voice: no ear follows it, so nobody can say whose words are at the start; listen."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,11 @@ def gates(
 def _against_base(tuned: Sequence[Start], base: Sequence[Start], seed: int) -> LeakGate:
     """The share of clips with the reference's words in the start, less what another text gives, against the base's."""
     name = "base against tuned"
+    both = len(base) == len(tuned)
+    kept = [n for n, start in enumerate(tuned) if start.is_followed and (not both or base[n].is_followed)]
+    if not kept:
+        return LeakGate(name=name, value=math.nan, passed=None, explanation=CANNOT_JUDGE)
+    tuned, base = [tuned[n] for n in kept], [base[n] for n in kept] if both else []
     own = [_excess(start) for start in tuned]
     share = sum(own) / len(own)
     if len(base) != len(tuned):
@@ -90,6 +96,8 @@ def _blank_text(errors: Sequence[float], blank_errors: Sequence[float]) -> LeakG
 def _trimmed(tuned: Sequence[Start]) -> LeakGate:
     """Whether the leak lies in the first 0.93 s alone."""
     name = "trimmed start"
+    if not any(start.is_followed for start in tuned):
+        return LeakGate(name=name, value=math.nan, passed=None, explanation=CANNOT_JUDGE)
     leaking = [start for start in tuned if start.hits]
     if not leaking:
         told = "There is nothing to trim away."

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from engine.environments import Environment
 from engine.invitations import NewInvitation
+from engine.leak_records import LeakReport
 from engine.studio.deciding import GateChange, PreferenceRow
 from engine.studio.evidence import AnswerSeen, ClipSeen, FlagQuestion
 from engine.studio.gate_desk import GateListed
 from engine.studio.grid import Grid, GridCell, Measure
-from engine.studio.listening_tests import CommonLine, Outline, SittingState, TestState
+from engine.studio.listening_lab import Outline
+from engine.studio.listening_tests import CommonLine, SittingState, TestState
 from engine.studio.matrix import MatrixRow, State, TierState
 from engine.studio.releasing import Releasing
 from engine.studio.results import Believed, Explorer, LineResult, Results, Unblinding
@@ -41,6 +43,7 @@ __all__ = [
     "GateListed",
     "Grid",
     "GridCell",
+    "LeakReport",
     "LineResult",
     "MatrixRow",
     "Measure",

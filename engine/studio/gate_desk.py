@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import gate_files, gate_record, screeners
-from engine.studio.automatic_sweeping import AutomaticSweeping
+from engine.studio.leak_checking import LeakChecking
 from engine.types import BadInput, EngineError, Gate, Refused, Verdict
 from engine.workspace import Workspace
 
@@ -24,7 +24,7 @@ class GateListed:
     fault: str = ""
 
 
-class GateDesk(AutomaticSweeping):
+class GateDesk(LeakChecking):
     """What choosing and editing a gate needs. Shipped gates are never written to; a workspace has its own."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:

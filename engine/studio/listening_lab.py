@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from engine import calibration, listening
 from engine.listening import Question
@@ -29,6 +29,19 @@ from engine.types import (
     TrialKind,
 )
 from engine.workspace import Workspace
+
+SECONDS_TO_ANSWER = 4.0  # beside listening to every side once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a plan asks of each reviewer: trials (training and catch trials included), and minutes of listening once to
+    everything.
+    """
+
+    trials: int
+    catches: int
+    minutes: float
 
 
 class ListeningLab(GateDesk):
@@ -59,21 +72,22 @@ class ListeningLab(GateDesk):
         """
         rules, sha256 = self._gate_in_use(gate)
         session = replace(self._session(TrialKind.GATE, reviewer, seed, simulated), gate=rules.name, gate_sha256=sha256)
+        return self._begin(session, self._gate_trials(rules, self._asked(rules, candidates, frozenset(tiers)), session))
+
+    def gate_outline(
+        self, candidates: Sequence[Candidate], *, gate: str = "", tiers: Iterable[Tier] = tuple(Tier)
+    ) -> Outline:
+        """What a gate would ask of a reviewer. Raises BadInput, saying what to render; keeps nothing."""
+        rules = self.gate(gate)
         clips = self._asked(rules, candidates, frozenset(tiers))
-        if not clips:
-            raise BadInput(
-                f"None of these candidates has a rendered clip that counts under {rules.name}; run a sweep over them "
-                "first."
-            )
-        trials = listening.gate_trials(
-            clips,
-            session_id=session.id,
-            seed=session.seed,
-            new_token=self._new_token,
-            repeats=round(rules.catch_rate * len(clips)),
-            controls=self._controls(rules, clips),
-        )
-        return self._begin(session, trials)
+        trials = self._gate_trials(rules, clips, self._session(TrialKind.GATE, "nobody", 0, simulated=False))
+        return outline(trials, [*clips, *self._controls(rules, clips).values()])
+
+    def preference_outline(self, pairs: Sequence[tuple[Candidate, Candidate]]) -> Outline:
+        """What A/B over these pairs would ask of a reviewer. Raises BadInput for pairs without a line in common."""
+        session = self._session(TrialKind.PREFERENCE, "nobody", 0, simulated=False)
+        clips = [clip for a, b in pairs for pair in self._same_lines(a, b) for clip in pair]
+        return outline(self._preference_trials(pairs, session), clips)
 
     def open_preference_session(
         self,
@@ -85,17 +99,7 @@ class ListeningLab(GateDesk):
     ) -> Session:
         """A or B or no difference: each pair on every line that both have rendered, sides counterbalanced."""
         session = self._session(TrialKind.PREFERENCE, reviewer, seed, simulated)
-        clips = [pair for a, b in pairs for pair in self._same_lines(a, b)]
-        if not clips:
-            raise BadInput("These pairs have no line in common yet; render both candidates with the same script first.")
-        trials = listening.preference_trials(
-            clips,
-            session_id=session.id,
-            seed=session.seed,
-            new_token=self._new_token,
-            balance=self._sides_heard(session.reviewer),
-        )
-        return self._begin(session, trials)
+        return self._begin(session, self._preference_trials(pairs, session))
 
     def sessions(self) -> list[Session]:
         """All sittings, newest first."""
@@ -189,6 +193,33 @@ class ListeningLab(GateDesk):
         return correct, passed
 
     # ---------------------------------------------------------------------------------------------------------- inside
+    def _gate_trials(self, rules: Gate, clips: Sequence[Clip], session: Session) -> list[Trial]:
+        if not clips:
+            raise BadInput(
+                f"None of these candidates has a rendered clip that counts under {rules.name}; run a sweep over them "
+                "first."
+            )
+        return listening.gate_trials(
+            clips,
+            session_id=session.id,
+            seed=session.seed,
+            new_token=self._new_token,
+            repeats=round(rules.catch_rate * len(clips)),
+            controls=self._controls(rules, clips),
+        )
+
+    def _preference_trials(self, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Trial]:
+        clips = [pair for a, b in pairs for pair in self._same_lines(a, b)]
+        if not clips:
+            raise BadInput("These pairs have no line in common yet; render both candidates with the same script first.")
+        return listening.preference_trials(
+            clips,
+            session_id=session.id,
+            seed=session.seed,
+            new_token=self._new_token,
+            balance=self._sides_heard(session.reviewer),
+        )
+
     def _asked(self, rules: Gate, candidates: Sequence[Candidate], tiers: frozenset[Tier]) -> list[Clip]:
         """The clips that a gate asks about: of the candidates, and of their bases where it has a hidden control."""
         bases = [_base_of(candidate) for candidate in candidates] if rules.hidden_control else []
@@ -254,6 +285,17 @@ class ListeningLab(GateDesk):
     def _same_lines(self, first: Candidate, second: Candidate) -> list[tuple[Clip, Clip]]:
         """What both say of the same text, after the same reference."""
         return [(a, b) for a, b in common_takes([self._one_take(first), self._one_take(second)])]
+
+
+def outline(trials: Sequence[Trial], clips: Iterable[Clip]) -> Outline:
+    """What trials over these clips ask of a reviewer."""
+    seconds = {clip.id: clip.duration_sec for clip in clips}
+    heard = sum(seconds[slot.clip_id] for trial in trials for slot in trial.slots)
+    return Outline(
+        trials=len(trials),
+        catches=sum(trial.is_catch for trial in trials),
+        minutes=(heard + SECONDS_TO_ANSWER * len(trials)) / 60.0,
+    )
 
 
 def _base_of(candidate: Candidate) -> Candidate:

@@ -14,7 +14,7 @@ from engine import code_version, durable, invitations, listening, listening_expo
 from engine.invitations import DEFAULT_DAYS, NewInvitation
 from engine.listening_export import Exported
 from engine.studio.answers import common_takes
-from engine.studio.listening_lab import ListeningLab
+from engine.studio.listening_lab import ListeningLab, Outline, outline
 from engine.types import (
     BadInput,
     Candidate,
@@ -29,8 +29,6 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 
-SECONDS_TO_ANSWER = 4.0  # beside listening to every side once
-
 
 @dataclass(frozen=True, kw_only=True)
 class CommonLine:
@@ -39,17 +37,6 @@ class CommonLine:
     id: str
     tier: Tier
     text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outline:
-    """What a plan asks of each reviewer: trials (training and catch trials included), and minutes of listening once to
-    everything.
-    """
-
-    trials: int
-    catches: int
-    minutes: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +103,7 @@ class ListeningTests(ListeningLab):
         test = self._completed(test)
         session = self._sitting_of(test, test.reviewers[0], 0)
         trials = listening.sitting_trials(test, session, self.test_clips(test), new_token=self._new_token)
-        seconds = {clip.id: clip.duration_sec for clip in self.test_clips(test).values()}
-        heard = sum(seconds[slot.clip_id] for trial in trials for slot in trial.slots)
-        return Outline(
-            trials=len(trials),
-            catches=sum(trial.is_catch for trial in trials),
-            minutes=(heard + SECONDS_TO_ANSWER * len(trials)) / 60.0,
-        )
+        return outline(trials, self.test_clips(test).values())
 
     def make_test(self, test: ListeningTest) -> ListeningTest:
         """Keep a plan and open a sitting for each reviewer. Lines left empty are all that the candidates share; a

@@ -312,6 +312,12 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
         clips = self.clips()
         return tempo.rate_trends(self.checkpoints(run_id), clips, self.scores([c.id for c in clips]))
 
+    def leak_reports(self, run_id: str = "") -> list[Any]:
+        return []
+
+    def leak_job(self) -> None:
+        return None
+
     def manners(self, candidate: Candidate, gate: str = "") -> list[Any]:
         return []
 

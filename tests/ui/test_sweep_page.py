@@ -6,11 +6,12 @@ import io
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from engine.types import Choice
 from tests.test_references import recording
 from tests.ui import fake_studio
 from tests.ui.fake_studio import FakeStudio
@@ -100,9 +101,41 @@ def test_a_selection_is_sent_to_a_sitting(client: TestClient) -> None:
     """A gate takes one candidate, a comparison two; both answer with the sitting's link."""
     one = {"kind": "gate", "candidates": [CELL], "reviewer": "Ana"}
     assert "/listen/?session=" in client.post("/sweeps/send", json=one).text
+    assert client.post("/sweeps/send", json={**one, "gate": "nowhere"}).status_code == 404
     too_few = client.post("/sweeps/send", json={**one, "kind": "preference"})
     assert "Mark two candidates" in too_few.json()["error"]
     assert client.post("/sweeps/send", json={**one, "reviewer": " "}).status_code == 400
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "gate": {"choice": Choice.PASS},
+    "preference": {"choice": Choice.A},
+    "abx": {"choice": Choice.A},
+    "cmos": {"rating": 1.0},
+    "mos": {"rating": 4.0},
+    "multi": {},  # a rating each side
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_sent_and_answered_to_its_end(client: TestClient, ours: FakeStudio, kind: str) -> None:
+    """The outline says how many questions it will ask, and the sitting asks so many and keeps an answer to each."""
+    before = {session.id for session in ours.sessions()}
+    asked = {"kind": kind, "candidates": [CELL, f"{RUN_ID}@000160:0.5"], "gate": "release" if kind == "gate" else ""}
+    told = client.post("/sweeps/send/outline", json=asked)
+    assert told.status_code == 200, told.text
+    assert {session.id for session in ours.sessions()} == before, "asking what it would ask opens nothing"
+    assert client.post("/sweeps/send", json={**asked, "reviewer": f"Ana {kind}"}).status_code == 200
+    (session,) = (s for s in ours.sessions() if s.id not in before)
+    assert (session.kind, session.gate) == (kind, "release" if kind == "gate" else "")
+    total = ours.session_progress(session.id)[1]
+    answered = 0
+    while (trial := ours.next_trial(session.id)) is not None:
+        ours.answer(trial.trial_id, **(KINDS[kind] or {"ratings": {label: 50.0 for label, _ in trial.slots}}))
+        answered += 1
+    assert f"{answered} question" in told.text
+    assert ours.session_progress(session.id) == (total, total)
+    assert ours.session(session.id).closed_at is not None
 
 
 # ---- in a browser
