@@ -40,7 +40,6 @@ _OTHER_FORMS = (
     "kasa_config",
     "monteclora_config",
     "velora_config",
-    "fan_in_fan_out",
 )
 
 
@@ -69,9 +68,10 @@ def read_part(folder: Path, module: nn.Module) -> dict[str, LoraPair]:
     pairs: dict[str, LoraPair] = {}
     for name, linear in linears.items():
         rank, scaling = _rank_and_scaling(config, name)
-        a = _take(folder, tensors, f"{PREFIX}{name}.lora_A.weight", (rank, linear.in_features))
-        b = _take(folder, tensors, f"{PREFIX}{name}.lora_B.weight", (linear.out_features, rank))
-        device = linear.weight.device
+        inputs, outputs = sizes(linear)
+        a = _take(folder, tensors, f"{PREFIX}{name}.lora_A.weight", (rank, inputs))
+        b = _take(folder, tensors, f"{PREFIX}{name}.lora_B.weight", (outputs, rank))
+        device = next(linear.parameters()).device
         pairs[name] = LoraPair(
             a=a.to(device, torch.float32).t().contiguous(),
             b=b.to(device, torch.float32).t().contiguous(),
@@ -110,19 +110,35 @@ def _config(folder: Path) -> LoraConfig:
     return config
 
 
-def _targets(folder: Path, config: LoraConfig, module: nn.Module) -> dict[str, nn.Linear]:
+def is_conv1d(module: nn.Module) -> bool:
+    """Whether this is GPT-2's `Conv1D`: a Linear whose weight lies the other way round, (in, out)."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
+
+
+def sizes(linear: nn.Module) -> tuple[int, int]:
+    """(in, out) of a Linear, or of a Conv1D."""
+    shape = linear.get_parameter("weight").shape
+    return (shape[0], shape[1]) if is_conv1d(linear) else (shape[1], shape[0])
+
+
+def _targets(folder: Path, config: LoraConfig, module: nn.Module) -> dict[str, nn.Module]:
     """The Linears that PEFT would adapt."""
     from peft.tuners.tuners_utils import check_target_module_exists
 
-    found: dict[str, nn.Linear] = {}
+    found: dict[str, nn.Module] = {}
     for name, child in module.named_modules():
         if not check_target_module_exists(config, name):
             continue
-        if not isinstance(child, nn.Linear):
+        if not isinstance(child, nn.Linear) and not is_conv1d(child):
             raise Refused(
                 f"The adapter in {folder} targets {name}, a {type(child).__name__}: only Linear layers can be hosted."
             )
         found[name] = child
+    # How PEFT writes down that a base weight lies the other way round; the adapter's own matrices never do.
+    if config.fan_in_fan_out and not any(is_conv1d(child) for child in found.values()):
+        raise Refused(
+            f"{folder / CONFIG_FILE} sets fan_in_fan_out, which no layer of this model has: it belongs to another one."
+        )
     asked = config.target_modules if not isinstance(config.target_modules, str) else ()
     unknown = [
         target for target in asked or () if not any(name == target or name.endswith(f".{target}") for name in found)

@@ -18,6 +18,7 @@ def test_trainable_backends_come_first_and_no_name_twice() -> None:
 def test_a_backend_that_becomes_trainable_is_not_listed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of a backend that registers itself replace those that stood here for it."""
     monkeypatch.setitem(backends.INFO, "indextts2", backends.INFO["finch"])
+    monkeypatch.delitem(backends.FOLDERS, "indextts2")
     assert needs.names().count("indextts2") == 1
     assert needs.of("indextts2").trainable_here
 

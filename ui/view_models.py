@@ -35,7 +35,8 @@ def models(found: Sequence[BaseModel], environments: Sequence[Environment]) -> s
 def _row(model: BaseModel, environment: Environment | None) -> tuple[str, ...]:
     own = "Earmark's" if environment is None else STATES[environment.state.value]
     size = f", {view.size(environment.bytes)}" if environment and environment.bytes else ""
-    name = f"{escape(model.title)}<br><small>{escape(model.name)}</small>"
+    known = ", ".join(each for each in (model.name, model.licence) if each)
+    name = f"{escape(model.title)}<br><small>{escape(known)}</small>"
     if model.lacks:
         return name, f"<small>{escape(model.lacks)}</small>", "", "", "", f"{escape(own)}{size}"
     return (

@@ -256,6 +256,7 @@ FOLDERS: dict[str, str] = {
     "cosyvoice3": "EARMARK_COSYVOICE3",
     "csm": "EARMARK_CSM",
     "dia": "EARMARK_DIA",
+    "indextts2": "EARMARK_INDEXTTS2",
     "pocket_tts": "EARMARK_POCKET_TTS",
     "qwen3_tts": "EARMARK_QWEN3_TTS",
     "voxcpm": "EARMARK_VOXCPM",
@@ -270,6 +271,7 @@ BACKENDS: dict[str, str] = {
     "dia": "engine.backends.transformers_tts.speech_model",
     "pocket_tts": "engine.backends.transformers_tts.speech_model",
     "finch": "engine.backends.finch.speech_model",
+    "indextts2": "engine.backends.indextts2.speech_model",
     "qwen3_tts": "engine.backends.qwen3_tts.speech_model",
     "voxcpm": "engine.backends.voxcpm.speech_model",
     "voxcpm2": "engine.backends.voxcpm.speech_model",
@@ -282,6 +284,7 @@ INFO: dict[str, str] = {
     "dia": "engine.backends.transformers_tts.info",
     "pocket_tts": "engine.backends.transformers_tts.info",
     "finch": "engine.backends.finch.info",
+    "indextts2": "engine.backends.indextts2.info",
     "qwen3_tts": "engine.backends.qwen3_tts.info",
     "voxcpm": "engine.backends.voxcpm.info",
     "voxcpm2": "engine.backends.voxcpm.info",
@@ -292,7 +295,18 @@ INFO: dict[str, str] = {
 ENVIRONMENTS: dict[str, Path] = {
     "cosyvoice2": Path(__file__).with_name("cosyvoice"),
     "cosyvoice3": Path(__file__).with_name("cosyvoice"),
+    "indextts2": Path(__file__).with_name("indextts2"),
     "qwen3_tts": Path(__file__).with_name("qwen3_tts"),
+}
+
+# Licences that go with the weights that people bring, as forms and lists show them before anything is loaded.
+LICENCES: dict[str, str] = {
+    "cosyvoice2": "Apache 2.0",
+    "cosyvoice3": "Apache 2.0",
+    "indextts2": "bilibili Model Use License: for commercial use, contact its makers",
+    "qwen3_tts": "Apache 2.0",
+    "voxcpm": "Apache 2.0",
+    "voxcpm2": "Apache 2.0",
 }
 
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
@@ -303,6 +317,7 @@ EXPORTERS: dict[str, str] = {
     "dia": "engine.backends.transformers_tts.dia_export",
     "pocket_tts": "engine.backends.transformers_tts.pocket_tts_export",
     "finch": "engine.backends.finch.exporting",
+    "indextts2": "engine.backends.indextts2.exporting",
     "qwen3_tts": "engine.backends.qwen3_tts.exporting",
     "voxcpm": "engine.backends.voxcpm.exporting",
     "voxcpm2": "engine.backends.voxcpm.exporting",

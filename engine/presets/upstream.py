@@ -122,6 +122,20 @@ _INDEX = RunConfig(
     warmup_steps=500,
     precision="bf16",
 )
+_INDEX_LORA = replace(
+    _INDEX,
+    method="lora",
+    target_modules=("c_attn", "c_proj", "c_fc"),
+    rank=16,
+    alpha=32.0,
+    learning_rate=5e-5,
+    epochs=10,
+    save_every=1,
+    save_unit="epochs",
+    batch_tokens=2000,
+    accumulation=4,
+    warmup_steps=100,
+)
 
 
 def _preset(config: RunConfig, name: str, purpose: str, reason: str, source: str) -> Preset:
@@ -286,6 +300,13 @@ UPSTREAM: tuple[Preset, ...] = (
         "1e-5 with batches of 32 clips fitted 24 GB; step 14000 of 15949 was the best one. Timbre comes from the audio "
         "prompt and the parts that are not trained.",
         "instavar/indextts2-finetuning; JarodMica/index-tts branch training_v2 (2026)",
+    ),
+    _preset(
+        _INDEX_LORA,
+        "lora",
+        "LoRA of IndexTTS2's language model: checkpoints of megabytes, not gigabytes.",
+        "Attention and feed-forward of its GPT-2, at CSM's rate for a model of that size: a judgement, not measured.",
+        "engine/backends/indextts2",
     ),
     _preset(
         _POCKET,

@@ -45,12 +45,13 @@ class Models(Core):
 def _described(name: str) -> BaseModel:
     variable = backends.FOLDERS.get(name, "")
     named = os.environ.get(variable, "") if variable else ""
+    licence = backends.LICENCES.get(name, "")
     known = next((need for need in needs.ELSEWHERE if need.name == name), None)
     try:
         info = backends.info(name)
     except EngineError as error:
         title = known.title if known else name
-        return BaseModel(name=name, title=title, variable=variable, weights=named, lacks=str(error))
+        return BaseModel(name=name, title=title, variable=variable, weights=named, lacks=str(error), licence=licence)
     return BaseModel(
         name=name,
         title=info.title,
@@ -64,6 +65,7 @@ def _described(name: str) -> BaseModel:
         reference=info.reference,
         mixes_rows=info.mixes_rows,
         full_sft=info.full_sft,
+        licence=licence,
     )
 
 

@@ -45,6 +45,7 @@ class BaseModel:
     reference: str = ""  # an audio prompt: "none", "optional" or "required"
     mixes_rows: bool = False  # rows of several adapters and scales share a batch
     full_sft: bool = False
+    licence: str = ""  # of its weights, where it is known
 
 
 @dataclass(frozen=True, kw_only=True)

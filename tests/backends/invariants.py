@@ -26,8 +26,9 @@ from torch import nn
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
 from engine.backends import BackendInfo, RecomputesLayers, SpeechModel, loss_names
+from engine.peft_files import is_conv1d
 from engine.train.recompute import recompute
-from engine.types import Adapter, GenerationSettings, Refused, SpeakRow, Speech, Utterance
+from engine.types import Adapter, GenerationSettings, Reference, Refused, SpeakRow, Speech, Utterance
 
 TRAINING_STEPS = 6
 
@@ -45,6 +46,7 @@ class Case:
     example_of: Callable[[Any, SpeakRow, Speech], Any]
     learning_rate: float = 2e-2  # of adapters: six steps are to be seen, and wide nets leap with less
     settings: GenerationSettings = field(default_factory=lambda: GenerationSettings(temperature=0.8, max_factor=2.0))
+    reference: Reference | None = None  # of a voice that speaks only after one
 
     def rows(self, adapter: Adapter | None = None, scale: float = 1.0) -> list[SpeakRow]:
         """A row a text, each with its own seed."""
@@ -57,6 +59,7 @@ class Case:
                 lora_scale=scale if adapter else 0.0,
                 voice_settings=adapter.voice_settings if adapter else {},
                 settings=self.settings,
+                reference=self.reference,
             )
             for index, text in enumerate(self.texts)
         ]
@@ -229,7 +232,8 @@ class SpeechModelInvariants:
         """`lora_parts` follows `capabilities.parts`, and each target names at least one Linear of its part."""
         assert tuple(part.name for part in model.lora_parts()) == model.capabilities.parts
         for part in model.lora_parts():
-            linears = [name for name, m in model.part(part.name).named_modules() if isinstance(m, nn.Linear)]
+            modules = model.part(part.name).named_modules()
+            linears = [name for name, m in modules if isinstance(m, nn.Linear) or is_conv1d(m)]
             for target in part.target_modules:
                 assert any(name == target or name.endswith(f".{target}") for name in linears), target
 
