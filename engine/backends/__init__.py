@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from engine.backends.serve.process import Interpreter
 
 
+INSTRUCTION = "@"  # between a voice and what it is told: it stays with run, adapter, candidate and clip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """What a backend offers. `parts` are the modules that can carry a LoRA adapter, in the order they run."""
@@ -63,6 +66,12 @@ class BackendInfo:
     mixes_rows: bool = True
     languages: tuple[str, ...] = ()  # none: any
     unloaded_loss: Mapping[str, float] = field(default_factory=dict)  # by part: a model's without its weights
+    instructs: bool = False  # a voice followed by INSTRUCTION and some words is one that was told these words
+
+    def has_voice(self, voice: str) -> bool:
+        """Whether it has this voice, with an instruction where it can be given any."""
+        name, mark, words = voice.partition(INSTRUCTION)
+        return voice in self.voices or (self.instructs and name in self.voices and bool(mark and words.strip()))
 
 
 class RowMixer(Protocol):

@@ -44,9 +44,9 @@ class Planning(Watching):
         """
         _must_be_in_bounds(config)
         data = self.dataset(config.dataset)
-        voices = backends.info(config.backend, config.base_model).voices
-        if config.voice and config.voice not in voices:
-            raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(voices)}.")
+        info = backends.info(config.backend, config.base_model)
+        if config.voice and not info.has_voice(config.voice):
+            raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(info.voices)}.")
         facts = self._facts_of(config, data)
         now = self._clock()
         run_dir = self.workspace.runs / runs.folder_name(config.name or data.id, now)

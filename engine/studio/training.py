@@ -77,9 +77,9 @@ class Training(Planning):
         return self.run(run_dir.name)
 
     def _must_be_startable(self, config: RunConfig) -> None:
-        voices = backends.info(config.backend, config.base_model).voices
-        if config.voice and config.voice not in voices:
-            raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(voices)}.")
+        info = backends.info(config.backend, config.base_model)
+        if config.voice and not info.has_voice(config.voice):
+            raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(info.voices)}.")
         if refusals := self.preflight(config).refusals:
             raise Refused(refusals[0].text)
 

@@ -33,20 +33,22 @@ class FeatureCache:
         self._base_sha256 = base_sha256
         self._frontend = frontend
 
-    def examples(self, utterances: Sequence[Utterance], folder: Path) -> list[Example]:
-        """One example an utterance, in order; all have the mean speaker vector of the rows for training.
+    def examples(self, utterances: Sequence[Utterance], folder: Path, instruction: str = "") -> list[Example]:
+        """One example an utterance, in order; all have the mean speaker vector of the rows for training, and are told
+        the same instruction.
 
         That is what upstream advises for one speaker, and what speaking without a reference will use. Raises BadInput
         naming the row for audio or text that cannot be used.
         """
-        made = [self._example(utterance, folder) for utterance in utterances]
+        prompt = tuple(self._frontend.prompt_ids(instruction=instruction))
+        made = [self._example(utterance, folder, prompt) for utterance in utterances]
         own = [e.speaker for u, e in zip(utterances, made, strict=True) if u.split == TRAIN]
         if not made:
             return []
         speaker = mean_speaker(own or [example.speaker for example in made])
         return [replace(example, speaker=speaker) for example in made]
 
-    def _example(self, utterance: Utterance, folder: Path) -> Example:
+    def _example(self, utterance: Utterance, folder: Path, prompt: tuple[int, ...]) -> Example:
         text = self._frontend.text_ids(utterance.text)
         if not text:
             raise BadInput(f"Row {utterance.id} has no text; give it its words, or leave the row out.")
@@ -60,7 +62,7 @@ class FeatureCache:
         heard = self._heard(utterance, folder / f"{key}.safetensors")
         return Example(
             key=hashlib.sha256(f"{key}\0{utterance.text}".encode()).hexdigest(),
-            prompt=tuple(self._frontend.prompt_ids()),
+            prompt=prompt,
             text=tuple(text),
             tokens=heard.tokens,
             mel=heard.mel,

@@ -24,7 +24,8 @@ HEARING_RATE = 16_000  # Hz, of tokens and speakers
 MELS = 128  # that the tokenizer hears
 END_OF_PROMPT = "<|endofprompt|>"
 # Upstream's template for every text of version 3 (example.py); its language model wants the mark once in each.
-TEMPLATE = f"You are a helpful assistant.{END_OF_PROMPT}"
+ASSISTANT = "You are a helpful assistant."
+TEMPLATE = f"{ASSISTANT}{END_OF_PROMPT}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +59,15 @@ class Frontend:
         return found
 
     def prompt_ids(self, transcript: str = "", instruction: str = "") -> list[int]:
-        """What stands before a text: an instruction or upstream's template, its mark exactly once, and the words of
-        the reference. Version 2 has neither without an instruction.
+        """What stands before a text: upstream's template, its mark exactly once, and the words of the reference, which
+        version 2 has alone. With an instruction it stands in their place, within version 3's template.
         """
         said = transcript.replace(END_OF_PROMPT, "").strip()
         if instruction:
-            return self.ids(f"{instruction.replace(END_OF_PROMPT, '').strip()}{END_OF_PROMPT}")
+            words = instruction.replace(END_OF_PROMPT, "").strip()
+            if self._folder.name == "cosyvoice3":
+                words = f"{ASSISTANT} {words.removeprefix(ASSISTANT).strip()}"
+            return self.ids(f"{words}{END_OF_PROMPT}")
         if self._folder.name == "cosyvoice3":
             return self.ids(TEMPLATE + said)
         return self.ids(said) if said else []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders
+from engine.backends import INSTRUCTION, BackendInfo, folders
 from engine.backends.cosyvoice import checkout, recipe
 from engine.backends.cosyvoice.recipe import Call
 from engine.types import BadInput, NotFound, Refused
@@ -19,7 +19,9 @@ from engine.types import BadInput, NotFound, Refused
 PARTS = ("llm", "flow")
 VOICE = "default"  # there are no named voices: a reference, or the mean speaker vector of an adapter, makes one
 MIN_SEC, MAX_SEC = 1.0, 30.0  # upstream drops shorter rows in silence, and its tokenizer takes no longer ones
-SPEAKING_VERSION = "1"  # changes when the same row would sound different
+SPEAKING_VERSION = "2"  # changes when the same row would sound different
+# Upstream shortens every silence of version 3 to a fifth of a second, and a learnt pause with it. "keep" leaves them.
+SILENCES, SHORTEN, KEEP = "EARMARK_COSYVOICE_SILENCES", "shorten", "keep"
 LANGUAGES = ("zh", "en", "ja", "ko", "de", "es", "fr", "it", "ru")
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 QWEN = "CosyVoice-BlankEN"
@@ -120,13 +122,32 @@ def info(name: str, folder: Path) -> BackendInfo:
         max_sec=MAX_SEC,
         unpronounceable=unpronounceable,
         base_sha256=base_sha256(found),
-        version=f"{code[:12] or 'unknown'}-{SPEAKING_VERSION}",
+        version=f"{code[:12] or 'unknown'}-{SPEAKING_VERSION}-{silences(os.environ)}",
         full_sft=True,
         reference="optional",
         mixes_rows=True,
         languages=LANGUAGES,
         unloaded_loss=unloaded_loss(found),
+        instructs=True,
     )
+
+
+def silences(environment: Mapping[str, str]) -> str:
+    """What happens to long silences of version 3: SHORTEN, as upstream does, or KEEP. It is part of the version, and so
+    recorded with every clip. Raises BadInput for another word.
+    """
+    told = environment.get(SILENCES, "") or SHORTEN
+    if told not in (SHORTEN, KEEP):
+        raise BadInput(f"{SILENCES} is {told!r}; it can be {SHORTEN} (upstream's way) or {KEEP}.")
+    return told
+
+
+def instruction(voice: str) -> str | None:
+    """What a voice is told ("default@Speak slowly." is told the words after the mark), "" for nothing; None for a voice
+    that there is not.
+    """
+    name, mark, words = voice.partition(INSTRUCTION)
+    return None if name != VOICE or (mark and not words.strip()) else words.strip()
 
 
 def unloaded_loss(folder: ModelFolder) -> Mapping[str, float]:

@@ -67,6 +67,7 @@ class CosyVoiceModel:
         self._frontend = frontend
         self._folder = folder
         self._cache = FeatureCache(sha256, frontend)
+        self._shortens = self.name == "cosyvoice3" and info.silences(os.environ) == info.SHORTEN
         self._heard = functools.lru_cache(maxsize=REFERENCES)(frontend.features)
 
     # ------------------------------------------------------------------------------------------------------- adapters
@@ -100,7 +101,7 @@ class CosyVoiceModel:
 
     def features(self, utterances: Sequence[Utterance], voice: str, cache: Path) -> list[Example]:
         """One training example an utterance, in order, each with the mean speaker vector of all."""
-        return self._cache.examples(utterances, cache)
+        return self._cache.examples(utterances, cache, self._told(voice))
 
     def measure(self, utterances: Sequence[Utterance], cache: Path) -> None:
         """Put what the ears make of these clips into `cache`, where it is not there yet."""
@@ -205,18 +206,25 @@ class CosyVoiceModel:
         with serving:
             return generation.generate(self._on_device("llm"), asked, rows)
 
-    def _asked(self, row: SpeakRow) -> Asked:
-        if row.voice != VOICE:
+    def _told(self, voice: str) -> str:
+        words = info.instruction(voice)
+        if words is None:
             raise NotFound(
-                f"{self.name} has no voice {row.voice!r}; its only one is {VOICE}, a reference makes others."
+                f"{self.name} has no voice {voice!r}; its only one is {VOICE}, with {VOICE}@WORDS as one that is told "
+                "something, and a reference makes others."
             )
+        return words
+
+    def _asked(self, row: SpeakRow) -> Asked:
+        instruction = self._told(row.voice)
         text = self._frontend.text_ids(row.text)
         if not text or info.unpronounceable(row.text):
             raise BadInput(f"The text {row.text!r} has nothing to say; give it words.")
         least, most = generation.bounds(len(text), row.settings.max_factor)
-        transcript = row.reference.text.strip() if row.reference else ""
+        # an instruction stands in the place of the reference's words: upstream's instruct mode
+        transcript = row.reference.text.strip() if row.reference and not instruction else ""
         return Asked(
-            prompt=tuple(self._frontend.prompt_ids(transcript)),
+            prompt=tuple(self._frontend.prompt_ids(transcript, instruction)),
             text=tuple(text),
             # a reference without its words is for the flow alone: upstream's cross-lingual mode
             speech=self._prompt(row).tokens if transcript else torch.zeros(0, dtype=torch.long),
@@ -244,7 +252,7 @@ class CosyVoiceModel:
 
     def _speech(self, row: SpeakRow, prompt: Features, drawn: Drawn, share_sec: float) -> Speech:
         started = time.perf_counter()
-        tokens = rendering.shortened(drawn.tokens) if self.name == "cosyvoice3" else list(drawn.tokens)
+        tokens = rendering.shortened(drawn.tokens) if self._shortens else list(drawn.tokens)
         # one that stops before it began still has a place in time
         mel = rendering.spectrogram(
             self._on_device("flow"), tokens or [0], prompt, device=self.device, rate=self._folder.token_rate

@@ -180,7 +180,46 @@ def test_the_mark_that_ends_a_prompt_is_there_once(third: speech_model.CosyVoice
     for words in ("a cat", f"a{END_OF_PROMPT}cat", f"{END_OF_PROMPT}"):
         ids = [*third._frontend.prompt_ids(words), *third._frontend.text_ids(f"we{END_OF_PROMPT} go")]
         assert ids.count(mark[0]) == 1
-    assert [*third._frontend.prompt_ids(instruction="slowly")].count(mark[0]) == 1
+    told = third._frontend.prompt_ids(instruction="slowly")
+    assert told.count(mark[0]) == 1
+    assert told == third._frontend.prompt_ids(instruction=f"You are a helpful assistant. slowly{END_OF_PROMPT}")
+
+
+def test_what_a_voice_is_told_stands_in_the_place_of_the_references_words(
+    model: speech_model.CosyVoiceModel, tmp_path: Path
+) -> None:
+    """Upstream's instruct mode, in training and in speaking: words are read, the reference is heard by the flow."""
+    utterances = cosyvoice_factory.make_utterances(tmp_path, count=1)
+    told = Reference(audio_path=utterances[0].audio_path, text="a cat", sha256="1")
+    asked = model._asked(row(voice="default@Speak slowly.", reference=told))
+    assert asked.prompt == tuple(model._frontend.prompt_ids(instruction="Speak slowly."))
+    assert len(asked.speech) == 0
+    plain, slow = model.speak([row(reference=told), row(voice="default@Speak slowly.", reference=told)])
+    assert plain.tokens != slow.tokens or not np.array_equal(plain.samples, slow.samples)
+    taught = model.features(utterances, "default@Speak slowly.", tmp_path / "cache")[0]
+    assert taught.prompt == asked.prompt
+    with pytest.raises(NotFound, match="has no voice 'default@'"):
+        model.speak([row(voice="default@")])
+
+
+def test_long_silences_are_kept_where_that_is_asked_for(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy is part of the version, so that clips of both are told apart; another word is refused."""
+    before = info.info(THIRD, folders[THIRD])
+    monkeypatch.setenv(info.SILENCES, "keep")
+    kept = info.info(THIRD, folders[THIRD])
+    assert (before.version.rpartition("-")[2], kept.version.rpartition("-")[2]) == ("shorten", "keep")
+    drawn = generation.Drawn((1,) * 12, Stop.EOS)
+    long = load(folders, THIRD)._speech(row(), rendering.nothing(), drawn, 0.0)
+    monkeypatch.delenv(info.SILENCES)
+    short = load(folders, THIRD)._speech(row(), rendering.nothing(), drawn, 0.0)
+    assert len(long.samples) / len(short.samples) == pytest.approx(12 / 5)
+    monkeypatch.setenv(info.SILENCES, "loud")
+    with pytest.raises(BadInput, match="it can be shorten"):
+        info.info(THIRD, folders[THIRD])
+    assert before.has_voice("default@Speak slowly.")
+    assert not before.has_voice("robin@Speak slowly.")
 
 
 def test_a_reference_is_gone_on_from_with_its_words_and_sounded_like_without(
