@@ -157,6 +157,15 @@ class CountsLossTokens(Protocol):
 
 
 @runtime_checkable
+class KnowsUnloaded(Protocol):
+    """Can tell from a run's own examples where a model without its weights would start."""
+
+    def unloaded_loss(self, examples: Sequence[Any]) -> Mapping[str, float]:
+        """By part: the loss of one that has learnt nothing beyond what a table could say of these examples."""
+        ...
+
+
+@runtime_checkable
 class NamesLosses(Protocol):
     """Has losses that do not belong to a part each: all of them teach all parts."""
 

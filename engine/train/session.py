@@ -118,7 +118,7 @@ def prepare(
         validation_lengths=[model.length(example) for example in validation],
         validation_weights=_weights(model, validation),
         voice_settings=model.voice_settings(train, voice),
-        unloaded_loss=backends.info(config.backend, config.base_model).unloaded_loss,
+        unloaded_loss=_unloaded_loss(model, config, train),
         total_steps=batches.total_steps(lengths, config),
         journal=journal,
         control=control,
@@ -129,6 +129,12 @@ def prepare(
     if config.gradient_checkpointing:
         recompute.recompute(model, session.part_names)
     return session, _restored(session, point)
+
+
+def _unloaded_loss(model: SpeechModel, config: RunConfig, train: Sequence[Any]) -> Mapping[str, float]:
+    """Where a model without its weights would start on these examples, or on any where the model cannot say."""
+    known = dict(backends.info(config.backend, config.base_model).unloaded_loss)
+    return {**known, **model.unloaded_loss(train)} if isinstance(model, backends.KnowsUnloaded) and train else known
 
 
 def epoch_batches(session: Session, epoch: int) -> list[batches.Batch]:

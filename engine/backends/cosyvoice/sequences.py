@@ -52,6 +52,30 @@ def for_flow(examples: Sequence[Example]) -> dict[str, Tensor]:
     }
 
 
+@dataclass(frozen=True)
+class Ladder:
+    """The flow's loss on real spectrograms of one that answers a constant: what a network without its weights, or that
+    hears nothing, gets. `zero` for silence of no meaning, `mean` for the mean of all numbers, `bins` for each bin's.
+
+    Its target is the spectrogram less the noise it started from (Lipman et al. 2022, arXiv:2210.02747), whose square is
+    one more on average, since nobody can tell the noise.
+    """
+
+    zero: float
+    mean: float
+    bins: float
+
+
+def ladder(examples: Sequence[Example]) -> Ladder:
+    """Of these clips' own spectrograms."""
+    numbers = torch.cat([example.mel for example in examples]).double()
+    return Ladder(
+        zero=float(numbers.square().mean()) + 1.0,
+        mean=float((numbers - numbers.mean()).square().mean()) + 1.0,
+        bins=float((numbers - numbers.mean(dim=0)).square().mean()) + 1.0,
+    )
+
+
 def _padded(name: str, rows: Sequence[Tensor]) -> dict[str, Tensor]:
     return {
         name: pad_sequence(list(rows), batch_first=True),

@@ -252,6 +252,25 @@ def test_a_voice_without_a_reference_has_its_own_speaker(model: speech_model.Cos
         model.speak([replace(host_row, voice_settings={"speaker_000": 1.0})])
 
 
+def test_a_flow_without_weights_is_known_by_the_runs_own_clips(
+    model: speech_model.CosyVoiceModel, tmp_path: Path
+) -> None:
+    """Zero, one mean and a mean a bin lose what they are computed to lose under upstream's own draw of noise, so that a
+    first loss can be held against them.
+    """
+    examples = model.features(cosyvoice_factory.make_utterances(tmp_path / "clips"), "default", tmp_path / "cache")
+    told = sequences.ladder(examples)
+    mel = torch.cat([example.mel for example in examples])
+    torch.manual_seed(0)
+    lost = {
+        name: float(torch.stack([(mel - torch.randn_like(mel) - answer).square().mean() for _ in range(20)]).mean())
+        for name, answer in (("zero", 0.0), ("mean", mel.mean()), ("bins", mel.mean(dim=0)))
+    }
+    assert lost == pytest.approx({"zero": told.zero, "mean": told.mean, "bins": told.bins}, rel=0.01)
+    assert told.zero > told.mean > told.bins
+    assert model.unloaded_loss(examples) == {"flow": told.bins}
+
+
 def test_rows_that_cannot_be_spoken_are_named(model: speech_model.CosyVoiceModel) -> None:
     """A text without words, a voice that is not there: each with what to do."""
     with pytest.raises(BadInput, match="give it words"):
