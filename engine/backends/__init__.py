@@ -160,9 +160,14 @@ class CountsLossTokens(Protocol):
 class KnowsUnloaded(Protocol):
     """Can tell from a run's own examples where a model without its weights would start."""
 
-    def unloaded_loss(self, examples: Sequence[Any]) -> Mapping[str, float]:
-        """By part: the loss of one that has learnt nothing beyond what a table could say of these examples."""
-        ...
+    def unloaded_loss(self, examples: Sequence[Any]) -> Mapping[str, float]: ...  # by part
+
+
+@runtime_checkable
+class KeepsOnePart(Protocol):
+    """Has parts that are of no use to one another, so that a card needs to hold but one."""
+
+    def keep_one_part(self) -> None: ...  # whichever computes, or is asked for, is on the device; no other is
 
 
 @runtime_checkable

@@ -283,8 +283,31 @@ UPSTREAM: tuple[Preset, ...] = (
     _small(
         _COSY3,
         reason="Batch 1, 16 batches a step and rank 8 trained on a laptop's 8 GB; train language model and flow in two "
-        "runs there.",
+        "runs there, or one after the other in each step (joint-small-gpu).",
         source="CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",
+    ),
+    _preset(
+        replace(
+            _COSY3,
+            parts=("llm", "flow"),
+            target_modules=(),
+            rank=8,
+            alpha=16.0,
+            dropout=0.15,
+            learning_rate=2e-4,
+            warmup_steps=50,
+            batch_tokens=300,
+            accumulation=16,
+            gradient_checkpointing=True,
+            one_part_at_a_time=True,
+            train_loss_floor=1.5,
+            stop_when=("talks_to_itself",),
+        ),
+        "joint-small-gpu",
+        "Language model and flow in one run on 8 GB: only the part at work is on the card.",
+        "As joint, with batch 1 and 16 batches a step. The parts share no gradient, so one after the other teaches the "
+        "same; moving them costs time at every step. Not measured on a card.",
+        "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",
     ),
     _full(
         _COSY3,

@@ -65,6 +65,11 @@ class Session:
         return tuple(part.name for part in self.parts)
 
     @property
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """The parts whose gradients are computed at once: all of them, or one after the other."""
+        return tuple((name,) for name in self.part_names) if self.config.one_part_at_a_time else (self.part_names,)
+
+    @property
     def loss_names(self) -> tuple[str, ...]:
         return backends.loss_names(self.model, self.part_names)
 
@@ -96,6 +101,8 @@ def prepare(
     device = _device(config, world)
     must_be_computable(config, device)
     model = backends.load(config.backend, config.base_model, device)
+    if config.one_part_at_a_time:
+        _keep_one_part(model, world)
     point = world.told(_resume_point(folder, model, journal) if world.rank == 0 else None)
     seeds.set_generators(seeds.derive(config.seed, "features"))
     voice = world.told(_voice(model, config, point, rows) if world.rank == 0 else None)
@@ -129,6 +136,14 @@ def prepare(
     if config.gradient_checkpointing:
         recompute.recompute(model, session.part_names)
     return session, _restored(session, point)
+
+
+def _keep_one_part(model: SpeechModel, world: World) -> None:
+    if world.size > 1:
+        raise BadInput("One part at a time is for a single small card; turn it off for several.")
+    if not isinstance(model, backends.KeepsOnePart):
+        raise BadInput(f"The parts of {model.name} are taught together; turn One part at a time off.")
+    model.keep_one_part()
 
 
 def _unloaded_loss(model: SpeechModel, config: RunConfig, train: Sequence[Any]) -> Mapping[str, float]:

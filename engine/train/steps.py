@@ -72,20 +72,28 @@ def _gradients(session: Session, state: TrainState, group: Sequence[batches.Batc
         part.optimizer.zero_grad(set_to_none=True)
     weights = [sum(session.weights[i] for i in batch) for batch in group]
     sums = dict.fromkeys(session.loss_names, 0.0)
-    for place, batch in session.world.mine(group):
-        seed = seeds.of_batch(session.config.seed, state.step, place)
-        seeds.set_generators(seed)
-        session.where.enter("forward", batches.padded_tokens(batch, session.lengths))
-        with session.precision():
-            tensors = session.model.loss([session.train[i] for i in batch], session.voice, session.part_names, seed)
-        share = weights[place] / sum(weights)
-        loss: Tensor = share * sum(tensors.values())  # type: ignore[assignment]  # at least one part, so never int 0
-        session.where.enter("backward")
-        loss.backward()  # type: ignore[no-untyped-call]
-        for name, one in tensors.items():
-            sums[name] += share * float(one.detach())
+    for names in session.together:
+        for place, batch in session.world.mine(group):
+            share = weights[place] / sum(weights)
+            for name, one in _backward(session, state, names, place, batch, share).items():
+                sums[name] += share * one
     parts = session.world.add(sums)
     return Losses(sum(parts.values()), parts)
+
+
+def _backward(
+    session: Session, state: TrainState, names: Sequence[str], place: int, batch: batches.Batch, share: float
+) -> dict[str, float]:
+    """The losses of some parts on one batch; `share` of their gradients is added to what is there."""
+    seed = seeds.of_batch(session.config.seed, state.step, place)
+    seeds.set_generators(seed)
+    session.where.enter("forward", batches.padded_tokens(batch, session.lengths))
+    with session.precision():
+        tensors = session.model.loss([session.train[i] for i in batch], session.voice, names, seed)
+    loss: Tensor = share * sum(tensors.values())  # type: ignore[assignment]  # at least one part, so never int 0
+    session.where.enter("backward")
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {name: float(one.detach()) for name, one in tensors.items()}
 
 
 def _update(session: Session, state: TrainState, losses: Losses) -> dict[str, float]:
@@ -100,7 +108,9 @@ def _update(session: Session, state: TrainState, losses: Losses) -> dict[str, fl
     for name, norm in norms.items():
         _must_be_numbers(session, state, f"The gradient of {name}", norm)
     session.where.enter("optimizer")
-    for part in session.parts:
+    for part in reversed(session.parts):  # the last one is on the card, where there is room for one
+        session.model.part(part.name)
+        part.gather_state()
         rate = learning_rate(state.step, peak=part.peak_rate, warmup_steps=session.config.warmup_steps)
         for group in part.optimizer.param_groups:
             group["lr"] = rate

@@ -27,6 +27,13 @@ class TrainedPart(ABC):
     optimizer: torch.optim.Optimizer
     peak_rate: float
 
+    def gather_state(self) -> None:
+        """Bring the optimizer's moments to where their numbers are now: a part may have been moved."""
+        for parameter, moments in self.optimizer.state.items():
+            for name, value in moments.items():
+                if getattr(value, "shape", None) == parameter.shape and value.device != parameter.device:
+                    moments[name] = value.to(parameter.device)
+
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """Copies of the trained numbers in main memory, under the names that they have on disk."""

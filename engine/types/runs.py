@@ -99,6 +99,12 @@ class RunConfig:
     save_unit: str = _field(
         "epochs", "Counted in", "Epochs or steps.", choices=("epochs", "steps"), section="Checkpoints and monitors"
     )
+    one_part_at_a_time: bool = _field(
+        False,
+        "One part at a time",
+        "Each step teaches one part after the other; only the one at work is on the card: less memory, slower.",
+        section="Steps and batches",
+    )
     patience: int = _field(
         3,
         "Patience",

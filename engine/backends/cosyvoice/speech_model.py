@@ -67,6 +67,7 @@ class CosyVoiceModel:
         self._frontend = frontend
         self._folder = folder
         self._cache = FeatureCache(sha256, frontend)
+        self._keeps_one = False
         self._shortens = self.name == "cosyvoice3" and info.silences(os.environ) == info.SHORTEN
         self._heard = functools.lru_cache(maxsize=REFERENCES)(frontend.features)
 
@@ -90,8 +91,16 @@ class CosyVoiceModel:
             return tuple(net.llm.model.model.layers)
         return tuple(getattr(net.decoder.estimator, "transformer_blocks", ()))
 
+    def keep_one_part(self) -> None:
+        """From now on whichever net is asked for is on the device, and the others in main memory."""
+        self._keeps_one = True
+
     def _on_device(self, name: str) -> Any:
         """A net where it is needed: what a training does not use stays out of the card's memory."""
+        if self._keeps_one:
+            for other in ("llm", "flow", "hift"):
+                if other != name:
+                    getattr(self._nets, other).to("cpu")
         return getattr(self._nets, name).to(self.device)
 
     # ------------------------------------------------------------------------------------------------------- training

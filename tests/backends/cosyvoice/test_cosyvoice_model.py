@@ -271,6 +271,38 @@ def test_a_flow_without_weights_is_known_by_the_runs_own_clips(
     assert model.unloaded_loss(examples) == {"flow": told.bins}
 
 
+def test_one_net_at_a_time_is_on_the_device(model: speech_model.CosyVoiceModel, tmp_path: Path) -> None:
+    """Where a card has room for one part, whatever is computed sends the others to main memory first, and the losses
+    are the same.
+    """
+    examples = model.features(cosyvoice_factory.make_utterances(tmp_path / "clips"), "default", tmp_path / "cache")
+    together = model.loss(examples, "default", ("llm", "flow"), 5)
+    where: dict[str, str] = {}
+    most = 0
+
+    def watched(name: str, net: Any) -> Any:
+        original = net.to
+
+        def to(device: str) -> Any:
+            nonlocal most
+            where[name] = str(device)
+            most = max(most, list(where.values()).count("cpu:0"))
+            return original(device)
+
+        return to
+
+    for name in ("llm", "flow", "hift"):
+        net = getattr(model._nets, name)
+        net.to = watched(name, net)
+    model.device = "cpu:0"
+    model.keep_one_part()
+    alone = {part: model.loss(examples, "default", (part,), 5)[part] for part in ("llm", "flow")}
+    assert {name: float(one) for name, one in alone.items()} == {name: float(one) for name, one in together.items()}
+    model.speak([row()])
+    assert where == {"llm": "cpu", "flow": "cpu", "hift": "cpu:0"}
+    assert most == 1
+
+
 def test_rows_that_cannot_be_spoken_are_named(model: speech_model.CosyVoiceModel) -> None:
     """A text without words, a voice that is not there: each with what to do."""
     with pytest.raises(BadInput, match="give it words"):
