@@ -1,45 +1,69 @@
 """Full weights on disk, read for one module, strictly, and laid over a loaded base at any scale.
 
-Knows `full.safetensors` and that a module's own tensors are written to and put back. Does not know hashes, rows or
-when.
+Knows `full.safetensors` and that a module's own tensors are written to and put back. The file holds what training
+changed, and names the tensors that it left as the base's: together they are all of the module's, or it belongs to
+another model. Which base that is, `adapter.json` beside it says. Does not know hashes, rows or when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from engine.adapter_files import FULL_FILE
 from engine.types import BadInput, Refused
 
+BASE_KEEPS = "base_keeps"  # in the file's metadata: a JSON list of the names that training left as the base's
+
+
+def write_part(folder: Path, changed: Mapping[str, Tensor], base_keeps: Iterable[str]) -> None:
+    """Write the tensors of one part that training changed, and the names of those that it did not.
+
+    One entry of metadata alone: safetensors writes several in any order, and the same training gives the same bytes.
+    """
+    kept = sorted(base_keeps)
+    metadata = {BASE_KEEPS: json.dumps(kept)} if kept else {"format": "pt"}
+    save_file(dict(changed), folder / FULL_FILE, metadata=metadata)
+
 
 def read_part(folder: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The weights of one part by their names in `module`, in main memory.
+    """The weights of one part that training changed, by their names in `module`, in main memory.
 
-    Raises BadInput when the file is missing or damaged, Refused when it lacks a parameter of the module, has one too
-    many, or one of another shape.
+    Raises BadInput when the file is missing or damaged, Refused when a parameter of the module is neither in it nor
+    named as the base's, or when it has one too many, or one of another shape.
     """
     path = folder / FULL_FILE
     if not path.is_file():
         raise BadInput(f"{path} is missing: weights are read from safetensors only; copy the whole folder again.")
     try:
         found = load_file(str(path))
+        kept = _base_keeps(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise BadInput(f"{path} is damaged ({error}): copy it again from where it came.") from error
     own = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
-    if strange := sorted(found.keys() ^ own.keys()):
+    if strange := sorted((found.keys() | kept) ^ own.keys()):
         has = "lacks" if strange[0] in own else "has, beyond this model's,"
         raise Refused(f"{path} {has} {strange[0]}: it belongs to another model.")
-    for name, shape in own.items():
-        if tuple(found[name].shape) != shape:
-            raise Refused(f"{name} in {path} has shape {tuple(found[name].shape)} instead of {shape}: another model's.")
+    for name, tensor in found.items():
+        if tuple(tensor.shape) != own[name]:
+            raise Refused(f"{name} in {path} has shape {tuple(tensor.shape)} instead of {own[name]}: another model's.")
     return found
+
+
+def _base_keeps(path: Path) -> frozenset[str]:
+    """None in a file from before checkpoints left out what they did not change: it holds everything."""
+    with safe_open(str(path), framework="pt") as file:
+        told = json.loads((file.metadata() or {}).get(BASE_KEEPS, "[]"))
+    if not isinstance(told, list):
+        raise ValueError(f"{BASE_KEEPS} is not a list")
+    return frozenset(map(str, told))
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,6 +75,29 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         full_weights.read_part(tmp_path, make_module())
 
 
+def test_a_file_names_what_it_leaves_to_the_base(tmp_path: Path) -> None:
+    """What training did not touch is not in the file but named in it: a hole that is not named is another model's.
+    Written again, it is the same file.
+    """
+    module = make_module()
+    base, whole = own(module), own(make_module(1))
+    changed = {name: tensor for name, tensor in whole.items() if name.startswith("2.")}
+    full_weights.write_part(tmp_path, changed, base.keys() - changed.keys())
+    overlay = full_weights.Overlay(module)
+    overlay.lay(full_weights.difference(tmp_path, module), 1.0)
+    for name, parameter in module.named_parameters():
+        assert torch.equal(parameter, changed.get(name, base[name]))
+    overlay.lift()
+    assert all(torch.equal(parameter, base[name]) for name, parameter in module.named_parameters())
+    written = (tmp_path / "full.safetensors").read_bytes()
+    for _ in range(8):
+        full_weights.write_part(tmp_path, changed, base.keys() - changed.keys())
+        assert (tmp_path / "full.safetensors").read_bytes() == written
+    full_weights.write_part(tmp_path, changed, {"0.weight"})
+    with pytest.raises(Refused, match=r"lacks 0\.bias"):
+        full_weights.read_part(tmp_path, module)
+
+
 @pytest.mark.parametrize("scale", [0.3, 1.0, 1.5])
 def test_what_is_laid_over_is_between_base_and_full(tmp_path: Path, scale: float) -> None:
     """base + scale * (full - base) in every tensor, the full weights to the bit at 1, and the base to the bit after."""

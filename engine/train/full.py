@@ -1,7 +1,7 @@
-"""Full fine-tuning: every weight of the chosen parts is trained and kept.
+"""Full fine-tuning: every weight of the chosen parts is trained, and what came out otherwise than the base is kept.
 
-Knows torch and one file a part, `full.safetensors`, with every parameter under its name in the module. The base is not
-kept beside it: what a checkpoint changed is found again by comparing with the base's own files.
+Knows torch and which parameters the optimizer has touched: a module that gets no gradient (an encoder whose answers
+were computed beforehand) is the base's to the bit and costs no room on the disk. The files are `full_weights`'.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.adapter_files import FULL_FILE
 from engine.train import optimizers
 from engine.train.trained_part import TrainedPart, in_memory
-from engine.types import BadInput, RunConfig
+from engine.types import RunConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,17 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WholePart(TrainedPart):
-    """A part of which everything is trained."""
+    """A part of which everything may be trained. Both optimizers begin a parameter's state when they first move it."""
 
     def weights(self) -> dict[str, Tensor]:
-        return {name: in_memory(parameter) for name, parameter in self.parameters.items()}
+        moved = self.optimizer.state
+        return {name: in_memory(parameter) for name, parameter in self.parameters.items() if moved.get(parameter)}
 
     def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
-        from safetensors.torch import save_file
+        from engine import full_weights
 
         target = folder / self.name
         target.mkdir()
-        save_file(dict(weights), target / FULL_FILE, metadata={"format": "pt"})
+        full_weights.write_part(target, weights, self.parameters.keys() - weights.keys())
 
     def load(self, folder: Path) -> None:
         import torch
@@ -42,11 +42,9 @@ class WholePart(TrainedPart):
         from engine import full_weights
 
         stored = full_weights.read_part(folder / self.name, self.module)
-        if stored.keys() != self.parameters.keys():
-            raise BadInput(f"The weights in {folder / self.name} are not those of this part; resume with its own base.")
         with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(stored[name])
+            for name, tensor in stored.items():
+                self.parameters[name].copy_(tensor)
 
 
 def attach(model: SpeechModel, part: LoraPart, config: RunConfig) -> WholePart:
