@@ -31,6 +31,7 @@ class Tests:
 
 
 QWEN = Path("tests/backends/qwen3_tts")
+INDEX = Path("tests/backends/indextts2")
 COSY = Path("tests/backends/cosyvoice")
 ALL = (
     Tests(
@@ -42,6 +43,12 @@ ALL = (
         here=(str(COSY / "test_cosyvoice_served.py"),),
         packages=("onnx>=1.23,<2",),
         variable="COSYVOICE_DIR",
+    ),
+    Tests(
+        voices=("indextts2",),
+        there=(str(INDEX / "test_real_classes.py"),),
+        here=(str(INDEX / "test_served_loop.py"),),
+        variable="INDEXTTS_DIR",
     ),
 )
 

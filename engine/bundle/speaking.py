@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import backends, harness
 from engine.adapter_files import FULL
+from engine.bundle import prompt
 from engine.bundle.record import BAKED, MERGED
 from engine.bundle.variants import MERGED_FILE
 from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech
@@ -69,6 +70,7 @@ def speak(
         lora_scale=voice["lora_scale"],
         voice_settings=voice["voice_settings"],
         settings=GenerationSettings(**voice["settings"]),
+        reference=prompt.read(folder),
     )
     return harness.joined(model.speak(rows, mixer=_Served()))
 

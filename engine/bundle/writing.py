@@ -16,9 +16,9 @@ from engine import backends, disk, durable
 from engine.adapter_files import ADAPTER_FILE, LORA, load_adapter, part_files
 from engine.backends import ExportsFull
 from engine.backends.serve.process import Interpreter
-from engine.bundle import card, checking, plots, record, speaking, variants
+from engine.bundle import card, checking, plots, prompt, record, speaking, variants
 from engine.bundle.record import Evidence, Variants
-from engine.types import Adapter, BadInput, Bundle, Promotion, Refused, Speech
+from engine.types import Adapter, BadInput, Bundle, Promotion, Reference, Refused, Speech
 
 Speak = Callable[[str, int], Speech]
 CHECK_TEXT = "Twelve small boats waited near the harbour."
@@ -35,10 +35,12 @@ def export(
     now: float,
     wanted: Variants | None = None,
     speak: Speak | None = None,
+    reference: Reference | None = None,
     base_model: str = "",
     interpreter: Interpreter | None = None,
 ) -> Bundle:
     """Write the promoted voice to the folder `target`; one that is there already is checked and returned as it is.
+    `reference` is the audio prompt that it was promoted with, and goes along.
 
     `speak(text, seed)` is the promoted candidate as the app speaks it: each form in the bundle, loaded through plain
     PEFT, must say the same tokens, else nothing is exported. Without it, and for a backend that is not installed,
@@ -66,6 +68,7 @@ def export(
     shutil.rmtree(building, ignore_errors=True)
     try:
         _build(building, promotion, adapter, evidence, now)
+        prompt.write(building, reference)
         _write_variants(building, promotion, adapter, wanted, base_model)
         check_adapter(promotion, load_adapter(building))
         notes = _check_speech(building, promotion, adapter, wanted, speak, base_model, interpreter)

@@ -170,6 +170,7 @@ class Releasing(Keeping):
             now=self._clock(),
             wanted=wanted,
             speak=(lambda text, seed: self.speak_alias(text, alias=alias, seed=seed)) if listen else None,
+            reference=self.reference(made.reference_sha256) if made.reference_sha256 else None,
             interpreter=environments.interpreter(self.workspace, made.candidate.backend),
         )
         told = {"checkpoint": checkpoint.id, "path": str(written.path), "sha256": written.sha256}

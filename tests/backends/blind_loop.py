@@ -20,6 +20,7 @@ from engine.types import (
     Line,
     Outcome,
     PrepareSettings,
+    Reference,
     Script,
     Severity,
     Tier,
@@ -62,6 +63,7 @@ def judged_and_exported(
     text: str,
     settings: GenerationSettings,
     others: Sequence[Request] = (),
+    references: tuple[Reference | None, ...] = (None,),
 ) -> Bundle:
     """Sweep, a blind sitting in which everything passes, verdicts, promotion, export, and the export heard again.
 
@@ -69,7 +71,8 @@ def judged_and_exported(
     """
     base = Candidate(backend=candidate.backend, voice=candidate.voice)
     beside = [one for request in others for one in request.candidates]
-    for request in (Request(candidates=(base, candidate), script=script(text), settings=settings), *others):
+    own = Request(candidates=(base, candidate), script=script(text), settings=settings, references=references)
+    for request in (own, *others):
         studio.render(request)
     _write_gate(studio.workspace)
     sitting = studio.open_gate_session([base, candidate, *beside], reviewer="Ana", gate=GATE)

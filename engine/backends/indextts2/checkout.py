@@ -13,6 +13,7 @@ import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,10 @@ def importable(checkout: Path) -> Iterator[None]:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     sys.path.insert(0, str(checkout))
-    stood_in = _stand_ins(checkout)
+    stood_in: list[str] = []
     try:
+        import_module("transformers")  # it looks for what is stood in for: before there is a stand-in
+        stood_in = _stand_ins(checkout)
         yield
     except ImportError as error:
         raise NotFound(f"IndexTTS2's classes cannot be imported ({error}); {INSTALL}") from error
@@ -117,6 +120,7 @@ def _stand_ins(checkout: Path) -> list[str]:
             continue
         module = types.ModuleType(name)
         module.__path__ = []
+        module.__spec__ = ModuleSpec(name, loader=None)
         for attribute in attributes:
             setattr(module, attribute, type(attribute, (), {"__init__": lambda *_: None}))
         sys.modules[name] = module
