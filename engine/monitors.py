@@ -23,6 +23,7 @@ NEW_BEST = 0.01  # a best validation loss lower by this share ends an episode of
 UNLOADED_SHARE = 0.9  # of the loss of a model without weights
 # Speech that became this much faster or slower than at the first checkpoint, all in one direction, drifts.
 RATE_CHANGE, RATE_CHECKPOINTS = 0.15, 3
+ONE_RESTS, ALL_REST = "part_rests", "all_parts_rest"
 CAPPED_SHARE = 0.5  # of the lines that were spoken at a checkpoint
 
 
@@ -34,6 +35,7 @@ class Validated:
     loss: float
     first_part: float
     train: float | None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Watch:
     """
 
     patience: int = 3
+    part_patience: int = 0
     train_loss_floor: float = 0.0
     stop_when: tuple[str, ...] = ()
     validations: tuple[Validated, ...] = ()
@@ -68,7 +71,25 @@ class Watch:
 
 def watch(config: RunConfig) -> Watch:
     """The monitors of a run before its first event."""
-    return Watch(patience=config.patience, train_loss_floor=config.train_loss_floor, stop_when=config.stop_when)
+    return Watch(
+        patience=config.patience,
+        part_patience=config.part_patience,
+        train_loss_floor=config.train_loss_floor,
+        stop_when=config.stop_when,
+    )
+
+
+def resting(now: Watch) -> frozenset[str]:
+    """The parts that are taught no further: each one's own validation loss has been above its best for long enough.
+
+    What rests does not change any more, nor does its loss, so that it rests for good.
+    """
+    found = set()
+    for part in now.validations[-1].parts if now.part_patience and now.validations else ():
+        best = min(now.validations, key=lambda v: v.parts[part])
+        if sum(v.step > best.step for v in now.validations) >= now.part_patience:
+            found.add(part)
+    return frozenset(found)
 
 
 def fold(before: Watch, event: Event) -> Watch:
@@ -114,7 +135,7 @@ def _alert(watched: Watch, monitor: str, data: Mapping[str, Any], text: str) -> 
         epoch=int(data.get("epoch", 0)),
         monitor=monitor,
         text=text,
-        stops=monitor in watched.stop_when,
+        stops=monitor in watched.stop_when or monitor == ALL_REST,
     )
 
 
@@ -174,9 +195,11 @@ def _validated(before: Watch, data: Mapping[str, Any]) -> tuple[Watch, _Found]:
         loss=float(data["loss"]),
         first_part=float(next(iter(parts.values()), data["loss"])),
         train=statistics.fmean(losses) if losses else None,
+        parts=parts,
     )
     after = replace(before, validations=(*before.validations, one), first_part_losses=())
     found: _Found = {"validation_rising": _rising(after), "talks_to_itself": _talks_to_itself(after)}
+    found |= _rests(after)
     if one.step == 0:
         found |= _unloaded(before, parts)
     return after, found
@@ -206,7 +229,9 @@ _JUDGES: Mapping[str, Callable[[Watch, Mapping[str, Any]], tuple[Watch, _Found]]
     "checkpoint": _saved,
     "alert": _alerted,
 }
-_LASTING = frozenset({"validation_rising", "gradient_norm", "talks_to_itself", "unloaded_weights", "drift"})
+_LASTING = frozenset(
+    {"validation_rising", "gradient_norm", "talks_to_itself", "unloaded_weights", "drift", ONE_RESTS, ALL_REST}
+)
 
 
 # ------------------------------------------------------------------------------------------------------------- monitors
@@ -224,6 +249,16 @@ def _rising(now: Watch) -> str | None:
         f"The validation loss has been above its best ({best.loss:.3f} at step {best.step}) for {worse} validations: "
         f"the run is past its best region; listen to the checkpoints around step {best.step} before training on."
     )
+
+
+def _rests(now: Watch) -> _Found:
+    found = resting(now)
+    names, are_all = ", ".join(sorted(found)), len(found) == len(now.validations[-1].parts)
+    text = f"{names}: its own validation loss has not been better for {now.part_patience} validations; it rests."
+    return {
+        ONE_RESTS: text if found else None,
+        ALL_REST: "Every part rests: there is nothing left to teach, and the run ends." if found and are_all else None,
+    }
 
 
 def _talks_to_itself(now: Watch) -> str | None:

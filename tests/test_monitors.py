@@ -167,3 +167,19 @@ def test_a_resume_marks_what_an_uninterrupted_run_marks(curve: list[tuple[str, f
     expected = [(a.monitor, a.step, a.text) for a in alerts(whole)]
     found = [(a.monitor, a.step, a.text) for a in alerts(resumed)]
     assert list(dict.fromkeys(found)) == expected or set(found) == set(expected)
+
+
+def test_a_part_rests_by_its_own_loss_and_the_run_ends_when_all_do() -> None:
+    """One part's rise ends its own teaching alone; a resume to before it wakes it."""
+    watch = monitors.watch(RunConfig(part_patience=2, stop_when=()))
+    told = [(2.0, 1.0), (1.8, 0.9), (1.9, 0.8), (2.1, 0.7), (2.1, 0.9), (2.1, 0.9)]
+    rested, alerts = [], []
+    for place, (first, second) in enumerate(told):
+        data = {"step": place + 1, "loss": first + second, "parts": {"llm": first, "flow": second}}
+        watch = monitors.fold(watch, Event(seq=place, at=0.0, kind="validation", data=data))
+        rested.append(sorted(monitors.resting(watch)))
+        alerts += [alert for alert in watch.new if alert.monitor.endswith(("rests", "rest"))]
+    assert rested == [[], [], [], ["llm"], ["llm"], ["flow", "llm"]]
+    assert [(alert.monitor, alert.stops) for alert in alerts] == [("part_rests", False), ("all_parts_rest", True)]
+    again = monitors.fold(watch, Event(seq=9, at=0.0, kind="start", data={"step": 2}))
+    assert not monitors.resting(again)

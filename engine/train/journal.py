@@ -38,6 +38,11 @@ class Voice(Protocol):
         """The alert that ends the run, when its settings say so."""
         ...
 
+    @property
+    def resting(self) -> frozenset[str]:
+        """The parts that are taught no further."""
+        ...
+
     def say(self, kind: str, **data: object) -> None: ...
 
     def alert(self, alert: Alert) -> None: ...
@@ -71,6 +76,10 @@ class Journal:
     @property
     def stopping(self) -> Alert | None:
         return self._stopping
+
+    @property
+    def resting(self) -> frozenset[str]:
+        return monitors.resting(self._watch) if self._watch else frozenset()
 
     def say(self, kind: str, **data: object) -> None:
         """Append an event, and the alerts that it calls for.
@@ -120,6 +129,7 @@ class Silence:
 
     progress = Progress()
     stopping: Alert | None = None
+    resting: frozenset[str] = frozenset()
 
     def say(self, kind: str, **data: object) -> None:
         pass

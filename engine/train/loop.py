@@ -53,6 +53,8 @@ def _wish(session: Session) -> int:
         return GO
     if session.control.stop_wanted() or session.journal.stopping is not None:
         return STOP
+    if session.journal.resting.issuperset(session.part_names):
+        return STOP
     session.control.wait_for_room()
     return GO
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,9 @@ def step(session: Session, state: TrainState, group: Sequence[batches.Batch]) ->
     Raises BadInput, with nothing applied, when a loss or gradient is no number any more.
     """
     begin = time.perf_counter()
-    losses = _gradients(session, state, group)
-    norms = _update(session, state, losses)
+    resting = session.world.told(session.journal.resting)
+    losses = _gradients(session, state, group, resting)
+    norms = _update(session, state, losses, resting)
     state.step += 1
     state.batch += len(group)
     weight = sum(session.weights[i] for batch in group for i in batch)
@@ -65,50 +66,69 @@ def step(session: Session, state: TrainState, group: Sequence[batches.Batch]) ->
     )
 
 
-def _gradients(session: Session, state: TrainState, group: Sequence[batches.Batch]) -> Losses:
-    """The mean loss a token over a group of batches, and its gradients on every part."""
+def _gradients(session: Session, state: TrainState, group: Sequence[batches.Batch], resting: frozenset[str]) -> Losses:
+    """The mean loss a token over a group of batches, and its gradients on every part that does not rest."""
     for part in session.parts:
         part.module.train()
         part.optimizer.zero_grad(set_to_none=True)
     weights = [sum(session.weights[i] for i in batch) for batch in group]
     sums = dict.fromkeys(session.loss_names, 0.0)
-    for names in session.together:
+    for names in _taught(session, resting):
         for place, batch in session.world.mine(group):
             share = weights[place] / sum(weights)
-            for name, one in _backward(session, state, names, place, batch, share).items():
+            teaches = resting.isdisjoint(names)
+            for name, one in _backward(session, state, names, place, batch, share, teaches).items():
                 sums[name] += share * one
     parts = session.world.add(sums)
     return Losses(sum(parts.values()), parts)
 
 
+def _taught(session: Session, resting: frozenset[str]) -> Iterator[tuple[str, ...]]:
+    """The parts that are computed at once, those that rest by themselves: their losses are told all the same."""
+    for names in session.together:
+        kept = (tuple(n for n in names if n not in resting), tuple(n for n in names if n in resting))
+        yield from (group for group in kept if group)
+
+
 def _backward(
-    session: Session, state: TrainState, names: Sequence[str], place: int, batch: batches.Batch, share: float
+    session: Session,
+    state: TrainState,
+    names: Sequence[str],
+    place: int,
+    batch: batches.Batch,
+    share: float,
+    teaches: bool,
 ) -> dict[str, float]:
     """The losses of some parts on one batch; `share` of their gradients is added to what is there."""
+    import torch
+
     seed = seeds.of_batch(session.config.seed, state.step, place)
     seeds.set_generators(seed)
     session.where.enter("forward", batches.padded_tokens(batch, session.lengths))
-    with session.precision():
+    with session.precision(), torch.set_grad_enabled(teaches):
         tensors = session.model.loss([session.train[i] for i in batch], session.voice, names, seed)
     loss: Tensor = share * sum(tensors.values())  # type: ignore[assignment]  # at least one part, so never int 0
+    if not teaches:
+        return {name: float(one) for name, one in tensors.items()}
     session.where.enter("backward")
     loss.backward()  # type: ignore[no-untyped-call]
     return {name: float(one.detach()) for name, one in tensors.items()}
 
 
-def _update(session: Session, state: TrainState, losses: Losses) -> dict[str, float]:
+def _update(session: Session, state: TrainState, losses: Losses, resting: frozenset[str]) -> dict[str, float]:
     """Clip and step each part by itself: a large gradient of one must not shrink the other's. Returns the norms."""
     import torch
 
     norms = {}
-    for part in session.parts:
+    taught = [part for part in session.parts if part.name not in resting]
+    for part in taught:
         session.world.add_gradients(part.parameters.values())
         norms[part.name] = float(torch.nn.utils.clip_grad_norm_(part.parameters.values(), session.config.max_grad_norm))
     _must_be_numbers(session, state, "The training loss", losses.total)
     for name, norm in norms.items():
         _must_be_numbers(session, state, f"The gradient of {name}", norm)
     session.where.enter("optimizer")
-    for part in reversed(session.parts):  # the last one is on the card, where there is room for one
+    for part in reversed(taught):  # the last one is on the card, where there is room for one
         session.model.part(part.name)
         part.gather_state()
         rate = learning_rate(state.step, peak=part.peak_rate, warmup_steps=session.config.warmup_steps)

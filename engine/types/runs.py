@@ -113,6 +113,14 @@ class RunConfig:
         maximum=1000,
         section="Checkpoints and monitors",
     )
+    part_patience: int = _field(
+        0,
+        "Part's patience",
+        "Validations that a part's own loss may be worse than its best before it is taught no further; 0 for no end.",
+        minimum=0,
+        maximum=1000,
+        section="Checkpoints and monitors",
+    )
     train_loss_floor: float = _field(
         0.0,
         "Loss floor",

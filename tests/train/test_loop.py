@@ -325,3 +325,31 @@ def test_a_changed_dataset_is_refused(make_run: MakeRun, workspace: object) -> N
     dataset_json.write_text(dataset_json.read_text().replace('"manifest_sha256": "', '"manifest_sha256": "0'))
     assert train(run.path) == 5
     assert "is not the one that this run was created with" in runs.get(run.path).error
+
+
+def test_a_part_that_rests_is_taught_no_further(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers stay, its losses are told all the same, the other goes on; once all rest, the run ends and saves."""
+    from engine import monitors
+
+    def resting(watch: monitors.Watch) -> frozenset[str]:
+        step = watch.validations[-1].step if watch.validations else 0
+        return frozenset(("lm", "decoder")) if step >= 16 else frozenset(("decoder",)) if step else frozenset()
+
+    monkeypatch.setattr(monitors, "resting", resting)
+    run = make_run(epochs=9, part_patience=1)
+    assert train(run.path) == 0
+    told = [e.data for e in runs.events(run.path) if e.kind == "step"]
+    assert all(set(data["parts"]) == {"lm", "decoder"} for data in told)
+    assert set(told[0]["grad_norm"]) == {"lm", "decoder"}
+    assert set(told[-1]["grad_norm"]) == {"lm"}
+    kept = checkpoints.listing(run.path)
+
+    def numbers(place: int, part: str) -> list[bytes]:
+        return [path.read_bytes() for path in sorted(kept[place].path.rglob(f"{part}/*.safetensors"))]
+
+    assert numbers(0, "decoder")
+    assert numbers(0, "decoder") == numbers(-1, "decoder")
+    assert numbers(0, "lm") != numbers(-1, "lm")
+    after = runs.get(run.path)
+    assert after.state is RunState.STOPPED
+    assert after.step < after.total_steps
