@@ -48,7 +48,7 @@ def beside(row: MatrixRow, trend: RateTrend | None, leaks: str = "") -> str:
     if not told:
         return ""
     lines = "".join(f"<li>{each}</li>" for each in told)
-    head = "<p><strong>Beside the clips</strong> <small>measures flag, people decide</small></p>"
+    head = '<p class="em-beside"><strong>Beside the clips</strong> <small>measures flag, people decide</small></p>'
     return f'{head}<ul class="em-plain">{lines}</ul>'
 
 

@@ -33,8 +33,8 @@ def rates(found: Sequence[RateTrend]) -> str:
     for each in shown:
         by_id = {c.checkpoint_id: c for c in each.checkpoints}
         cells = [_tempo(by_id.get(checkpoint_id)) for _, checkpoint_id in epochs]
-        rows.append((f"at {each.lora_scale:g}", *cells, drift(each)))
-    head = ("speaking rate", *(f"epoch {epoch}" for epoch, _ in epochs), "over the epochs")
+        rows.append((f"at {each.lora_scale:g}<div>{drift(each)}</div>", *cells))
+    head = ("speaking rate", *(f"epoch {epoch}" for epoch, _ in epochs))
     inside = view.table(head, rows, caption="Speaking rate over the epochs, in per cent of the base's")
     return f'<div class="em-rates">{inside}<p class="em-quiet">{escape(ABOUT)}</p></div>'
 
