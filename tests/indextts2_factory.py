@@ -174,11 +174,12 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
-def make(folder: Path, *, seed: int = 4, w2v: bool = False) -> Path:
-    """Write config, tokenizer and weights."""
+def make(folder: Path, *, seed: int = 4, w2v: bool = False, told: dict[str, Any] | None = None) -> Path:
+    """Write config (`told`, or the tiny one), tokenizer and weights."""
     from munch import munchify
 
-    told = config()
+    told = told or config()
+    width = told["gpt"]["model_dim"]
     describe(folder, told)
     _write_tokenizer(folder)
     with torch.random.fork_rng(), checkout.importable(CODE):
@@ -194,7 +195,7 @@ def make(folder: Path, *, seed: int = 4, w2v: bool = False) -> Path:
         make_lively(voice)
         torch.save(voice.state_dict(), folder / "gpt.pth")
         s2mel = MyModel(munchify(told["s2mel"]), use_gpt_latent=True)
-        s2mel.models["gpt_layer"][0] = torch.nn.Linear(WIDTH, 256)
+        s2mel.models["gpt_layer"][0] = torch.nn.Linear(width, 256)
         torch.save({"net": {name: net.state_dict() for name, net in s2mel.models.items()}}, folder / "s2mel.pth")
         codec = RepCodec(cfg=munchify(told["semantic_codec"]))
         _make_heard(codec)
@@ -203,7 +204,7 @@ def make(folder: Path, *, seed: int = 4, w2v: bool = False) -> Path:
         vocoder = bigvgan.BigVGAN(AttrDict(vocoder_config()))
         torch.save({"generator": vocoder.state_dict()}, folder / info.VOCODER_FILES[1])
         torch.save({"mean": torch.zeros(STATES), "var": torch.ones(STATES)}, folder / "wav2vec2bert_stats.pt")
-        torch.save(torch.randn(sum(EMOTIONS), WIDTH), folder / "feat2.pt")
+        torch.save(torch.randn(sum(EMOTIONS), width), folder / "feat2.pt")
         torch.save(torch.randn(sum(EMOTIONS), loading.STYLE_SIZE), folder / "feat1.pt")
         _write_w2v(folder, whole=w2v)
     return folder
