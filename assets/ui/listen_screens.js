@@ -18,7 +18,7 @@ export function sittingsScreen(words, sittings) {
 export const undoButton = (words) => `<button class="em-chip" data-act="undo">${words.html("undo")} <kbd>U</kbd></button>`;
 
 export const finishedScreen = (words, reply) => card(`${title(words.html("done.title", { total: reply.total }))}
-  <p>${words.html("done.text")}</p><div class="em-row">${reply.previous ? undoButton(words) : ""}
+  <p>${words.html("done.text")}</p>${reply.previous ? "" : `<p class="em-quiet">${words.html("done.final")}</p>`}<div class="em-row">${reply.previous ? undoButton(words) : ""}
   <a class="em-button" href="?lang=${words.language}">${words.html("sittings.others")}</a></div>`);
 
 export const failedScreen = (words, message) => `<div class="em-card em-empty" role="alert">${title(words.html("failed.title"))}
