@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import clip_cache, harness, segmentation
+from engine import clip_cache, harness, segmentation, speaking_settings
 from engine.types import (
     Adapter,
     BadInput,
@@ -41,14 +41,15 @@ LEARNT_FROM = 200  # the latest clips of a backend: enough to know its pace, and
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the sweep form says. `tiers` None: all lines of the script. Every candidate is rendered with each of the
-    `references` that its voice can take; None is none.
+    """What the sweep form says. `tiers` None: all lines of the script. `settings` are those that were set, the rest
+    is as each model has it. Every candidate is rendered with each of the `references` that its voice can take; None is
+    none.
     """
 
     candidates: tuple[Candidate, ...]
     script: Script
     seeds: tuple[int, ...] = (42,)
-    settings: GenerationSettings = field(default_factory=GenerationSettings)
+    settings: Mapping[str, float] = field(default_factory=dict)
     tiers: tuple[Tier, ...] | None = None
     references: tuple[Reference | None, ...] = (None,)
 
@@ -137,6 +138,7 @@ def plan(
         if not given:
             raise BadInput(f"A sweep needs at least one {what}; choose one and try again.")
     candidates = dict.fromkeys(request.candidates)
+    speaking_settings.check_names(request.settings, infos.values())
     prompts = {
         backend: _prompts(backend, request, infos)
         for backend in dict.fromkeys(candidate.backend for candidate in candidates)
@@ -252,6 +254,7 @@ def _job(
     adapter = None if candidate.checkpoint_id is None else adapters.get(candidate.checkpoint_id)
     if candidate.checkpoint_id is not None and adapter is None:
         raise NotFound(f"The adapter of {candidate.id} is not there; its checkpoint may be in the trash.")
+    manner = speaking_settings.in_force(request.settings, info)
     settings = dict(adapter.voice_settings) if adapter else {}
     language = request.script.language
     rows = harness.rows(
@@ -261,7 +264,7 @@ def _job(
         adapter_sha256=adapter.sha256 if adapter else None,
         lora_scale=candidate.lora_scale if adapter else 0.0,
         voice_settings=settings,
-        settings=request.settings,
+        settings=manner,
         reference=reference,
         language=language,
     )
@@ -278,7 +281,7 @@ def _job(
         "language": language,
         "reference_sha256": reference.sha256 if reference else None,
         "seed": seed,
-        "settings": asdict(request.settings),
+        "settings": {name: value for name, value in asdict(manner).items() if name != "own" or value},
         "harness_version": harness.HARNESS_VERSION,
     }
     return Job(
@@ -289,7 +292,7 @@ def _job(
         line=line,
         script_sha256=request.script.sha256,
         seed=seed,
-        settings=request.settings,
+        settings=manner,
         rows=tuple(rows),
         language=language,
         reference=reference,

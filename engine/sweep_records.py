@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import durable, references, scripts, sweep
-from engine.types import BadInput, Candidate, GenerationSettings, NotFound, Tier
+from engine.types import BadInput, Candidate, NotFound, Tier
 
 AUTOMATIC = "automatic"  # folder with a file a run, and who asked where nobody did
 SCALES = (0.2, 0.3, 0.35, 0.5, 1.0)
@@ -73,7 +73,7 @@ class AutomaticSweep:
     tiers: tuple[Tier, ...] | None = None
     seeds: tuple[int, ...] = (42,)
     references: tuple[str | None, ...] = (None,)  # by hash
-    settings: GenerationSettings = field(default_factory=GenerationSettings)
+    settings: Mapping[str, float] = field(default_factory=dict)  # those that were set
     handled: tuple[str, ...] = ()  # checkpoint ids
 
 
@@ -125,7 +125,7 @@ def request_to_json(request: sweep.Request) -> dict[str, Any]:
             "lines": [asdict(line) for line in script.lines],
         },
         "seeds": list(request.seeds),
-        "settings": asdict(request.settings),
+        "settings": dict(request.settings),
         "tiers": None if request.tiers is None else list(request.tiers),
         "references": [None if each is None else each.sha256 for each in request.references],
     }
@@ -137,7 +137,7 @@ def request_from_json(told: Mapping[str, Any], prompts: Path) -> sweep.Request:
         candidates=tuple(Candidate(**each) for each in told["candidates"]),
         script=scripts.parse(script, name=str(script["name"]), where=str(script["name"])),
         seeds=tuple(int(seed) for seed in told["seeds"]),
-        settings=GenerationSettings(**told["settings"]),
+        settings=dict(told["settings"]),
         tiers=None if told["tiers"] is None else tuple(Tier(tier) for tier in told["tiers"]),
         references=tuple(
             None if key is None else references.load(prompts, str(key)).reference for key in told["references"]
@@ -180,6 +180,6 @@ def _automatic(told: Mapping[str, Any]) -> AutomaticSweep:
         tiers=None if told["tiers"] is None else tuple(Tier(tier) for tier in told["tiers"]),
         seeds=tuple(int(seed) for seed in told["seeds"]),
         references=tuple(told["references"]),
-        settings=GenerationSettings(**told["settings"]),
+        settings=dict(told["settings"]),
         handled=tuple(told["handled"]),
     )

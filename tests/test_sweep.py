@@ -23,6 +23,7 @@ from engine.types import (
     NotFound,
     Reference,
     Script,
+    SpeakingSetting,
     Stop,
     Tier,
 )
@@ -110,7 +111,7 @@ def test_every_clip_is_rendered_once_and_found_again(clips: Path) -> None:
 
 def test_a_clip_says_what_it_is(clips: Path) -> None:
     """Length, chunks, settings and ending are those of the audio on disk."""
-    settings = GenerationSettings(temperature=0.9)
+    settings = {"temperature": 0.9}
     found = rendered(clips, request(script=script("Go on forever.", LONG), settings=settings))
     short = next(c for c in found if c.line_id == "line-0")
     long = next(c for c in found if c.line_id == "line-1" and not c.candidate.is_base)
@@ -118,7 +119,7 @@ def test_a_clip_says_what_it_is(clips: Path) -> None:
     assert short.chunks == 1
     assert long.stop is Stop.EOS
     assert long.chunks == len(segmentation.split(LONG))
-    assert long.settings == settings
+    assert long.settings == GenerationSettings(temperature=0.9)
     assert long.harness_version == harness.HARNESS_VERSION
     info = audio.probe(long.path)
     assert info.sample_rate == long.sample_rate
@@ -129,8 +130,8 @@ def test_a_clip_says_what_it_is(clips: Path) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        lambda: request(settings=GenerationSettings(temperature=0.31)),
-        lambda: request(settings=GenerationSettings(max_factor=2.0)),
+        lambda: request(settings={"temperature": 0.31}),
+        lambda: request(settings={"max_factor": 2.0}),
         lambda: request(seeds=(43,)),
         lambda: request(script=script("Good evening.", LONG + " ")),
         lambda: request(candidates=tuple(replace(c, lora_scale=c.lora_scale + 0.01) for c in STEERED)),
@@ -144,6 +145,22 @@ def test_whatever_changes_the_audio_changes_the_key(clips: Path, changed: Callab
     after = {job.key for job in planned(clips, changed()).jobs if job.line.id == "line-0"}
     assert after
     assert not before & after
+
+
+def test_a_models_own_setting_is_part_of_its_clips_key_alone(clips: Path) -> None:
+    """What only one model has is recorded with that model's clips; the key of a model without any is what it was."""
+    own = SpeakingSetting(name="guidance", title="Guidance", about="How strictly.", usual=2.0, least=0, most=10)
+    plain = planned(clips).jobs[0]
+    assert "own" not in plain.recipe["settings"]
+    infos = {"fake": replace(backend_info(), own_settings=(own,))}
+    usual, set_ = (
+        sweep.plan(request(settings=given), clips=clips, adapters=ADAPTERS, infos=infos).jobs[0]
+        for given in ({}, {"guidance": 3.0})
+    )
+    assert len({plain.key, usual.key, set_.key}) == 3
+    assert (set_.settings.own, set_.rows[0].settings) == ({"guidance": 3.0}, set_.settings)
+    with pytest.raises(BadInput, match="setting 'guidance'"):
+        planned(clips, request(settings={"guidance": 3.0}))
 
 
 @pytest.mark.parametrize("changed", [{"base_sha256": "other"}, {"version": "2"}])
@@ -350,7 +367,7 @@ def test_a_clip_names_its_language_reference_and_attempts(clips: Path) -> None:
     asked = request(
         script=replace(script("Go on forever.", "Good evening."), language="de"),
         references=PROMPTS[:1],
-        settings=GenerationSettings(retries=1),
+        settings={"retries": 1},
     )
     infos = {"fake": replace(backend_info(), reference="optional")}
     plan = sweep.plan(asked, clips=clips, adapters=ADAPTERS, infos=infos)

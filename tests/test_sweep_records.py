@@ -9,7 +9,7 @@ import pytest
 
 from engine import references, scripts, sweep, sweep_records
 from engine.sweep_records import AutomaticSweep, SweepRecord, SweepState
-from engine.types import BadInput, Candidate, GenerationSettings, NotFound, Tier
+from engine.types import BadInput, Candidate, NotFound, Tier
 from tests.test_references import recording
 
 
@@ -28,7 +28,7 @@ def record(prompts: Path, sweep_id: str = "sweep-0001") -> SweepRecord:
         ),
         script=scripts.load("mandarin-brief"),
         seeds=(1, 2),
-        settings=GenerationSettings(temperature=0.7, retries=1),
+        settings={"temperature": 0.7, "retries": 1},
         tiers=(Tier.SHORT, Tier.LONG),
         references=(None, references.listing(prompts)[0].reference),
     )

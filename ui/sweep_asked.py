@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.studio import AutomaticSweep, Request
-from engine.types import BadInput, Candidate, GenerationSettings, Reference, Tier
+from engine.types import BadInput, Candidate, Reference, Tier
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -33,23 +33,10 @@ class Sweep(Asked):
     tiers: list[Tier] = Field(default_factory=lambda: list(Tier))
     references: list[str] = Field(default_factory=list, max_length=50)
     controls: list[str] = Field(default_factory=list, max_length=50)  # bases of other voices: "base:backend/voice"
-    temperature: float = Field(default=GenerationSettings.temperature, ge=0, le=5)
-    top_k: int = Field(default=GenerationSettings.top_k, ge=0, le=10_000)
-    top_p: float = Field(default=GenerationSettings.top_p, gt=0, le=1)
-    repetition_penalty: float = Field(default=GenerationSettings.repetition_penalty, ge=0.1, le=5)
-    max_factor: float = Field(default=GenerationSettings.max_factor, ge=1, le=20)
-    retries: int = Field(default=GenerationSettings.retries, ge=0, le=10)
+    settings: dict[str, float] = Field(
+        default_factory=dict, max_length=50
+    )  # those that were set; bounds are the engine's
     by: str = Field(default="", max_length=100)
-
-    def settings(self) -> GenerationSettings:
-        return GenerationSettings(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            repetition_penalty=self.repetition_penalty,
-            max_factor=self.max_factor,
-            retries=self.retries,
-        )
 
     def request(self, studio: Studio) -> Request:
         """What is asked for. Raises BadInput for text that is no numbers, NotFound for a name that is not there."""
@@ -58,7 +45,7 @@ class Sweep(Asked):
             candidates=(*own, *(_base(name) for name in self.controls)),
             script=studio.script(self.script),
             seeds=whole_numbers(self.seeds),
-            settings=self.settings(),
+            settings=self.settings,
             tiers=tuple(self.tiers),
             references=tuple(_reference(studio, name) for name in self.references) or (None,),
         )
@@ -72,7 +59,7 @@ class Sweep(Asked):
             tiers=tuple(self.tiers),
             seeds=whole_numbers(self.seeds),
             references=tuple(None if name == NO_REFERENCE else name for name in self.references) or (None,),
-            settings=self.settings(),
+            settings=self.settings,
         )
 
 

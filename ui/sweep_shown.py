@@ -181,6 +181,7 @@ def _offered(studio: Studio, run: Run) -> Offered:
         scripts=studio.scripts(),
         takes=takes,
         references=studio.references(),
+        settings=studio.settings_offered(backend),
         rows=rows,
         dataset=run.config.dataset,
         controls=controls,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from engine.types import Checkpoint, GenerationSettings, Script, Tier
+from engine.types import Checkpoint, Script, SpeakingSetting, Tier
 from ui import view, view_leaks
 from ui.sweep_asked import NO_REFERENCE
 
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 ACTIVE = ("waiting", "running")
 SHOWN_PAST = 3
 SCALES = "0.2, 0.3, 0.35, 0.5, 1.0"
-_DRAWN = (
-    ("temperature", "Temperature", "0.05"),
-    ("top_k", "Top k", "1"),
-    ("top_p", "Top p", "0.01"),
-    ("repetition_penalty", "Repetition penalty", "0.01"),
-    ("max_factor", "Cap, times the expected length", "0.1"),
-    ("retries", "Retries of what hits the cap", "1"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +35,7 @@ class Offered:
     scripts: Sequence[str]
     takes: str
     references: Sequence[KeptReference]
+    settings: Sequence[SpeakingSetting] = ()
     rows: Sequence[tuple[str, str]] = ()  # of the run's dataset: id, text
     dataset: str = ""
     controls: Sequence[tuple[str, str]] = ()  # bases of other voices: label, id
@@ -66,7 +59,7 @@ def form(offered: Offered) -> str:
         f'<label class="em-field" for="script"><b>Script</b><select id="script" name="script">{scripts}</select>'
         '<button type="button" class="em-link" data-act="edit-script">Edit a copy</button></label>'
         f'<fieldset id="tiers"><legend>Tiers</legend><div class="em-row em-boxes">{tiers}</div></fieldset></div>'
-        f"{references(offered)}{_controls(offered)}{_settings()}"
+        f"{references(offered)}{_controls(offered)}{_settings(offered.settings)}"
         f'<div class="em-row em-between"><div data-cost class="em-grow">{_waiting()}</div>'
         '<button id="render" type="button" class="em-primary" data-act="render">Render</button></div>'
         f"{automatic(offered.automatic)}{_leaks(offered)}</form>"
@@ -131,17 +124,17 @@ def _controls(offered: Offered) -> str:
     )
 
 
-def _settings() -> str:
-    usual = GenerationSettings()
+def _settings(offered: Sequence[SpeakingSetting]) -> str:
     fields = "".join(
-        f'<label class="em-field" for="{name}"><b>{label}</b><input id="{name}" name="{name}" type="number" '
-        f'step="{step}" value="{getattr(usual, name):g}"></label>'
-        for name, label, step in _DRAWN
+        f'<label class="em-field" for="set-{one.name}" title="{escape(one.about)}"><b>{escape(one.title)}</b>'
+        f'<input id="set-{one.name}" name="set-{one.name}" data-setting="{one.name}" type="number" min="{one.least:g}" '
+        f'max="{one.most:g}" step="{one.step:g}" placeholder="{one.usual:g}"></label>'
+        for one in offered
     )
     return (
-        '<details><summary>How tokens are drawn</summary><p class="em-quiet">Kept with each clip. A retry draws what '
-        "was cut at the cap again and hides a failure: a gate leaves such clips out.</p>"
-        f'<div class="em-fields em-numbers">{fields}</div></details>'
+        '<details><summary>How tokens are drawn</summary><p class="em-quiet">What is left empty is as the model '
+        "has it. Kept with each clip. A retry draws what was cut at the cap again and hides a failure: a gate leaves "
+        f'such clips out.</p><div class="em-fields em-numbers">{fields}</div></details>'
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.types import BadInput, Candidate, GenerationSettings
+from engine.types import BadInput, Candidate
 from ui import choices, figures, theme, view, view_sweep, view_voices
 from ui.events import on
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TEXT = "Twelve small boats waited near the harbour while the captain counted every blue bottle."
 ALONE = "nothing"
-SPEAKERS = tuple[Candidate, GenerationSettings | None]
+SPEAKERS = tuple[Candidate, dict[str, float] | None]
 
 
 def build() -> dict[str, Any]:
@@ -108,10 +108,10 @@ def speakers(studio: Studio) -> dict[str, SPEAKERS]:
     """What can speak: every promoted alias with its settings, the voice it had before, then the base voices."""
     found: dict[str, SPEAKERS] = {}
     for promotion in studio.promotions():
-        found[promotion.alias] = (promotion.candidate, promotion.settings)
+        found[promotion.alias] = (promotion.candidate, promotion.settings.flat)
         before = studio.previous_holder(promotion.alias)
         if before is not None:
-            found[f"{promotion.alias}, before"] = (before.candidate, before.settings)
+            found[f"{promotion.alias}, before"] = (before.candidate, before.settings.flat)
     for backend in studio.backends():
         found |= {
             f"base: {v}": (Candidate(backend=backend, voice=v), None) for v in choices.base_voices(studio, backend)

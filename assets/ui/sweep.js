@@ -65,10 +65,11 @@ function keepInAddress() {
 
 /* ---- the form */
 function form() {
-  const data = { run: page.run, by: who(), checkpoints: [], tiers: [], references: [], controls: [] };
+  const data = { run: page.run, by: who(), checkpoints: [], tiers: [], references: [], controls: [], settings: {} };
   for (const field of $$("[data-form] [name]")) {
     if (field.name in { row: 1, "reference-path": 1, "reference-text": 1, "reference-name": 1 }) continue;
-    if (field.type === "checkbox") { if (field.checked) data[field.name].push(field.value); }
+    if (field.dataset.setting) { if (field.value !== "") data.settings[field.dataset.setting] = Number(field.value); }
+    else if (field.type === "checkbox") { if (field.checked) data[field.name].push(field.value); }
     else data[field.name] = field.type === "number" ? Number(field.value) : field.value;
   }
   return data;
@@ -121,7 +122,8 @@ async function refill(told) {
   if (!found) return;
   $("[data-ask]").innerHTML = found.form;
   for (const field of $$("[data-form] [name]")) {
-    if (field.type === "checkbox" && Array.isArray(before[field.name])) {
+    if (field.dataset.setting) field.value = before.settings[field.dataset.setting] ?? "";
+    else if (field.type === "checkbox" && Array.isArray(before[field.name])) {
       field.checked = before[field.name].includes(field.value) || (field.name === "checkpoints" && !before.checkpoints.length);
     } else if (field.name in before) field.value = before[field.name];
   }

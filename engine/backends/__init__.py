@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from engine.backends import folders
-from engine.types import Adapter, NotFound, SpeakRow, Speech, Utterance
+from engine.types import Adapter, GenerationSettings, NotFound, SpeakingSetting, SpeakRow, Speech, Utterance
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,6 +65,8 @@ class BackendInfo:
     reference: str = "none"  # as `Capabilities` has it, and so the next two
     mixes_rows: bool = True
     languages: tuple[str, ...] = ()  # none: any
+    usual: GenerationSettings = field(default_factory=GenerationSettings)  # where nothing else is asked for
+    own_settings: tuple[SpeakingSetting, ...] = ()  # what it can be told beside the settings that all have
     unloaded_loss: Mapping[str, float] = field(default_factory=dict)  # by part: a model's without its weights
     instructs: bool = False  # a voice followed by INSTRUCTION and some words is one that was told these words
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from argparse import _MutuallyExclusiveGroup as _Which
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.types import BadInput, Candidate, GenerationSettings, Reference
+from engine.speaking_settings import SETTINGS
+from engine.types import BadInput, Candidate, Reference
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -73,11 +73,11 @@ def add_voice(parser: ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="lora_scale for --adapter (default: 1.0)")
 
 
-def voice_of(studio: Studio, args: Namespace) -> tuple[Candidate, GenerationSettings]:
+def voice_of(studio: Studio, args: Namespace) -> tuple[Candidate, dict[str, float]]:
     """The candidate that the flags of `add_voice` choose (`--adapter` is not one); an alias keeps its own settings."""
     if args.alias:
         promotion = studio.promotion(args.alias)
-        return promotion.candidate, settings_of(args, promotion.settings)
+        return promotion.candidate, {**promotion.settings.flat, **settings_of(args)}
     candidate = parse_candidate(studio, args.candidate) if args.candidate else _base(studio, args.backend, args.voice)
     return candidate, settings_of(args)
 
@@ -107,14 +107,24 @@ def _base(studio: Studio, backend: str, voice: str) -> Candidate:
 
 
 def add_settings(parser: ArgumentParser) -> None:
-    """One flag for each generation setting, with its default."""
-    for field in fields(GenerationSettings):
-        kind = type(field.default)
-        flag = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=SUPPRESS, metavar="N", help=f"(default: {field.default})")
+    """One flag for each setting of how voices speak, and one for those that a model has alone."""
+    for setting in SETTINGS:
+        flag = f"--{setting.name.replace('_', '-')}"
+        kind = int if setting.step == 1 else float
+        parser.add_argument(
+            flag, type=kind, default=SUPPRESS, metavar="N", help=f"{setting.about} (default: the model's)"
+        )
+    own = "a setting of the model's own, such as subtalker_temperature=0.7; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=N", help=own)
 
 
-def settings_of(args: Namespace, start: GenerationSettings | None = None) -> GenerationSettings:
-    """The generation settings that the flags give; those not given are `start`'s."""
-    given = {field.name: getattr(args, field.name) for field in fields(GenerationSettings) if hasattr(args, field.name)}
-    return replace(start or GenerationSettings(), **given)
+def settings_of(args: Namespace) -> dict[str, float]:
+    """The settings that the flags give. Raises BadInput for a `--set` that is no name and number."""
+    given = {setting.name: getattr(args, setting.name) for setting in SETTINGS if hasattr(args, setting.name)}
+    for told in args.set:
+        name, _, value = told.partition("=")
+        try:
+            given[name.strip()] = float(value)
+        except ValueError:
+            raise BadInput(f"--set {told}: write NAME=NUMBER, such as --set subtalker_temperature=0.7.") from None
+    return given

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from engine import backends, dataset, references, scripts
+from engine import backends, dataset, references, scripts, speaking_settings
 from engine.references import KeptReference
 from engine.scripts import DEFAULT, LineFault
 from engine.studio.training import Training
-from engine.types import BadInput, NotFound, Reference, Script
+from engine.types import BadInput, GenerationSettings, NotFound, Reference, Script, SpeakingSetting
 
 
 class Prompting(Training):
@@ -79,6 +80,16 @@ class Prompting(Training):
     def takes_references(self, backend: str) -> str:
         """Whether a voice speaks after an audio prompt: "none" (prompt-free), "optional" or "required"."""
         return backends.info(backend).reference
+
+    def settings_offered(self, backend: str) -> tuple[SpeakingSetting, ...]:
+        """What can be set about how a model speaks, with what it takes as usual."""
+        return speaking_settings.offered(backends.info(backend))
+
+    def settings_in_force(self, given: Mapping[str, float], backend: str) -> GenerationSettings:
+        """How a model speaks when some settings are given. Raises BadInput for one that it has not or out of bounds."""
+        info = backends.info(backend)
+        speaking_settings.check_names(given, [info])
+        return speaking_settings.in_force(given, info)
 
     def _taken(self, backend: str, reference: Reference | None) -> Reference | None:
         """The reference as the voice takes it. Raises BadInput for one that a prompt-free voice cannot follow."""

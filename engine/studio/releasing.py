@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,6 @@ from engine.types import (
     Checkpoint,
     EngineError,
     Gate,
-    GenerationSettings,
     NotFound,
     Outcome,
     Promotion,
@@ -46,7 +45,7 @@ class Releasing(Keeping):
         alias: str,
         by: str,
         reason: str = "",
-        settings: GenerationSettings | None = None,
+        settings: Mapping[str, float] | None = None,
         reference: str | None = None,
         gate: str = "",
     ) -> Promotion:
@@ -64,7 +63,7 @@ class Releasing(Keeping):
             adapter=checkpoint.adapter if checkpoint else None,
             verdict=verdict,
             alias=alias,
-            settings=settings or judged.settings,
+            settings=judged.settings if settings is None else self.settings_in_force(settings, candidate.backend),
             reference_sha256=judged.reference_sha256,
             by=by,
             reason=reason,
@@ -83,7 +82,7 @@ class Releasing(Keeping):
             alias=alias,
             by=by,
             reason=reason,
-            settings=earlier.settings,
+            settings=earlier.settings.flat,
             reference=earlier.reference_sha256 or None,
         )
 
@@ -119,7 +118,7 @@ class Releasing(Keeping):
         """Speak any text as the promoted voice: its scale and its settings."""
         made = self.promotion(alias)
         after = self.reference(made.reference_sha256) if made.reference_sha256 else None
-        return self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings, reference=after)
+        return self.speak(text, candidate=made.candidate, seed=seed, settings=made.settings.flat, reference=after)
 
     def speak_lines(self, alias: str, lines: Sequence[str], *, seed: int = 42) -> bytes:
         """A zip of one WAV a line, with a manifest that says how each was made. Raises BadInput without any line."""
@@ -215,7 +214,7 @@ class Releasing(Keeping):
     def _judged_manner(self, candidate: Candidate, verdict: Verdict | None, reference: str | None) -> Manner:
         """The manner of speaking that a verdict is about."""
         if verdict is None or verdict.outcome is not Outcome.PASS:  # refused by `promotion`, which says why
-            return Manner(reference_sha256=reference or "", settings=GenerationSettings())
+            return Manner(reference_sha256=reference or "", settings=self.settings_in_force({}, candidate.backend))
         names = {each.reference.sha256: each.name for each in self.references()}
         return promotion.manner(self._passing_manners(candidate, self.gate_of(verdict)), reference, names)
 

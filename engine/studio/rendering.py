@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from engine.tiers import Fit
 from engine.types import (
     Candidate,
     Clip,
-    GenerationSettings,
     NotFound,
     Reference,
     Score,
@@ -177,11 +176,13 @@ class Rendering(Prompting):
         *,
         candidate: Candidate,
         seed: int = 42,
-        settings: GenerationSettings | None = None,
+        settings: Mapping[str, float] | None = None,
         reference: Reference | None = None,
         language: str = "en",
     ) -> Speech:
-        """Speak any text through the splitter with the base or a checkpoint at its scale."""
+        """Speak any text through the splitter with the base or a checkpoint at its scale. `settings` are those that are
+        set; the rest is as the model has it.
+        """
         with self.host(candidate.backend, wait_sec=30) as host:
             adapter = None
             if candidate.checkpoint_id is not None:
@@ -193,7 +194,7 @@ class Rendering(Prompting):
                 candidate=candidate,
                 adapter=adapter,
                 seed=seed,
-                settings=settings or GenerationSettings(),
+                settings=self.settings_in_force(settings or {}, candidate.backend),
                 reference=self._taken(candidate.backend, reference),
                 language=language,
             )
@@ -205,7 +206,7 @@ class Rendering(Prompting):
         adapter: Path,
         lora_scale: float,
         seed: int = 42,
-        settings: GenerationSettings | None = None,
+        settings: Mapping[str, float] | None = None,
         reference: Reference | None = None,
         language: str = "en",
     ) -> Speech:
@@ -222,7 +223,7 @@ class Rendering(Prompting):
                 candidate=candidate,
                 adapter=loaded,
                 seed=seed,
-                settings=settings,
+                settings=self.settings_in_force(settings or {}, loaded.backend),
                 reference=self._taken(loaded.backend, reference),
                 language=language,
             )

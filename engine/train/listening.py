@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from engine.types import GenerationSettings, SpeakRow, Stop
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 LINES = 2
 SHORTEST, LONGEST = 12, 60  # characters of a line: enough for a pace, little to say
 SHARE = 0.01  # of the training's time, at most: with all the rest it stays under 3 %
-SETTINGS = GenerationSettings(max_factor=2.0)
+CAP_FACTOR = 2.0  # of the expected length: a runaway is told as well by then
 TRAINED = "in training"  # stands for the adapter that is on the model already
 
 
@@ -46,12 +47,19 @@ class Trained(Protocol):
 class Ear:
     """Remembers what listening cost, so that it stays under its share."""
 
-    def __init__(self, texts: Sequence[str], *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`texts` are the dataset's own, so that the backend can say them; `clock` runs, in seconds, while the
-        training does.
+    def __init__(
+        self,
+        texts: Sequence[str],
+        settings: GenerationSettings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`texts` are the dataset's own, so that the backend can say them, and `settings` how it says them; `clock`
+        runs, in seconds, while the training does.
         """
         fitting = [text for text in dict.fromkeys(texts) if SHORTEST <= len(text) <= LONGEST]
         self._texts = sorted(fitting or texts, key=lambda text: (len(text), text))[:LINES]
+        self._settings = replace(settings, max_factor=CAP_FACTOR)
         self._clock = clock
         self._begin = clock()
         self._spent = 0.0
@@ -85,7 +93,7 @@ class Ear:
                 adapter_sha256=TRAINED,
                 lora_scale=1.0,
                 voice_settings=session.voice_settings,
-                settings=SETTINGS,
+                settings=self._settings,
             )
             for place, text in enumerate(self._texts)
         ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import backends, checkpoints, dataset, run_config
+from engine import backends, checkpoints, dataset, run_config, speaking_settings
 from engine.backends import CountsLossTokens
 from engine.device import Card
 from engine.run_folder import RunFolder
@@ -131,7 +131,7 @@ def prepare(
         control=control,
         world=world,
         where=where,
-        ear=Ear(texts),
+        ear=Ear(texts, speaking_settings.usual(backends.info(config.backend, config.base_model))),
     )
     if config.gradient_checkpointing:
         recompute.recompute(model, session.part_names)

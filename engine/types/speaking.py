@@ -55,7 +55,7 @@ class GenerationSettings:
     """How tokens are drawn. `max_factor` caps a chunk at that multiple of its expected length.
 
     `retries` is how often a chunk that was cut at the cap is drawn again with another seed. 0 in every gate: a retry
-    hides a failure that users would hear.
+    hides a failure that users would hear. `own` are settings that only this voice's model has.
     """
 
     temperature: float = 0.3
@@ -64,6 +64,25 @@ class GenerationSettings:
     repetition_penalty: float = 1.0
     max_factor: float = 3.0
     retries: int = 0
+    own: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def flat(self) -> dict[str, float]:
+        """All of them by name, those that only one model has among the others."""
+        return {**{name: value for name, value in vars(self).items() if name != "own"}, **self.own}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakingSetting:
+    """One setting of how a voice speaks, for forms and flags: `usual` is in force where it is not set."""
+
+    name: str
+    title: str
+    about: str
+    usual: float
+    least: float
+    most: float
+    step: float = 0.05  # 1 of a whole number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,7 +71,7 @@ def judged_and_exported(
     """
     base = Candidate(backend=candidate.backend, voice=candidate.voice)
     beside = [one for request in others for one in request.candidates]
-    own = Request(candidates=(base, candidate), script=script(text), settings=settings, references=references)
+    own = Request(candidates=(base, candidate), script=script(text), settings=settings.flat, references=references)
     for request in (own, *others):
         studio.render(request)
     _write_gate(studio.workspace)
@@ -87,7 +87,7 @@ def judged_and_exported(
     assert heard >= (2 + len(beside)) * len(Tier)  # and what other sweeps of this workspace have rendered
     verdicts = {verdict.candidate: verdict.outcome for verdict in studio.judge(by="Ana", gate=GATE)}
     assert all(verdicts[one] is Outcome.PASS for one in (candidate, *beside))
-    studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings, gate=GATE)
+    studio.promote(candidate, alias=ALIAS, by="Ana", settings=settings.flat, gate=GATE)
     written = studio.export(ALIAS)
     if written.notes:
         raise BadInput(f"{written.path} was not spoken: {written.notes[0]}")

@@ -211,7 +211,7 @@ def test_a_sweep_through_references_ends_in_what_can_be_judged(
     candidates = (Candidate(backend=POCKET, voice="default"), tuned)
     with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
         kept = studio.reference_of_row(prepared.id, dataset.utterances(prepared)[0].id).reference
-        asked = Request(candidates=candidates, script=script, settings=SETTINGS, references=(None, kept))
+        asked = Request(candidates=candidates, script=script, settings=SETTINGS.flat, references=(None, kept))
         clips = studio.render(asked)
         scores = studio.scores([clip.id for clip in clips])
     assert len({clip.path for clip in clips}) == 4
@@ -232,7 +232,7 @@ def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: C
     candidates = (Candidate(backend=POCKET, voice="default"), tuned)
     with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
         assert POCKET in studio.backends()
-        clips = studio.render(Request(candidates=candidates, script=script, settings=SETTINGS))
+        clips = studio.render(Request(candidates=candidates, script=script, settings=SETTINGS.flat))
         assert {clip.sample_rate for clip in clips} == {24_000}
         assert len({clip.path for clip in clips}) == 2
 

@@ -11,7 +11,7 @@ import pytest
 
 from engine import checkpoints, runs
 from engine.train import listening
-from engine.types import RunState, SpeakRow, Speech, Stop
+from engine.types import GenerationSettings, RunState, SpeakRow, Speech, Stop
 from tests.train.conftest import MakeRun
 from tests.train.test_loop import train, weights
 from tests.train.toy_voice import ToyVoice
@@ -181,7 +181,7 @@ def test_listening_costs_little_and_never_a_run(make_run: MakeRun, monkeypatch: 
 
     heard: list[int] = []
     monkeypatch.setattr(listening.Ear, "_heard", lambda self, session: heard.append(1) or {})
-    ear = listening.Ear(["A line that is long enough."], clock=lambda: float(next(clock)))
+    ear = listening.Ear(["A line that is long enough."], GenerationSettings(), clock=lambda: float(next(clock)))
     for _ in range(200):
         ear.listen(Session(True))  # type: ignore[arg-type]
     spent = len(heard)  # a second each, by this clock

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from engine import audio, references, scripts, tiers
+from engine import audio, backends, references, scripts, speaking_settings, tiers
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
 from engine.studio import Measure, grid, tempo
@@ -112,6 +112,9 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     # ---------------------------------------------------------------------------------------------------- references
     def takes_references(self, backend: str) -> str:
         return self.takes
+
+    def settings_offered(self, backend: str) -> Any:
+        return speaking_settings.offered(backends.info(backend))
 
     def references(self) -> Any:
         return references.listing(self.workspace.references)

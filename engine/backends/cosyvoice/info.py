@@ -14,7 +14,7 @@ from typing import Any
 from engine.backends import INSTRUCTION, BackendInfo, folders
 from engine.backends.cosyvoice import checkout, recipe
 from engine.backends.cosyvoice.recipe import Call
-from engine.types import BadInput, NotFound, Refused
+from engine.types import BadInput, GenerationSettings, NotFound, Refused
 
 PARTS = ("llm", "flow")
 VOICE = "default"  # there are no named voices: a reference, or the mean speaker vector of an adapter, makes one
@@ -127,6 +127,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         reference="optional",
         mixes_rows=True,
         languages=LANGUAGES,
+        usual=GenerationSettings(temperature=1.0, top_k=25, top_p=0.8),  # upstream's
         unloaded_loss=unloaded_loss(found),
         instructs=True,
     )

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.backends.qwen3_tts.info import INNER_TEMPERATURE, INNER_TOP_K, INNER_TOP_P
 from engine.backends.qwen3_tts.layout import Layout
 from engine.backends.transformers_tts.drawing import Chooser
-from engine.types import SpeakRow, Stop
+from engine.types import GenerationSettings, SpeakRow, Stop
 
 LEAST_FRAMES = 2  # upstream's `min_new_tokens`
 SHRINK_BELOW = 0.75  # finished rows leave the batch once fewer than this share of it is alive
@@ -95,7 +96,7 @@ class _Batch:
         self._codes, self._end = config.vocab_size - 1024, config.codec_eos_token_id
         asked = [prompt.row for prompt in prompts]
         self._outer = Chooser(asked, self._codes + 1)
-        inner = [replace(row, seed=(row.seed ^ INNER_SEED) & 0x7FFFFFFF) for row in asked]
+        inner = [replace(row, seed=(row.seed ^ INNER_SEED) & 0x7FFFFFFF, settings=_inner(row)) for row in asked]
         self._inner = Chooser(inner, net.talker.code_predictor.lm_head[0].out_features)
         device = prompts[0].inputs.device
         penalties = torch.tensor([row.settings.repetition_penalty for row in asked], device=device)
@@ -165,6 +166,17 @@ class _Batch:
         self._outer.keep(places)
         self._inner.keep(places)
         self._cache.batch_select_indices(kept)
+
+
+def _inner(row: SpeakRow) -> GenerationSettings:
+    """How a row's other codes are drawn: by settings of their own, where there are some, else like the first."""
+    told, own = row.settings, row.settings.own
+    return replace(
+        told,
+        temperature=own.get(INNER_TEMPERATURE, told.temperature),
+        top_k=int(own.get(INNER_TOP_K, told.top_k)),
+        top_p=own.get(INNER_TOP_P, told.top_p),
+    )
 
 
 def _left_padded(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, sizes
-from engine.types import BadInput, NotFound
+from engine.backends import BackendInfo, folders, generation_config, sizes
+from engine.types import BadInput, GenerationSettings, NotFound, SpeakingSetting
 
 NAME = "qwen3_tts"
 PARTS = ("talker", "predictor")
@@ -43,6 +43,9 @@ CODES: Mapping[str, str] = {
     "italian": "it",
     "portuguese": "pt",
 }
+# What upstream draws with where the folder does not say, and the names of what only this model can be told.
+UPSTREAMS = GenerationSettings(temperature=0.9, top_k=50, top_p=1.0, repetition_penalty=1.05)
+INNER_TEMPERATURE, INNER_TOP_K, INNER_TOP_P = "subtalker_temperature", "subtalker_top_k", "subtalker_top_p"
 TOKENIZER = "qwen3_tts_tokenizer_12hz"
 
 
@@ -130,6 +133,45 @@ def info(name: str, folder: Path) -> BackendInfo:
         full_sft=True,
         reference="none" if found.kind == CUSTOM_VOICE else "optional",
         languages=tuple(CODES[name] for name in found.languages if name in CODES),
+        usual=generation_config.usual(folder, UPSTREAMS),
+        own_settings=_of_the_predictor(folder),
+    )
+
+
+def _of_the_predictor(folder: Path) -> tuple[SpeakingSetting, ...]:
+    """How the codes of a frame beyond the first are drawn, as upstream names and presets it."""
+    told = generation_config.read(folder)
+
+    def usual(name: str, otherwise: float) -> float:
+        return generation_config.number(told, name, otherwise)
+
+    return (
+        SpeakingSetting(
+            name=INNER_TEMPERATURE,
+            title="Sub-talker temperature",
+            about="How freely a frame's further codes are drawn; 0 takes the likeliest.",
+            usual=usual(INNER_TEMPERATURE, UPSTREAMS.temperature),
+            least=0,
+            most=5,
+        ),
+        SpeakingSetting(
+            name=INNER_TOP_K,
+            title="Sub-talker top k",
+            about="From how many of the likeliest; 0: from all.",
+            usual=usual(INNER_TOP_K, UPSTREAMS.top_k),
+            least=0,
+            most=10_000,
+            step=1,
+        ),
+        SpeakingSetting(
+            name=INNER_TOP_P,
+            title="Sub-talker top p",
+            about="From the likeliest that make up this share.",
+            usual=usual(INNER_TOP_P, UPSTREAMS.top_p),
+            least=0.01,
+            most=1,
+            step=0.01,
+        ),
     )
 
 

@@ -39,6 +39,7 @@ class Family:
     tokenizer: str = "tokenizer.json"
     has_template: bool = True
     text_apart: bool = False
+    temperature: float = 1.0  # where its generation_config.json does not say
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -57,6 +58,7 @@ FAMILIES: Mapping[str, Family] = {
         extractor="PocketTTSFeatureExtractor",
         codec="PocketTTSAudioTokenizerModel",
         codec_type="pocket_tts_audio_tokenizer",
+        temperature=0.7,
     ),
     CSM: Family(
         name=CSM,

@@ -15,9 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, hub, sizes
+from engine.backends import BackendInfo, folders, generation_config, hub, sizes
 from engine.backends.transformers_tts.families import DIA, FAMILIES, POCKET_TTS, Family, part_of, saves
-from engine.types import BadInput, NotFound
+from engine.types import BadInput, GenerationSettings, NotFound
 
 VOICE = "default"  # no audio prompt: the voice is in the weights
 MIN_SEC, MAX_SEC = 0.5, 30.0  # ours; neither library nor papers state limits of a training clip
@@ -246,6 +246,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         full_sft=True,
         reference="optional",
         languages=found.family.languages,
+        usual=generation_config.usual(folder, GenerationSettings(temperature=found.family.temperature, top_k=50)),
         unloaded_loss=_unloaded(found),
     )
 

@@ -98,7 +98,7 @@ def test_the_loop_with_another_model_as_control(workspace: Workspace, checkpoint
     clip = dataset.utterances(prepared)[0]
     with Studio(workspace, clock=lambda: 1.0, device="cpu") as studio:
         prompt = studio.reference(studio.reference_of_row(prepared.id, clip.id).name)
-        cloned = Request(candidates=(control,), script=script(TEXT), settings=SHORT, references=(prompt,))
+        cloned = Request(candidates=(control,), script=script(TEXT), settings=SHORT.flat, references=(prompt,))
         bundle = judged_and_exported(studio, candidate, TEXT, SHORT, others=(cloned,))
         assert any("Spoken through plain PEFT" in note for note in bundle.notes), bundle.notes
         heard = studio.clips([control])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine import backends, environments, needs, presets
+from engine import backends, environments, needs, presets, speaking_settings
 from engine.backends import SpeechModel
 from engine.backends.qwen3_tts import info, layout, loading, native, teaching
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
@@ -69,6 +69,29 @@ class TestInvariants(SpeechModelInvariants):
             greedy = replace(one, settings=replace(case.settings, temperature=0.0))
             example = case.example_of(model, greedy, model.speak([greedy])[0])
             assert teaching.agreement(model._net, example, model.target(greedy)) == 1.0
+
+
+def test_a_frames_further_codes_are_drawn_by_settings_of_their_own(model: Qwen3TtsModel) -> None:
+    """The sub-talker's temperature changes what is drawn within a frame and not the first frame's first code; greedy it
+    has no chance in it, and without a setting it follows the row's temperature.
+    """
+
+    def first(own: dict[str, float], seed: int = 3) -> list[int]:
+        asked = row(seed=seed, settings=replace(SETTINGS, temperature=0.0, own=own))
+        codes: list[int] = model.draw([asked])[0].codes(GROUPS)[0].tolist()
+        return codes
+
+    plain, warm = first({}), first({"subtalker_temperature": 5.0})
+    assert (plain[0], plain[1:] == warm[1:]) == (warm[0], False)
+    assert first({"subtalker_temperature": 0.0}) == plain == first({"subtalker_temperature": 5.0, "subtalker_top_k": 1})
+    assert len({tuple(first({"subtalker_temperature": 5.0}, seed)) for seed in range(3)}) == 3
+
+
+def test_it_is_drawn_from_as_its_folder_says(folder: Path) -> None:
+    """Upstream's numbers where `generation_config.json` is silent; its own names for the sub-talker's."""
+    found = speaking_settings.usual(info.info("qwen3_tts", folder))
+    told = {"subtalker_temperature": 0.9, "subtalker_top_k": 50, "subtalker_top_p": 1.0}
+    assert found == GenerationSettings(temperature=0.9, top_k=50, repetition_penalty=1.05, own=told)
 
 
 def test_the_training_step_teaches_what_is_spoken(model: Qwen3TtsModel) -> None:

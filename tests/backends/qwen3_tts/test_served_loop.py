@@ -104,7 +104,7 @@ def exported(studio: Studio, candidate: Candidate, checkpoint: Checkpoint, targe
         evidence=evidence,
         target=target,
         now=1.0,
-        speak=lambda text, seed: studio.speak(text, candidate=candidate, seed=seed, settings=SHORT),
+        speak=lambda text, seed: studio.speak(text, candidate=candidate, seed=seed, settings=SHORT.flat),
         interpreter=used,
     )
     assert not written.notes
@@ -137,7 +137,7 @@ def test_the_loop_from_sweep_to_export(workspace: Workspace, checkpoint: Checkpo
         base = Candidate(backend=NAME, voice=candidate.voice)
         lines = tuple(Line(id=tier.value, tier=tier, text=text) for tier, text in zip(Tier, TEXTS, strict=True))
         script = Script(name="tiny", language="en", lines=lines, sha256="e" * 64)
-        clips = studio.render(Request(candidates=(base, candidate), script=script, settings=SHORT))
+        clips = studio.render(Request(candidates=(base, candidate), script=script, settings=SHORT.flat))
         assert len({clip.path for clip in clips}) == 2 * len(Tier)
         bundle = exported(studio, candidate, checkpoint, tmp_path / "bundle")
         assert any("Spoken through plain PEFT" in note for note in bundle.notes), bundle.notes

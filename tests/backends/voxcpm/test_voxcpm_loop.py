@@ -64,7 +64,7 @@ def _base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patched.setenv("EARMARK_VOXCPM2", str(folder))
         patched.setattr(generation, "DIFFUSION_STEPS", 2)
         patched.setattr(generation, "SPARE_PATCHES", 4)
-        patched.setattr(listening, "SETTINGS", SHORT)
+        patched.setattr(listening, "CAP_FACTOR", SHORT.max_factor)
         yield folder
 
 
@@ -209,7 +209,7 @@ def test_a_sweep_through_references_ends_in_what_can_be_judged(
     candidates = (Candidate(backend=SECOND, voice="default"), tuned)
     with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
         kept = studio.reference_of_row(prepared.id, dataset.utterances(prepared)[0].id).reference
-        asked = Request(candidates=candidates, script=script, settings=SHORT, references=(None, kept))
+        asked = Request(candidates=candidates, script=script, settings=SHORT.flat, references=(None, kept))
         clips = studio.render(asked)
         scores = studio.scores([clip.id for clip in clips])
     assert len({clip.path for clip in clips}) == 4
@@ -230,7 +230,7 @@ def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: C
     candidates = (Candidate(backend=SECOND, voice="default"), tuned)
     with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
         assert SECOND in studio.backends()
-        clips = studio.render(Request(candidates=candidates, script=script, settings=SHORT))
+        clips = studio.render(Request(candidates=candidates, script=script, settings=SHORT.flat))
         assert len(clips) == 2
         assert {clip.sample_rate for clip in clips} == {48_000}
         assert all(studio.scores([clip.id])[clip.id] for clip in clips)
