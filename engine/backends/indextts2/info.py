@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.backends import BackendInfo, folders, sizes
 from engine.backends.indextts2 import checkout, emotions
-from engine.types import BadInput, NotFound, Refused
+from engine.types import BadInput, GenerationSettings, NotFound, Refused
 
 NAME, TITLE = "indextts2", "IndexTTS2"
 PARTS = ("gpt",)
@@ -137,6 +137,8 @@ def info(name: str, folder: Path) -> BackendInfo:
         full_sft=True,
         reference="required",
         languages=LANGUAGES,
+        # upstream's own; it searches with three beams, which is not drawing and is not done here
+        usual=GenerationSettings(temperature=0.8, top_k=30, top_p=0.8, repetition_penalty=10.0),
     )
 
 
