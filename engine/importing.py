@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import adapter_files, backends, checkpoints, code_version, durable, manifest, run_config, runs
 from engine.adapter_files import ADAPTER_FILE, CONFIG_FILE, FULL_FILE, WEIGHTS_FILE
+from engine.backends.exporter import KnowsForeignTrainers, ReadsNative
 from engine.bundle import checking, record
 from engine.events import EventLog
 from engine.readers import archive
@@ -78,7 +79,7 @@ def _unpacked(source: Path) -> Iterator[Path]:
 def _as_peft(folder: Path, model: SpeechModel) -> Iterator[Path]:
     """What upstream's own tools wrote, as PEFT has it; anything else as it is."""
     exporter = backends.exporter(model.name)
-    if not (isinstance(exporter, backends.ReadsNative) and exporter.is_native(folder)):
+    if not (isinstance(exporter, ReadsNative) and exporter.is_native(folder)):
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="earmark-import-") as temporary:
@@ -89,8 +90,8 @@ def _as_peft(folder: Path, model: SpeechModel) -> Iterator[Path]:
 def _beside(folder: Path, model: SpeechModel) -> tuple[Mapping[str, float], tuple[str, ...]]:
     """What another trainer left beside its adapter, and what is known to be wrong with what it did."""
     exporter = backends.exporter(model.name)
-    is_known = isinstance(exporter, backends.ReadsNative) and exporter.is_native(folder)
-    if not is_known or not isinstance(exporter, backends.KnowsForeignTrainers):
+    is_known = isinstance(exporter, ReadsNative) and exporter.is_native(folder)
+    if not is_known or not isinstance(exporter, KnowsForeignTrainers):
         return {}, ()
     return exporter.native_settings(folder), exporter.native_faults(folder)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine import backends, disk, durable
 from engine.adapter_files import ADAPTER_FILE, LORA, load_adapter, part_files
-from engine.backends import ExportsFull
+from engine.backends.exporter import ExportsFull
 from engine.backends.serve.process import Interpreter
 from engine.bundle import card, checking, plots, prompt, record, speaking, variants
 from engine.bundle.record import Evidence, Variants
