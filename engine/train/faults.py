@@ -8,11 +8,11 @@ Later it is a long batch or fragmentation. Changing a setting of another class m
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine import run_config
+from engine import device, run_config
 from engine.types import EngineError, RunConfig
 
 LONG_BATCH = 1.25  # times the median batch's tokens
@@ -60,12 +60,17 @@ class Fault:
         return {"kind": self.kind, "explanation": self.explanation, "changes": [dict(c) for c in self.changes]}
 
 
-def diagnose(error: BaseException, where: Where, config: RunConfig) -> Fault:
-    """What went wrong, for a run's end event."""
+def diagnose(
+    error: BaseException, where: Where, config: RunConfig, *, has_bf16: Callable[[str], bool] = device.has_bf16
+) -> Fault:
+    """What went wrong, for a run's end event. bf16 is proposed where the run's device has it: others refuse it."""
     if isinstance(error, EngineError):
         return Fault(explanation=str(error))
     if is_out_of_memory(error):
-        return _out_of_memory(where, config)
+        fault = _out_of_memory(where, config)
+        if has_bf16(device.resolve(config.device)):
+            return fault
+        return replace(fault, changes=tuple(c for c in fault.changes if c["setting"] != "precision"))
     return Fault(explanation=f"{type(error).__name__}: {error} (the whole trace is in train.log).")
 
 

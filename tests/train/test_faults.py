@@ -75,6 +75,17 @@ def test_what_is_set_already_is_not_proposed() -> None:
     assert faults.diagnose(MemoryError(), Where(stage="forward"), config).changes == ()
 
 
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_bf16_is_proposed_where_the_device_has_it(has_bf16: bool) -> None:
+    """A card without bf16 refuses a run in it: what the card of the fault proposes is what can be done."""
+    asked: list[str] = []
+    fault = faults.diagnose(
+        MemoryError(), Where(stage="forward"), CONFIG, has_bf16=lambda name: asked.append(name) or has_bf16
+    )
+    assert ("precision" in {change["setting"] for change in fault.changes}) == has_bf16
+    assert asked == ["cuda:0"]
+
+
 def test_known_faults_speak_for_themselves() -> None:
     """A sentence that was written for people is passed on; anything else names its kind and where the trace is."""
     assert faults.diagnose(BadInput("Mend the row."), Where(), CONFIG).explanation == "Mend the row."

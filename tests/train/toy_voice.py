@@ -1,8 +1,12 @@
-"""A speech model small enough to train in milliseconds, with real Linears, dropout and two parts. It cannot speak."""
+"""A speech model small enough to train in milliseconds, with real Linears, dropout and two parts. It cannot speak.
+
+EARMARK_TOY_WIDTH makes it as large as a scenario wants it: 4096 is 285 MB of weights.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +20,7 @@ from engine.backends import BackendInfo, Capabilities, LoraPart
 from engine.types import Utterance
 
 SAMPLE_RATE = 16_000
-WIDTH = 16
+WIDTH = int(os.environ.get("EARMARK_TOY_WIDTH", "16"))
 PARTS = ("lm", "decoder")
 
 

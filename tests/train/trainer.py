@@ -6,9 +6,11 @@ import os
 import runpy
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+QUOTA = "EARMARK_TOY_QUOTA"  # bytes that the weights of a workspace may take, where a test wants a small disk
 
 
 def executable(folder: Path) -> str:
@@ -28,10 +30,32 @@ def register() -> None:
     backends.INFO["toy"] = "tests.train.toy_voice"
 
 
+def weights_bytes(folder: Path) -> int:
+    """Bytes of all weights and optimizer states below a folder, the trash's too."""
+    total = 0
+    for file in folder.rglob("*.safetensors"):
+        with suppress(FileNotFoundError):  # moved while it was looked for
+            total += file.stat().st_size
+    return total
+
+
+def limit_disk(quota: int) -> None:
+    """Let the disk be as full as a workspace's weights make it."""
+    from engine import disk
+
+    def left(path: Path) -> int:
+        home = next(each for each in (path, *path.parents) if (each / "runs").is_dir())
+        return quota - weights_bytes(home)
+
+    disk.free_bytes = left
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     os.environ["OMP_NUM_THREADS"] = "1"
     register()
+    if QUOTA in os.environ:
+        limit_disk(int(os.environ[QUOTA]))
     sys.executable = os.environ.setdefault(
         "EARMARK_TOY_PYTHON", sys.executable
     )  # processes that share a run know it too
