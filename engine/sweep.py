@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import clip_cache, harness, segmentation, speaking_settings
+from engine import clip_cache, giving_up, harness, segmentation, speaking_settings
 from engine.types import (
     Adapter,
     BadInput,
@@ -197,9 +197,10 @@ def render(
     """Every clip of the plan: first those in the cache, then the others as they are finished and published. What has
     no job missing should be asked of `cached`, which needs no model.
 
-    Rows of different adapters and scales share a batch. `cancelled` is asked before each batch; what was finished
-    stays, and the next sweep goes on from there. Raises DiskFull before rendering when the disk is short, Refused (by
-    the host) for an adapter of another base, BadInput (by the voice) for a text that it cannot pronounce.
+    Rows of different adapters and scales share a batch. `cancelled` is asked before each batch, and at every step of a
+    voice that tells its steps; what was finished stays, and the next sweep goes on from there. Raises DiskFull before
+    rendering when the disk is short, Refused (by the host) for an adapter of another base, BadInput (by the voice) for
+    a text that it cannot pronounce.
     """
     yield from cached(plan, clips)
     missing = [job for job in plan.missing if clip_cache.find(clips, job.key) is None]
@@ -334,7 +335,12 @@ def _spoken(
         if cancelled():
             return
         batch = order[start : start + batch_rows]
-        for (number, index), speech in zip(batch, _timed(host, [jobs[n].rows[i] for n, i in batch]), strict=True):
+        try:
+            with giving_up.when(cancelled, host.model):
+                speeches = _timed(host, [jobs[n].rows[i] for n, i in batch])
+        except giving_up.GaveUp:
+            return
+        for (number, index), speech in zip(batch, speeches, strict=True):
             done[number][index] = speech
         for number in dict.fromkeys(number for number, _ in batch):
             if len(done[number]) == len(jobs[number].rows):

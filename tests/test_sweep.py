@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,8 @@ from engine.types import (
     Reference,
     Script,
     SpeakingSetting,
+    SpeakRow,
+    Speech,
     Stop,
     Tier,
 )
@@ -207,6 +210,30 @@ def test_batching_changes_no_audio(clips: Path, tmp_path: Path) -> None:
     together = {c.id: c.path.read_bytes() for c in rendered(clips)}
     alone = {c.id: c.path.read_bytes() for c in rendered(tmp_path / "alone", batch_rows=1)}
     assert together == alone
+
+
+def test_a_voice_that_tells_its_steps_is_left_at_the_next_one(clips: Path) -> None:
+    """Cancelling a large batch of a slow voice takes a step, not the batch; what was finished before stays, and the
+    voice is as it was.
+    """
+
+    class Stepping(FakeHost):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = SimpleNamespace(on_step=None)
+            self.steps = 0
+
+        def speak(self, rows: Sequence[SpeakRow]) -> list[Speech]:
+            for step in range(100):
+                self.steps += 1
+                self.model.on_step(step, 100)
+            return super().speak(rows)
+
+    host = Stepping()
+    finished = rendered(clips, host=host, cancelled=lambda: host.steps >= 130, batch_rows=4)
+    assert (host.steps, len(host.batches)) == (130, 1)
+    assert {clip.path for clip in finished} == set(clips.glob("*.flac"))
+    assert host.model.on_step is None
 
 
 def test_a_cancelled_sweep_keeps_what_it_finished(clips: Path) -> None:
