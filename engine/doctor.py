@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from engine import disk, durable, locks
+from engine import disk, durable, environments, locks
 from engine.workspace import Workspace
 
 PYTHONS = ((3, 11), (3, 12))
@@ -58,6 +58,7 @@ def examine(home: Path, weights: Path = WEIGHTS) -> list[Check]:
         ("browser", browser),
         ("text front end", front_end),
         ("weights", lambda: weights_whole(weights)),
+        ("voices", lambda: voices(home)),
         ("workspace", lambda: workspace_lock(home)),
     )
     return [_guarded(name, look) for name, look in looks]
@@ -165,6 +166,18 @@ def weights_whole(folder: Path) -> Check:
         )
     total = sum(path.stat().st_size for path in paths.values())
     return Check(name="weights", ok=True, found=f"{len(paths)} files, {total / 1e6:.1f} MB, hashes as stated")
+
+
+def voices(home: Path) -> Check:
+    """Environments of voices that were begun are whole, and share what still lies where it was."""
+    found = environments.listing(Workspace(home))
+    begun = [one for one in found if one.state is not environments.State.MISSING]
+    faults = [told for told in map(environments.fault, begun) if told]
+    if faults:
+        found_out = f"{len(faults)} of {len(begun)} cannot be used"
+        return Check(name="voices", ok=False, found=found_out, mend=" ".join(faults))
+    told = ", ".join(f"{one.backend} {one.state}" for one in found)
+    return Check(name="voices", ok=True if begun else None, found=f"environments of their own: {told}")
 
 
 def workspace_lock(home: Path) -> Check:

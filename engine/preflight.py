@@ -52,6 +52,7 @@ class Facts:
     uncached_sec: float = 0.0
     full_sft: bool = True
     has_bf16: bool = True
+    environment_fault: str = ""  # why the voice cannot be trained as its environment stands
     card: Card | None = None  # the GPU, where the device is one and answers
 
     @property
@@ -317,6 +318,8 @@ def _checkpoints(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
 
 # ------------------------------------------------------------------------------------------------------------- settings
 def _machine(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
+    if facts.environment_fault:
+        yield PreflightItem(check="environment", level=Level.WARN, text=facts.environment_fault)
     gpu = facts.device.startswith("cuda")
     if config.optimizer == memory.PAGED and not gpu:
         yield _refused(

@@ -24,12 +24,20 @@ def test_every_check_has_a_name_and_a_mend_when_it_fails(tmp_path: Path) -> None
     """The report covers the whole environment, and whatever failed says what to do."""
     checks = doctor.examine(tmp_path / "home", weights(tmp_path / "weights"))
     named = [check.name for check in checks]
-    wanted = {"python", "torch pair", "device", "disk", "browser", "text front end", "weights", "workspace"}
+    wanted = {"python", "torch pair", "device", "disk", "browser", "text front end", "weights", "voices", "workspace"}
     assert wanted <= set(named)
     assert len(named) == len(set(named))
     assert all(check.mend for check in checks if check.ok is False)
     assert next(check for check in checks if check.name == "torch pair").ok is True
     assert not (tmp_path / "home").exists(), "looking makes nothing"
+
+
+def test_an_interrupted_environment_of_a_voice_is_a_finding(tmp_path: Path) -> None:
+    """What was begun must be whole; a voice that nobody installed is a fact."""
+    assert doctor.voices(tmp_path).ok is None
+    (tmp_path / "voices" / "qwen3_tts").mkdir(parents=True)
+    check = doctor.voices(tmp_path)
+    assert (check.ok, "voices install qwen3_tts" in check.mend) == (False, True)
 
 
 @pytest.mark.parametrize(

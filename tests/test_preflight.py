@@ -55,6 +55,12 @@ def test_a_sound_run_has_nothing_against_it() -> None:
     assert all(item.text.endswith(".") and any(c.isdigit() for c in item.text) for item in items[1:])
 
 
+def test_an_environment_that_cannot_be_used_is_said_before_the_start() -> None:
+    """The sentence and its mend come before the run, which the voice itself still refuses when it is loaded."""
+    item = found("environment", facts=replace(FACTS, environment_fault="It is broken: install it again."))
+    assert (item.level, item.text) == (Level.WARN, "It is broken: install it again.")
+
+
 # ----------------------------------------------------------------------------------------------------------------- data
 def test_errors_that_nobody_decided_about_are_refused_until_somebody_accepts_them() -> None:
     """The refusal says how many steps would learn from a bad row, and which setting overrides it; a name does."""

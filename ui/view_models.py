@@ -18,6 +18,7 @@ STATES: Mapping[str, str] = {
     "missing": "not installed",
     "installing": "being installed",
     "unfinished": "interrupted: install again to go on",
+    "broken": "what it shares with Earmark has moved: install again",
     "outdated": "its voice asks for other packages now: install again",
     "ready": "installed",
     "named": "your own interpreter",

@@ -15,17 +15,19 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 
 from engine import backends, locks
 from engine.backends.serve.process import SERVED, Interpreter
+from engine.environments import sharing
 from engine.types import NotFound
 from engine.workspace import Workspace
 
-READY_FILE, LOG_FILE = "ready.json", "install.log"
+READY_FILE, LOG_FILE, SHARED = "ready.json", "install.log", "shared"
 TOGETHER, ALONE = "requirements.txt", "requirements-alone.txt"
 PYTHON, PATHS = "EARMARK_PYTHON_", "EARMARK_PATH_"  # and the voice's name: an interpreter and folders of a person's own
 
@@ -36,6 +38,7 @@ class State(StrEnum):
     MISSING = "missing"
     INSTALLING = "installing"
     UNFINISHED = "unfinished"  # an installation was interrupted; the next one goes on
+    BROKEN = "broken"  # what it shares with this environment is no longer where it was
     OUTDATED = "outdated"  # its voice asks for something else now
     READY = "ready"
     NAMED = "named"  # a person named an interpreter
@@ -132,11 +135,39 @@ def get(
         state = State.MISSING
     elif not made or not python_of(path).exists():
         state = State.UNFINISHED
+    elif made.get("sha256") != wanted.sha256:
+        state = State.OUTDATED
     else:
-        state = State.READY if made.get("sha256") == wanted.sha256 else State.OUTDATED
+        state = State.BROKEN if sharing.lost(path / SHARED) else State.READY
     size = int(str(made.get("bytes", 0))) if state is State.READY else 0
     python = python_of(path) if state is State.READY else None
     return Environment(backend=backend, state=state, python=python, path=path, packages=packages, bytes=size)
+
+
+def fault(found: Environment) -> str:
+    """Why a voice may not be trained or spoken as its environment stands, with the mend; "" where nothing is wrong. The
+    voice itself has the last word when it is loaded: a person may have put its packages elsewhere.
+    """
+    again = f"run `python -m engine voices install {found.backend}`, or install it on the Voices page"
+    why = {
+        State.MISSING: f"{found.backend} needs packages of its own, and they are not installed: {again}.",
+        State.INSTALLING: f"The environment of {found.backend} is being installed; start again when it is done.",
+        State.UNFINISHED: f"The installation of {found.backend}'s environment was interrupted: {again}; it goes on.",
+        State.OUTDATED: f"{found.backend} asks for other packages than its environment has: {again}.",
+        State.BROKEN: f"{found.backend}'s environment shares packages with Earmark's, which has moved: "
+        f"{again}; that only renews the links.",
+    }.get(found.state, "")
+    if found.state is State.NAMED and found.python and not found.python.exists():
+        return f"{PYTHON}{found.backend.upper()} names {found.python}, which is not there; name an interpreter."
+    return "" if found.state is State.MISSING and _is_here(found.packages) else why
+
+
+def _is_here(packages: Iterable[str]) -> bool:
+    """Whether this environment has these distributions, in whatever version: the voice says itself when it is wrong."""
+    try:
+        return all(metadata.version(name) for name in packages)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def listing(workspace: Workspace) -> list[Environment]:

@@ -20,6 +20,7 @@ from engine.backends.serve.process import REPOSITORY
 from engine.environments import (
     LOG_FILE,
     READY_FILE,
+    SHARED,
     Environment,
     Requirements,
     folder,
@@ -76,7 +77,7 @@ def remove(workspace: Workspace, backend: str) -> None:
 def _is_ready(path: Path, wanted: Requirements) -> bool:
     try:
         told = json.loads((path / READY_FILE).read_text(encoding="utf-8"))
-        return bool(told["sha256"] == wanted.sha256) and python_of(path).exists()
+        return bool(told["sha256"] == wanted.sha256) and python_of(path).exists() and not sharing.lost(path / SHARED)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -87,8 +88,8 @@ def _make(path: Path, backend: str, wanted: Requirements, steps: _Steps, argumen
         made = [sys.executable, "-m", "venv", "--without-pip", "--clear", str(path / "venv")]
         steps.run("Making the environment", made)
     packages = _packages(path)
-    shared = sharing.link(wanted.packages(), path / "shared")
-    (packages / "earmark-shared.pth").write_text(f"{path.resolve() / 'shared'}\n", encoding="utf-8")
+    shared = sharing.link(wanted.packages(), path / SHARED)
+    (packages / "earmark-shared.pth").write_text(f"{path.resolve() / SHARED}\n", encoding="utf-8")
     if shared:
         steps.tell(f"Sharing with this environment: {', '.join(sorted(shared))}")
     for half in unfinished(packages):

@@ -38,6 +38,13 @@ def link(wanted: Mapping[str, str], shared: Path) -> tuple[str, ...]:
     return tuple(linked)
 
 
+def lost(shared: Path) -> tuple[str, ...]:
+    """Names of links that lead nowhere: the environment that is shared was moved or made anew."""
+    if not shared.is_dir():
+        return ()
+    return tuple(sorted(link.name for link in shared.iterdir() if link.is_symlink() and not link.exists()))
+
+
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

@@ -9,7 +9,20 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from engine import advisor, backends, dataset, device, disk, lease, preflight, presets, run_config, runs, splitting
+from engine import (
+    advisor,
+    backends,
+    dataset,
+    device,
+    disk,
+    environments,
+    lease,
+    preflight,
+    presets,
+    run_config,
+    runs,
+    splitting,
+)
 from engine.advisor import PastRun, Situation
 from engine.backends import sizes
 from engine.preflight import Facts
@@ -83,9 +96,15 @@ class Planning(Watching):
             is_leased=any(lease.holder(self.workspace, name) for name in wanted),
             full_sft=_can_be_full(config.backend, config.base_model),
             uncached_sec=0.0 if is_cached else in_all,
+            environment_fault=self._environment_fault(config.backend),
             has_bf16=device.has_bf16(wanted[0]),
             card=device.card(wanted[0]) if wanted[0].startswith("cuda") else None,
         )
+
+    def _environment_fault(self, backend: str) -> str:
+        if backend not in backends.ENVIRONMENTS:
+            return ""
+        return environments.fault(environments.get(self.workspace, backend))
 
     def _seconds(self, data: Dataset) -> tuple[tuple[float, ...], float]:
         """Seconds of each row to train on, and of all rows; read once, since a prepared dataset never changes."""

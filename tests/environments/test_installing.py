@@ -91,6 +91,49 @@ def test_an_environment_is_what_its_files_declare(workspace: Workspace, shelf: P
         installing.remove(workspace, VOICE)
 
 
+def test_what_was_shared_and_moved_is_linked_anew(workspace: Workspace, shelf: Path, tmp_path: Path) -> None:
+    """Earmark's own environment is made anew elsewhere: the voice's says so instead of failing at an import, and the
+    next installation only renews the links.
+    """
+    declared = declare(tmp_path / "voice")
+    made = install(workspace, declared, shelf)
+    gone = workspace.voices / VOICE / "shared" / "torch"
+    gone.symlink_to(tmp_path / "moved")
+    found = environments.get(workspace, VOICE, declared=declared, environ={})
+    assert (found.state, found.is_usable) == (State.BROKEN, False)
+    assert "has moved" in environments.fault(found)
+    lines: list[str] = []
+    assert install(workspace, declared, shelf, tell=lines.append) == made
+    assert not gone.is_symlink()
+    assert "Making the environment" not in lines
+    assert environments.fault(made) == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (State.MISSING, "not installed: run `python -m engine voices install tiny`"),
+        (State.INSTALLING, "being installed"),
+        (State.UNFINISHED, "it goes on"),
+        (State.OUTDATED, "asks for other packages"),
+        (State.NAMED, "EARMARK_PYTHON_TINY names"),
+    ],
+)
+def test_every_fault_has_its_mend(tmp_path: Path, state: State, words: str) -> None:
+    """Doctor, preflight and pages say the same sentence about an environment that cannot be used."""
+    packages = {"no-such-package": "==1"}
+    named = tmp_path / "no-python"
+    found = environments.Environment(backend="tiny", state=state, python=named, path=None, packages=packages)
+    assert words in environments.fault(found)
+
+
+def test_what_is_here_by_hand_is_not_missing() -> None:
+    """A voice whose packages were put into this environment runs here, without an environment of its own."""
+    packages = {"pytest": "", "hypothesis": "==0.0"}
+    found = environments.Environment(backend="tiny", state=State.MISSING, python=None, path=None, packages=packages)
+    assert environments.fault(found) == ""
+
+
 def test_a_step_that_fails_is_a_sentence_with_its_end(workspace: Workspace, shelf: Path, tmp_path: Path) -> None:
     """A package that is not to be had: what pip says, where the rest is, and the next call goes on."""
     declared = declare(tmp_path / "voice", "3.0")
