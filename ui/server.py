@@ -34,7 +34,7 @@ KEEP_ALIVE_SEC = 75  # a reviewer thinks for longer than uvicorn's 5 s, and a ne
 
 OPENING = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="1">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>Earmark</title>
-<style>:root{color-scheme:light dark}
+<link rel="icon" href="data:,"><style>:root{color-scheme:light dark}
 body{margin:0;display:grid;place-items:center;min-height:100vh;font:16px/1.5 system-ui,sans-serif;
 background:light-dark(#faf8f3,#161513);color:light-dark(#1d1c1a,#efece5)}
 b i{font-style:normal;color:light-dark(#0b6e69,#4fb8b0)}</style>

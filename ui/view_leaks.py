@@ -13,6 +13,7 @@ from ui import view
 
 if TYPE_CHECKING:
     from engine.jobs import JobView
+    from engine.screeners.leakage_gates import LeakGate
     from engine.studio import LeakReport
     from engine.sweep import Plan
     from engine.types import Candidate
@@ -63,8 +64,15 @@ def progress(job: JobView | None) -> str:
 
 
 def reports(found: Sequence[LeakReport], label: Callable[[Candidate], str]) -> str:
-    """A candidate a row, the four gates beside it; empty before any check."""
-    return "".join(f"<h3>{escape(label(each.candidate))}</h3>{report(each)}" for each in found)
+    """A candidate a line with its four gates folded below, what leaks most first; empty before any check."""
+    ordered = sorted(found, key=lambda each: -len(_flagged(each)))
+    opened = " open" if len(ordered) == 1 else ""
+    lines = "".join(
+        f'<details{opened}><summary class="em-row em-between"><b>{escape(label(each.candidate))}</b>'
+        f"{_together(each)}</summary>{report(each)}</details>"
+        for each in ordered
+    )
+    return f'<div class="em-leak-list">{lines}</div>' if lines else ""
 
 
 def report(found: LeakReport) -> str:
@@ -89,9 +97,12 @@ def summary(found: LeakReport | None, takes: str) -> str:
     return f"<details><summary>Leak of the reference: {_together(found)}</summary>{report(found)}</details>"
 
 
+def _flagged(found: LeakReport) -> list[LeakGate]:
+    return [gate for gate in found.gates if gate.passed is False]
+
+
 def _together(found: LeakReport) -> str:
-    failed = [gate for gate in found.gates if gate.passed is False]
-    if failed:
+    if failed := _flagged(found):
         return view.state("fail", f"{len(failed)} of {len(found.gates)} gates flagged")
     judged = [gate for gate in found.gates if gate.passed]
     return view.state("pass", f"{len(judged)} of {len(found.gates)} gates clean") if judged else _state(None)

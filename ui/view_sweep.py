@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HEATS = 5
 CANNOT_JUDGE = "cannot judge"
+NOT_APPLICABLE = "Not applicable"  # how a screener's explanation begins where its question makes no sense
 STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
 
 
@@ -103,7 +104,7 @@ def _legend(grid: Grid) -> str:
         "for listening."
     )
     told = f"{better.capitalize()}; ■ counts flagged clips.{spread}{unsure} {keys}"
-    return f'<p class="em-quiet em-legend">{told}</p>'
+    return f'<p class="em-quiet em-keys">{told}</p>'
 
 
 def _row(name: str, cells: Sequence[GridCell | None], verdict: str, look: _Look) -> str:
@@ -139,7 +140,7 @@ def _cell(name: str, cell: GridCell, look: _Look) -> str:
 
 def _spread(cell: GridCell, look: _Look) -> str:
     """How far the seeds are apart, over the range of the grid."""
-    if cell.seed_low is None or cell.seed_high is None:
+    if cell.seed_low is None or cell.seed_high is None or cell.seed_low == cell.seed_high:
         return ""
     left, right = look.share(cell.seed_low), look.share(cell.seed_high)
     return f'<i class="em-spread" style="left:{left:.0f}%;width:{max(3.0, right - left):.0f}%"></i>'
@@ -252,7 +253,9 @@ def score_list(scores: Sequence[Score], titles: Mapping[str, str] | None = None)
 
 
 def _value(score: Score) -> str:
-    return CANNOT_JUDGE if math.isnan(score.value) else f"{_short(score.value)} {score.unit}".strip()
+    if math.isnan(score.value):
+        return NOT_APPLICABLE.lower() if score.explanation.startswith(NOT_APPLICABLE) else CANNOT_JUDGE
+    return f"{_short(score.value)} {score.unit}".strip()
 
 
 NOT_RENDERED = (

@@ -17,6 +17,7 @@ from typing import Any
 from engine import audio, backends, references, scripts, speaking_settings, tiers
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
+from engine.leak_records import LeakReport
 from engine.studio import Measure, grid, tempo
 from engine.sweep_progress import SweepView
 from engine.sweep_records import AutomaticSweep, SweepRecord, SweepState
@@ -45,6 +46,7 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests.ui.fake_desk import RATE_HZ, FakeDesk, sound
+from tests.ui.fake_leaks import FakeLeaks
 from tests.ui.fake_listening import FakeListening
 from tests.ui.fake_training import RUN_ID, VOICE, FakeTraining, add_runs
 from tests.ui.fake_voices import FakeVoices
@@ -56,7 +58,7 @@ UNITS = {"words": "%", "rate": "× base", "end": "", "silence": "s", "clipping":
 
 
 @dataclass
-class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
+class FakeStudio(FakeTraining, FakeDesk, FakeVoices, FakeLeaks):
     """Everything in memory but audio and exports. `swapped` turns the sides of every preference trial round."""
 
     workspace: Workspace
@@ -73,6 +75,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     _pinned: set[str] = field(default_factory=set)
     _asked_of: dict[str, Any] = field(default_factory=dict)
     _automatic: dict[str, AutomaticSweep] = field(default_factory=dict)
+    _leaks: dict[Candidate, LeakReport] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.workspace.create()
@@ -314,12 +317,6 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices):
     def rate_trends(self, run_id: str, **narrowed: Any) -> Any:
         clips = self.clips()
         return tempo.rate_trends(self.checkpoints(run_id), clips, self.scores([c.id for c in clips]))
-
-    def leak_reports(self, run_id: str = "") -> list[Any]:
-        return []
-
-    def leak_job(self) -> None:
-        return None
 
     def manners(self, candidate: Candidate, gate: str = "") -> list[Any]:
         return []

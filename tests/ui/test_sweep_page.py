@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi.testclient import TestClient
 
+from engine.jobs import JobState
 from engine.types import Choice
+from tests.studio.test_sweeping import wait_until
 from tests.test_references import recording
 from tests.ui import fake_studio
 from tests.ui.fake_studio import FakeStudio
@@ -136,6 +139,47 @@ def test_every_kind_is_sent_and_answered_to_its_end(client: TestClient, ours: Fa
     assert f"{answered} question" in told.text
     assert ours.session_progress(session.id) == (total, total)
     assert ours.session(session.id).closed_at is not None
+
+
+def test_a_leak_check_is_costed_run_and_shown(tmp_path: Path) -> None:
+    """It needs a reference; its cost is told first, and its gates stand on the page."""
+    spoken = fake_studio.with_everything(tmp_path / "home")
+    spoken.takes = "optional"
+    with TestClient(pages.app(spoken), base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
+        assert "data-leak-form" in client.get("/sweeps/page", params={"run": RUN_ID}).json()["form"]
+        for path in ("/sweeps/leaks/plan", "/sweeps/leaks"):
+            refused = client.post(path, json=FORM)
+            assert (refused.status_code, "choose both" in refused.json()["error"]) == (409, True)
+        made = {"path": str(recording(tmp_path / "ada.wav")), "text": "Hello."}
+        asked = {**FORM, "scales": "0.3, 1", "by": "Ana"}
+        asked["references"] = [client.post("/sweeps/references/path", json=made).json()["id"]]
+        assert "clips" in client.post("/sweeps/leaks/plan", json=asked).text
+        job = client.post("/sweeps/leaks", json=asked).json()["id"]
+        wait_until(lambda: spoken.job(job).ended_at is not None)
+        assert job in client.get("/sweeps/going").json()["stamp"]
+        told = client.get("/sweeps/grid", params={"run": RUN_ID}).json()["leaks"]
+        assert told.index("epoch 4 at 1<") < told.index("epoch 4 at 0.3"), "what leaks most is first"
+        assert told.count("<li>") == 8
+        assert "Ana" in told
+
+
+def test_a_leak_check_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its progress has a bar and a button; after a cancel nothing is reported, and without a check nothing happens."""
+    spoken = fake_studio.with_everything(tmp_path / "home")
+    held = threading.Event()
+    monkeypatch.setattr(spoken, "_make_clip", lambda *_: held.wait(10))
+    with TestClient(pages.app(spoken), base_url="http://127.0.0.1") as client:  # type: ignore[arg-type]
+        assert client.post("/sweeps/leaks/cancel").status_code == 200
+        made = {"path": str(recording(tmp_path / "ada.wav")), "text": "Hello."}
+        asked = {**FORM, "references": [client.post("/sweeps/references/path", json=made).json()["id"]]}
+        job = client.post("/sweeps/leaks", json=asked).json()["id"]
+        going = client.get("/sweeps/going").json()
+        assert (going["active"], "cancel-leaks" in going["html"]) == (True, True)
+        client.post("/sweeps/leaks/cancel")
+        held.set()
+        wait_until(lambda: spoken.job(job).ended_at is not None)
+        assert spoken.job(job).state is JobState.CANCELLED
+        assert spoken.leak_reports() == []
 
 
 # ---- in a browser
