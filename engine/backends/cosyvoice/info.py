@@ -14,14 +14,13 @@ from typing import Any
 from engine.backends import INSTRUCTION, BackendInfo, folders
 from engine.backends.cosyvoice import checkout, recipe
 from engine.backends.cosyvoice.recipe import Call
-from engine.types import BadInput, GenerationSettings, NotFound, Refused
+from engine.types import BadInput, GenerationSettings, NotFound, Refused, SpeakingSetting
 
 PARTS = ("llm", "flow")
 VOICE = "default"  # there are no named voices: a reference, or the mean speaker vector of an adapter, makes one
 MIN_SEC, MAX_SEC = 1.0, 30.0  # upstream drops shorter rows in silence, and its tokenizer takes no longer ones
 SPEAKING_VERSION = "2"  # changes when the same row would sound different
-# Upstream shortens every silence of version 3 to a fifth of a second, and a learnt pause with it. "keep" leaves them.
-SILENCES, SHORTEN, KEEP = "EARMARK_COSYVOICE_SILENCES", "shorten", "keep"
+SHORTEN_SILENCES = "shorten_silences"  # what only version 3 can be told: 1, as upstream does, or 0
 LANGUAGES = ("zh", "en", "ja", "ko", "de", "es", "fr", "it", "ru")
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 QWEN = "CosyVoice-BlankEN"
@@ -122,7 +121,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         max_sec=MAX_SEC,
         unpronounceable=unpronounceable,
         base_sha256=base_sha256(found),
-        version=f"{code[:12] or 'unknown'}-{SPEAKING_VERSION}-{silences(os.environ)}",
+        version=f"{code[:12] or 'unknown'}-{SPEAKING_VERSION}",
         full_sft=True,
         reference="optional",
         mixes_rows=True,
@@ -130,17 +129,25 @@ def info(name: str, folder: Path) -> BackendInfo:
         usual=GenerationSettings(temperature=1.0, top_k=25, top_p=0.8),  # upstream's
         unloaded_loss=unloaded_loss(found),
         instructs=True,
+        own_settings=own_settings(name),
     )
 
 
-def silences(environment: Mapping[str, str]) -> str:
-    """What happens to long silences of version 3: SHORTEN, as upstream does, or KEEP. It is part of the version, and so
-    recorded with every clip. Raises BadInput for another word.
-    """
-    told = environment.get(SILENCES, "") or SHORTEN
-    if told not in (SHORTEN, KEEP):
-        raise BadInput(f"{SILENCES} is {told!r}; it can be {SHORTEN} (upstream's way) or {KEEP}.")
-    return told
+def own_settings(name: str) -> tuple[SpeakingSetting, ...]:
+    """Version 3 alone has tokens that upstream knows for silence, shortens, and learnt pauses with them."""
+    if name != "cosyvoice3":
+        return ()
+    return (
+        SpeakingSetting(
+            name=SHORTEN_SILENCES,
+            title="Shorten silences",
+            about="1: to a fifth of a second, as upstream does; 0: as they were drawn.",
+            usual=1,
+            least=0,
+            most=1,
+            step=1,
+        ),
+    )
 
 
 def instruction(voice: str) -> str | None:

@@ -68,7 +68,6 @@ class CosyVoiceModel:
         self._folder = folder
         self._cache = FeatureCache(sha256, frontend)
         self._keeps_one = False
-        self._shortens = self.name == "cosyvoice3" and info.silences(os.environ) == info.SHORTEN
         self._heard = functools.lru_cache(maxsize=REFERENCES)(frontend.features)
 
     # ------------------------------------------------------------------------------------------------------- adapters
@@ -265,7 +264,8 @@ class CosyVoiceModel:
 
     def _speech(self, row: SpeakRow, prompt: Features, drawn: Drawn, share_sec: float) -> Speech:
         started = time.perf_counter()
-        tokens = rendering.shortened(drawn.tokens) if self._shortens else list(drawn.tokens)
+        shortens = self.name == "cosyvoice3" and row.settings.own.get(info.SHORTEN_SILENCES, 1) > 0
+        tokens = rendering.shortened(drawn.tokens) if shortens else list(drawn.tokens)
         # one that stops before it began still has a place in time
         mel = rendering.spectrogram(
             self._on_device("flow"), tokens or [0], prompt, device=self.device, rate=self._folder.token_rate

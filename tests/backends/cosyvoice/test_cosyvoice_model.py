@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine import speaking_settings
 from engine.backends.cosyvoice import checkout, drawing, generation, info, loading, rendering, sequences, speech_model
 from engine.backends.cosyvoice.frontend import END_OF_PROMPT
 from engine.backends.cosyvoice.sequences import Example
@@ -203,23 +204,28 @@ def test_what_a_voice_is_told_stands_in_the_place_of_the_references_words(
 
 
 def test_long_silences_are_kept_where_that_is_asked_for(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    model: speech_model.CosyVoiceModel, folders: dict[str, Path]
 ) -> None:
-    """The policy is part of the version, so that clips of both are told apart; another word is refused."""
-    before = info.info(THIRD, folders[THIRD])
-    monkeypatch.setenv(info.SILENCES, "keep")
-    kept = info.info(THIRD, folders[THIRD])
-    assert (before.version.rpartition("-")[2], kept.version.rpartition("-")[2]) == ("shorten", "keep")
+    """Each row says it, of version 3 alone, and as upstream does it where it says nothing: two clips that differ in
+    nothing else are told apart by their settings.
+    """
+    told = info.info(model.name, folders[model.name])
     drawn = generation.Drawn((1,) * 12, Stop.EOS)
-    long = load(folders, THIRD)._speech(row(), rendering.nothing(), drawn, 0.0)
-    monkeypatch.delenv(info.SILENCES)
-    short = load(folders, THIRD)._speech(row(), rendering.nothing(), drawn, 0.0)
-    assert len(long.samples) / len(short.samples) == pytest.approx(12 / 5)
-    monkeypatch.setenv(info.SILENCES, "loud")
-    with pytest.raises(BadInput, match="it can be shorten"):
-        info.info(THIRD, folders[THIRD])
-    assert before.has_voice("default@Speak slowly.")
-    assert not before.has_voice("robin@Speak slowly.")
+    kept, shortened = (speaking_settings.in_force({info.SHORTEN_SILENCES: value}, told) for value in (0, 1))
+    long, short, unsaid = (
+        len(model._speech(row(settings=settings), rendering.nothing(), drawn, 0.0).samples)
+        for settings in (kept, shortened, SHORT)
+    )
+    is_third = model.name == THIRD
+    assert (long / short, unsaid) == (pytest.approx(12 / 5 if is_third else 1), short)
+    assert speaking_settings.usual(told).own == ({info.SHORTEN_SILENCES: 1} if is_third else {})
+
+
+def test_instructed_voices_are_known_before_loading(folders: dict[str, Path]) -> None:
+    """The only voice may be told something; there is no other."""
+    told = info.info(THIRD, folders[THIRD])
+    assert told.has_voice("default@Speak slowly.")
+    assert not told.has_voice("robin@Speak slowly.")
 
 
 def test_a_reference_is_gone_on_from_with_its_words_and_sounded_like_without(
