@@ -1,17 +1,20 @@
 """Clean clips whose words lie at known times: the built-in voice, espeak-ng voices, and recordings that are given.
 
 Knows how a clip is verified to be clean without the ear that is judged: of the built-in voice by its second ear, which
-no screener uses; espeak-ng says what it is told to, and gives the times itself.
+no screener uses; espeak-ng says what it is told to, and gives the times itself. Recordings are taken as their corpus
+has them, and their words lie where a forced alignment of the text puts them, by the ear that follows them.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
+import torchaudio
 from numpy.typing import NDArray
 
 from benchmarks.edited_speech import RATE, Said, quietest
@@ -21,6 +24,7 @@ from engine.adapters import AdapterHost
 from engine.backends.finch import phonemes, weights
 from engine.backends.finch.ear import HeardWord, Listener
 from engine.backends.finch.info import ASSETS
+from engine.screeners.hama_ear import HamaEar
 from engine.types import SpeakRow
 
 CLEAN_PERCENT = 12.0  # of phonemes wrong by the second ear, at most
@@ -109,3 +113,25 @@ def espeak(voices: Sequence[phonemes.EspeakVoice], texts: Sequence[str]) -> Iter
             last = said.phonemes[-1].start_s
             edges = [quietest(samples, round(s * RATE), 0.012) for s in (*starts, last) if s is not None]
             yield Said(voice=voice.name, group="espeak", samples=samples, text=text, edges=tuple(edges))
+
+
+def recorded(folder: Path, ear: HamaEar) -> Iterator[Said]:
+    """Recordings of a folder in LJ Speech's layout, edges by forced alignment. Texts in which words share sounds are
+    left out.
+    """
+    with (folder / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        for name, *_, text in csv.reader(file, delimiter="|", quoting=csv.QUOTE_NONE):
+            raw, rate = audio.read(folder / "clips" / f"{name}.flac")
+            samples = audio.resample(raw, rate, RATE)
+            words = ear.classes(text)
+            if len(words) != len(text.split()):
+                continue
+            targets = torch.tensor([[sound for _, sounds in words for sound in sounds]], dtype=torch.int32)
+            posteriors = torch.from_numpy(ear.log_posteriors(samples, RATE))
+            path, scores = torchaudio.functional.forced_align(posteriors[None].contiguous(), targets, blank=0)
+            spans = iter(torchaudio.functional.merge_tokens(path[0], scores[0], blank=0))
+            found = []
+            for word, (_, sounds) in enumerate(words):
+                own = [next(spans) for _ in sounds]
+                found.append(HeardWord(word, own[0].start / 50, own[-1].end / 50, 0.0, 0.0))
+            yield Said(voice=folder.name, group="recorded", samples=samples, text=text, edges=_edges(samples, found))

@@ -27,6 +27,13 @@ class Counts:
     clean: int = 0
     clean_flagged: int = 0
 
+    def __iadd__(self, other: Counts) -> Counts:
+        for name in ("planted", "found", "right", "wrong", "noticed", "elsewhere"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("unjudged", "clean", "clean_flagged"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
     def add(self, copy: Edited, words: Sequence[WordScore], *, judged: bool = True) -> None:
         """Count one copy's answers against its edits; what was not judged was not found."""
         self.unjudged += not judged

@@ -2,6 +2,7 @@
 
 Own texts, public domain (CC0). Both have function words, numbers, names, questions, very short lines and paragraphs of
 30 s and more; they share no sentence with each other, nor with what the built-in voice and ear were trained on.
+`EARLIER` was reported once, has been looked at since, and is for choosing thresholds now.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ TUNING = (
     "wheel while you are there.",
 )
 
-REPORTED = (
+EARLIER = (
     "The kettle in the corner of the kitchen has a mind of its own, as all of us found out.",
     "Platform 14 is for the 8:30 to Leeds, and a return costs 47 dollars on a Friday.",
     "Professor Lindqvist and her cousin Omar drove from Toledo to Porto in a day.",
@@ -62,4 +63,35 @@ REPORTED = (
     "water it even if it is raining. In the first spring you must cut all of it down by half. This is the part "
     "that nobody wants to do, and it is the part that matters. A hedge that was not cut is a row of sticks with a "
     "hat on, and a sheep will find the way through it in a week.",
+)
+
+REPORTED = (
+    "A lamp on the desk had burned all night, and the ink in the jar was as thick as tar.",
+    "Gate 22 opens at 7:40, and a seat by the aisle is 12 pounds more than one in the back.",
+    "Doctor Ferreira and Miss Nakamura took the tram from Ghent to Bruges on a Sunday.",
+    "How could you know that the parcel was for me if there was no name on it?",
+    "See for yourself.",
+    "He is one of those who ask for the time and then tell you what it is.",
+    "My aunt keeps bees in a field that she bought from the church, and sells the honey at the gate.",
+    "Turn off the tap under the sink, and call me as soon as the floor is dry.",
+    "By 9 there were 30 of us in the hall, and by 10 there was only me.",
+    "Is it the cold that wakes you up so early, or the birds in the gutter?",
+    "The less he had to say about it, the longer it took him to get to the end.",
+    "A coat with a hole in it is better than a hole with a coat in it.",
+    "You can see the sea from up here, though it is not much more than a line.",
+    "Well done, Ingrid.",
+    "The clock in the square at Velden has four faces, and no two of them agree. The one that looks to the north is "
+    "9 minutes slow, because the pigeons sit on its hand. The one to the south was painted on in 1903, when the money "
+    "ran out, and it has been twenty to five ever since. People who live on that side are never late for anything. "
+    "Do they mind? The mayor asked them once, at a meeting in the school, and 61 of them came to say that it should "
+    "stay as it is. A painted clock, said the baker, is right twice a day, and that is more than can be said for the "
+    "train. So the four faces were left alone, and the bell, which is in the hands of a boy called Jonas, rings when "
+    "he gets home from football.",
+    "If you want to bake bread without a scale, learn what the dough should feel like and forget the rest. Put the "
+    "flour in a bowl, make a hole in the middle, and pour in water that is as warm as your hand. Stir with a fork "
+    "until there is nothing dry at the edge. It will stick to you, and it is supposed to. Fold it over 8 or 10 times, "
+    "cover it with a cloth, and go for a walk. When you come back it will have grown, and it will be easier to talk "
+    "to. Shape it on a board, let it rest for an hour, and cut the top with a sharp knife so that it knows where to "
+    "open. Then it is 40 minutes in the hottest oven that you have. Knock on the bottom of the loaf: if it sounds "
+    "like a door, it is done.",
 )

@@ -24,6 +24,7 @@ from engine.screeners.long_form import LongForm
 from engine.screeners.loudness import Loudness
 from engine.screeners.noise import Noise
 from engine.screeners.onset import Onset
+from engine.screeners.phoneme_ear import PhonemeEar
 from engine.screeners.phoneme_errors import PhonemeErrors
 from engine.screeners.pitch import Pitch
 from engine.screeners.pitch_range import PitchRange
@@ -84,8 +85,8 @@ def ears(backend: str, language: str = "en", whisper: Whisper | None = None) -> 
     A backend's own ear knows its voice best. Next comes the one that hears real speech, which writes down what it
     hears; Whisper, where one is configured, writes what it expects; last the built-in voice's.
     """
-    found: list[Ear | None] = [_load(EARS[backend])] if backend in EARS else []
-    found.append(_load(REAL_SPEECH))
+    real = _load(REAL_SPEECH)
+    found = [*([_load(EARS[backend])] if backend in EARS else []), real]
     if whisper is not None:
         from engine.screeners.whisper_ear import WhisperEar
 
@@ -94,6 +95,9 @@ def ears(backend: str, language: str = "en", whisper: Whisper | None = None) -> 
         found.append(_load(EARS["finch"]))
         if found[-1] is not None:
             found[-1].at_home = False
+    for each in found:
+        if isinstance(each, PhonemeEar) and isinstance(real, PhonemeEar) and each is not real:
+            each.second = real
     return tuple(each for each in found if each is not None and knows(each, language))
 
 

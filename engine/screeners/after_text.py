@@ -12,7 +12,7 @@ LONGEST_SEC = 0.35  # a breath or a click that sounds like two phonemes is short
 
 class AfterText:
     name = "after_text"
-    version = 2
+    version = 3
     unit = "s"
     better: Better = "less"
     title = "Talking on"

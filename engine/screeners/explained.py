@@ -19,7 +19,9 @@ about it.
 AFTER = """
 **Words** are found by a recogniser. Each word of the text is there, missing, run together with its neighbour, or
 said again; what is none of them was added. A word of which too little is heard is judged by the time that is left
-for it: without time it is missing, with time it was said unclearly, and such a word is not flagged.
+for it: without time it is missing, with time it was said unclearly, and such a word is not flagged. By the built-in
+ear a word in doubt is heard again, in the clip slowed down and by the other English recogniser, before it is called
+missing or run together.
 
 Several recognisers may know a language, and of each clip the first that can follow its voice judges: the backend's
 own (Finch has one, which also follows espeak-ng voices), then `hama`, which has learned English from people, then

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.screeners.hearing import Hearing
 from engine.screeners.phoneme_ear import PhonemeEar
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.backends.finch.ear import Listener
+
+
+SAMPLE_RATE = 16000
+SLOWED = (21 / 16, 26 / 16)  # by playing the samples slower: what was squeezed together comes apart
 
 
 class FinchEar(PhonemeEar):
@@ -48,6 +53,17 @@ class FinchEar(PhonemeEar):
         """CTC log posteriors (steps of 20 ms, classes), class 0 the blank."""
         posteriors: NDArray[np.float32] = self._listener.log_posteriors(self._waveform(samples, sample_rate)).numpy()
         return posteriors
+
+    def again(self, samples: NDArray[np.float32], sample_rate: int, text: str) -> list[Hearing]:
+        """The clip slowed twice, and as the second ear hears it, where that one hears as many words in the text."""
+        from engine import audio
+
+        at_16k = samples if sample_rate == SAMPLE_RATE else audio.resample(samples, sample_rate, SAMPLE_RATE)
+        longer = (audio.resample(at_16k, SAMPLE_RATE, round(SAMPLE_RATE * times)) for times in SLOWED)
+        slowed = [self.hearing(each, SAMPLE_RATE, text) for each in longer]
+        other = self.second.hearing(samples, sample_rate, text) if self.second else None
+        same = other is not None and len(other.words) == len(slowed[0].words)
+        return [*slowed, other] if other is not None and same else slowed
 
     def heard_as(self, symbol: str) -> tuple[int, ...]:
         """The class of a phoneme of espeak-ng."""

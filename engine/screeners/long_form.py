@@ -20,7 +20,7 @@ LEAST_LIKE_PERCENT = 30.0
 
 class LongForm:
     name = "long_form"
-    version = 2
+    version = 3
     unit = "%"
     better: Better = "neither"
     title = "Drift in long clips"

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from engine.screeners import acoustics, alignment
+from engine.screeners.hearing import Hearing
 from engine.types import BadInput, WordScore
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class PhonemeEar(ABC):
     telling: int  # phonemes
     strange: float
     at_home = False
+    second: PhonemeEar | None = None  # asked as well where a word is in doubt
 
     @abstractmethod
     def recognise(self, samples: NDArray[np.float32], sample_rate: int) -> tuple[str, ...]:
@@ -52,6 +54,10 @@ class PhonemeEar(ABC):
     def spelled(self, classes: tuple[int, ...]) -> str:
         """Classes as people read them."""
 
+    def again(self, samples: NDArray[np.float32], sample_rate: int, text: str) -> list[Hearing]:
+        """The clip heard otherwise, as `doubts` wants it; nothing when this ear has no other way."""
+        return []
+
     def align(self, samples: NDArray[np.float32], sample_rate: int, text: str) -> tuple[WordScore, ...]:
         """Every word of `text` with its times and state. A word without phonemes of its own shares its neighbour's
         answer.
@@ -61,7 +67,11 @@ class PhonemeEar(ABC):
         posteriors = self.log_posteriors(samples, sample_rate)
         sounding = acoustics.active(samples, sample_rate)[::2]
         result: list[WordScore] = []
-        for found in alignment.align(posteriors, units, seconds=seconds, sounding=sounding):
+
+        def again() -> list[Hearing]:
+            return self.again(samples, sample_rate, text)
+
+        for found in alignment.align(posteriors, units, seconds=seconds, sounding=sounding, again=again):
             texts = (
                 [pronounced.words[word].text for word in carriers[found.word]]
                 if found.word >= 0
@@ -80,12 +90,20 @@ class PhonemeEar(ABC):
             ]
         return tuple(result)
 
+    def hearing(self, samples: NDArray[np.float32], sample_rate: int, text: str) -> Hearing:
+        """What this ear hears of the words of `text`, without regard to time."""
+        return Hearing(self.log_posteriors(samples, sample_rate), self.units(text)[0])
+
     def classes(self, text: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """The words of `text`, each with its phoneme classes; words that share phonemes are told together."""
         pronounced = self.pronounced(text)
         carriers, units, _ = self._units(pronounced)
         texts = (" ".join(pronounced.words[word].text for word in words) for words in carriers)
         return tuple((words, tuple(found)) for words, found in zip(texts, units, strict=True))
+
+    def units(self, text: str) -> tuple[list[list[int]], list[list[float]]]:
+        """The phoneme classes of each word of `text`, and the seconds that espeak-ng takes for each of them."""
+        return self._units(self.pronounced(text))[1:]
 
     def pronounced(self, text: str) -> phonemes.Pronunciation:
         """How espeak-ng reads a text. Raises BadInput for one that it cannot read."""

@@ -13,7 +13,7 @@ NAMED = 6  # words named in an explanation
 
 class Words:
     name = "words"
-    version = 3
+    version = 4
     unit = "%"
     better: Better = "less"
     title = "Words"
