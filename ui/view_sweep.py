@@ -104,7 +104,7 @@ def _legend(grid: Grid) -> str:
         "for listening."
     )
     told = f"{better.capitalize()}; ■ counts flagged clips.{spread}{unsure} {keys}"
-    return f'<p class="em-quiet em-keys">{told}</p>'
+    return f'<p class="em-quiet em-grid-legend">{told}</p>'
 
 
 def _row(name: str, cells: Sequence[GridCell | None], verdict: str, look: _Look) -> str:
