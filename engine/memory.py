@@ -47,12 +47,13 @@ def estimate(
     is_full, kind = config.method == "full", device.partition(":")[0]
     trained = [n for part in parts for n in _trained(part, config)]
     state, paged = optimizer_bytes(trained, config.optimizer, can_page=kind == "cuda")
-    activations = sum(_activations(part, config, kind) * batch_tokens for part in parts)
-    casts = sum(_casts(part, config) for part in parts) if config.precision == "bf16" else 0
+    together = max if config.one_part_at_a_time and parts else sum
+    activations = together(_activations(part, config, kind) * batch_tokens for part in parts)
+    casts = together(_casts(part, config) for part in parts) if config.precision == "bf16" else 0
     copies = config.processes if kind == "cpu" else 1
     found = MemoryEstimate(
         device=device,
-        weights=copies * size.parameters * size.bytes_a_weight,
+        weights=copies * _resident(config, size, kind) * size.bytes_a_weight,
         gradients=copies * sum(trained) * FP32,
         optimizer=copies * state,
         activations=copies * (math.ceil(activations) + casts),
@@ -65,6 +66,15 @@ def estimate(
     )
     own = copies * CPU_RESERVE if kind == "cpu" else CUDA_RESERVE
     return replace(found, reserve=own + math.ceil(FRAGMENTATION * found.needed_bytes))
+
+
+def _resident(config: RunConfig, size: ModelSize, kind: str) -> int:
+    """Weights in the device's memory: all, or on a card that has one part at a time the largest of all there are, since
+    listening needs what is not taught as well.
+    """
+    if kind == "cpu" or not config.one_part_at_a_time:
+        return size.parameters
+    return max(size.frozen_parameters, *(part.parameters for part in size.parts))
 
 
 def trained_tensors(config: RunConfig, size: ModelSize) -> tuple[int, ...]:

@@ -163,6 +163,21 @@ def test_accumulation_costs_nothing_and_processes_cost_all_of_it() -> None:
     assert estimate(two, device="cuda:0").needed_bytes == estimate(LORA, device="cuda:0").needed_bytes
 
 
+def test_one_part_at_a_time_costs_the_largest() -> None:
+    """On a card: of weights and of activations the largest part's; on a CPU all weights stay."""
+    both = replace(LORA, parts=("lm", "decoder"), one_part_at_a_time=True)
+    together = estimate(replace(both, one_part_at_a_time=False), device="cuda:0")
+    found, parts = (
+        estimate(both, device="cuda:0"),
+        [estimate(replace(both, parts=(p,)), device="cuda:0") for p in both.parts],
+    )
+    assert SIZE is not None
+    assert found.weights == 4 * max(SIZE.frozen_parameters, *(part.parameters for part in SIZE.parts))
+    assert found.activations == max(part.activations for part in parts) < together.activations
+    assert (found.optimizer, found.weights < together.weights) == (together.optimizer, True)
+    assert estimate(both).weights == together.weights
+
+
 def test_paged_state_is_told_and_not_asked_of_the_card() -> None:
     """8-bit state is a byte a moment with a scale a block; on a card it may leave, elsewhere nothing is paged."""
     assert memory.optimizer_bytes([4096], memory.PAGED) == (2 * (4096 + 4 * 16), 2 * (4096 + 4 * 16))

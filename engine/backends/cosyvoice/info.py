@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.backends import INSTRUCTION, BackendInfo, folders
-from engine.backends.cosyvoice import checkout, recipe
+from engine.backends import INSTRUCTION, BackendInfo, folders, sizes
+from engine.backends.cosyvoice import checkout, recipe, sizing
 from engine.backends.cosyvoice.recipe import Call
 from engine.types import BadInput, GenerationSettings, NotFound, Refused, SpeakingSetting
 
@@ -130,6 +130,18 @@ def info(name: str, folder: Path) -> BackendInfo:
         unloaded_loss=unloaded_loss(found),
         instructs=True,
         own_settings=own_settings(name),
+    )
+
+
+def size(name: str, folder: Path) -> sizes.ModelSize:
+    """CosyVoice's sizes, counted in its weights. Raises NotFound or BadInput as `read`, or for damaged files."""
+    found = read(name, folder)
+    return sizing.size(
+        [folder / file for file in WEIGHTS],
+        found.qwen / "config.json",
+        targets={"llm": ATTENTION, "flow": FLOW_TARGETS[name]},
+        token_rate=found.token_rate,
+        mel_ratio=found.mel_ratio,
     )
 
 

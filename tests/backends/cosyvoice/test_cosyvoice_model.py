@@ -277,6 +277,22 @@ def test_a_flow_without_weights_is_known_by_the_runs_own_clips(
     assert model.unloaded_loss(examples) == {"flow": told.bins}
 
 
+def test_sizes_are_those_of_the_loaded_model(model: speech_model.CosyVoiceModel, folders: dict[str, Path]) -> None:
+    """What a memory estimate counts in files, without reading their numbers, is what is there once loaded."""
+    told = info.size(model.name, folders[model.name])
+    for part, lora in zip(told.parts, model.lora_parts(), strict=True):
+        module = model.part(part.name)
+        assert part.parameters == sum(p.numel() for p in module.parameters())
+        shapes = [
+            (m.in_features, m.out_features)
+            for name, m in module.named_modules()
+            if isinstance(m, torch.nn.Linear) and name.endswith(lora.target_modules)
+        ]
+        assert sorted(shapes) == sorted(shape for name in part.targets for shape in part.linears[name])
+        assert part.saved.trained > part.saved.frozen > 0
+    assert told.frozen_parameters == sum(p.numel() for p in model._nets.hift.parameters())
+
+
 def test_one_net_at_a_time_is_on_the_device(model: speech_model.CosyVoiceModel, tmp_path: Path) -> None:
     """Where a card has room for one part, whatever is computed sends the others to main memory first, and the losses
     are the same.

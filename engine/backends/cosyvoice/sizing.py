@@ -1,0 +1,132 @@
+"""How large CosyVoice is, before it is loaded: tensors counted in its weights, and what its parts keep for a step.
+
+Knows how the shapes in upstream's files are read without their numbers: torch, asked for tensors alone, maps the file
+and runs nothing in it. Knows no run. What the flow keeps is counted a block of attention, whatever its name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.backends import sizes
+from engine.backends.cosyvoice import checkout
+from engine.types import BadInput
+
+CHARACTERS_A_SECOND = 17.0  # at most one text token each
+LAYERS = ".transformer_blocks."  # of version 3's flow, which can be computed twice
+OUTPUTS_A_MEL = 3  # velocity, its target, their difference
+
+
+def size(
+    weights: Sequence[Path], config: Path, *, targets: Mapping[str, tuple[str, ...]], token_rate: int, mel_ratio: int
+) -> sizes.ModelSize:
+    """Sizes of language model and flow; the vocoder is beside them and never trained. The ears, which stay in the
+    machine's memory, are not counted. `weights` are the three files in this order, `config` is the language model's.
+    Raises BadInput for one that cannot be read.
+    """
+    llm, flow, hift = (_shapes(path) for path in weights)
+    told = _qwen(config)
+    if told.get("tie_word_embeddings"):  # a file may hold the same numbers twice
+        llm = {key: shape for key, shape in llm.items() if not key.endswith("lm_head.weight")}
+    try:
+        spoken = sizes.transformer(
+            layers=int(told["num_hidden_layers"]),
+            width=int(told["hidden_size"]),
+            feed_forward=int(told["intermediate_size"]),
+            outputs=llm["llm_decoder.weight"][0],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{config} is damaged ({error!r}); download the model again.") from error
+    return sizes.ModelSize(
+        parts=(
+            _part("llm", llm, targets["llm"], spoken, 1.0),
+            _part("flow", flow, targets["flow"], flow_saves(flow), float(mel_ratio)),
+        ),
+        frozen_parameters=sum(sizes.numbers(hift)),
+        bytes_a_weight=4,
+        tokens_a_second=token_rate + CHARACTERS_A_SECOND,
+        feature_bytes_a_second=4 * token_rate * (1 + mel_ratio * 80),
+    )
+
+
+def flow_saves(found: sizes.Shapes) -> sizes.Saved:
+    """Numbers that the flow keeps a frame.
+
+    A block of attention keeps, beside queries, keys, values and the attention's output twice, both norms' inputs and
+    outputs, both gates' and Linears' inputs and a mask of dropout (8 widths), and the feed-forward's inner width three
+    times (before and after its nonlinearity, and a mask). With frozen weights, inputs of Linears and gates are not
+    needed again. A convolution keeps its input and, with a norm behind it, its output twice. Version 2's first encoder
+    sees tokens, of which there are half as many. Score matrices are left out: they grow with a clip's square.
+    """
+    trained = frozen = 0.0
+    layers, width = 0, 0
+    for key, shape in found.items():
+        share = 0.5 if key.startswith("encoder.encoders.") else 1.0
+        if key.endswith((".to_q.weight", ".linear_q.weight")):
+            inner, wide, forward = *shape, _forward(found, key.rsplit(".", 3)[0])
+            trained += share * (8 * wide + 5 * inner + 3 * forward)
+            frozen += share * (3 * wide + 4 * inner + 2 * forward)
+            if LAYERS in key:
+                layers, width = layers + 1, wide
+        elif len(shape) == 3 and key.startswith("decoder.estimator."):
+            trained += shape[1] + 2 * shape[0]
+            frozen += 2 * shape[0]
+    return sizes.Saved(
+        trained=math.ceil(trained),
+        frozen=math.ceil(frozen),
+        layer=math.ceil(trained / layers) if layers else 0,
+        boundary=layers * width,
+        outputs=OUTPUTS_A_MEL * 80,
+    )
+
+
+def _forward(found: sizes.Shapes, block: str) -> int:
+    """The inner width of a block's feed-forward; 0 for one without."""
+    own = [shape[0] for key, shape in found.items() if key.startswith((f"{block}.ff.", f"{block}.feed_forward."))]
+    return max(own, default=0)
+
+
+def _part(
+    name: str, found: sizes.Shapes, targets: tuple[str, ...], saved: sizes.Saved, positions: float
+) -> sizes.PartSize:
+    return sizes.PartSize(
+        name=name,
+        tensors=sizes.numbers(found),
+        linears=_linears(found),
+        targets=targets,
+        saved=saved,
+        positions_a_token=positions,
+    )
+
+
+def _linears(found: sizes.Shapes) -> dict[str, tuple[tuple[int, int], ...]]:
+    """As `sizes.linears`; the first of a list has the list's name before its own, `to_out.0`, as its adapters have."""
+    named = {key.replace(".to_out.0.", ".to_out/0."): shape for key, shape in found.items()}
+    return {name.replace("/", "."): shapes for name, shapes in sizes.linears(named).items()}
+
+
+def _shapes(path: Path) -> sizes.Shapes:
+    """Of every tensor in a file of torch's, by name, without its numbers."""
+    import torch
+
+    try:
+        mapped = zipfile.is_zipfile(path)  # files of old are read whole
+        state: Mapping[str, Any] = torch.load(path, map_location="meta", weights_only=True, mmap=mapped)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # the unpickler raises whatever it meets
+        raise checkout.damaged(path, error) from error
+    return {key: tuple(value.shape) for key, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _qwen(path: Path) -> Mapping[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise checkout.damaged(path, error) from error
+    return told if isinstance(told, dict) else {}
