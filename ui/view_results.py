@@ -221,7 +221,7 @@ def lines(found: Results) -> str:
             said = f"{mine} against {others}"
         else:
             said = f"{one.wins} of {one.decided}" if one.decided else "-"
-        rows.append((escape(one.line), str(one.judgments), said, escape(one.text)))
+        rows.append((escape(one.line), str(one.judgments), said, f'<div class="em-sentence">{escape(one.text)}</div>'))
     leader = found.whole.leader or "the leader"
     what = "right" if found.whole.heard else f"for {leader}"
     shown = view.table(("sentence", "judgments", what, "text"), rows, caption="Sentence by sentence")

@@ -67,16 +67,29 @@ def _show(page: Page, path: str) -> None:
             page.locator("#try-rules").click()
             page.wait_for_selector("text=would change")
             page.evaluate("document.querySelector('#change-rules').scrollIntoView()")
+    if path.startswith("/tests"):
+        _plan_a_test(page)
     if "draft=" in path:
         page.wait_for_selector("canvas" if "tab=plots" in path else "[data-card]")
     if "session" in path:
-        sitting.begin(page)
-        page.keyboard.press("1")
-        if page.locator("[data-rating]").count():
-            for label, rating in (("A", 62), ("B", 35), ("C", 78), ("D", 51)):
-                page.locator(f"[data-rating={label}]").fill(str(rating))
-            page.keyboard.press("o")
+        _sit(page)
     page.wait_for_timeout(SETTLED_MS)
+
+
+def _sit(page: Page) -> None:
+    sitting.begin(page)
+    page.keyboard.press("1")
+    if page.locator("[data-rating]").count():
+        for label, rating in (("A", 62), ("B", 35), ("C", 78), ("D", 51)):
+            page.locator(f"[data-rating={label}]").fill(str(rating))
+        page.keyboard.press("o")
+
+
+def _plan_a_test(page: Page) -> None:
+    page.locator("#test-name input").fill("epochs 1 and 6")
+    page.locator("#test-reviewers input").fill("Ana, Ben")
+    page.locator("#test-outline").click()
+    page.wait_for_selector("text=Nothing is opened yet")
 
 
 def second_opinion(studio: FakeStudio) -> None:
@@ -128,8 +141,14 @@ def pictures(studio: Any) -> list[Picture]:
         ("sweep_phone", at["sweep"], PHONE, "light"),
     ]
     if studio.clips():
-        found += of_listening(studio)
+        found += [("tests_plan", planned_test(studio), WIDE, "light"), *of_listening(studio)]
     return found
+
+
+def planned_test(studio: Any) -> str:
+    """The Tests page with two candidates chosen for an A/B."""
+    known = [each.id for each in studio.rendered_candidates() if not each.is_base]
+    return f"/tests?kind=preference&candidates={known[0]},{known[-1]}"
 
 
 def of_listening(studio: Any) -> list[Picture]:
