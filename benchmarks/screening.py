@@ -4,7 +4,13 @@ Clips are edited where words meet (`edited_speech`): of the built-in voice, of a
 espeak-ng voices, and recordings of a person. The regression (`screening_fit`) was fitted to Finch's reed, rook, crane
 and heron reading `TUNING` and `EARLIER` with seeds 1 to 3; limits were chosen with these and espeak-ng's en-us, +f4,
 +m5 and +grandma. What is reported here has other texts, voices and seeds, none of which had been looked at when
-they were chosen. Recordings chose nothing.
+they were fitted. Recordings chose nothing.
+
+An earlier run on these texts and voices with seeds 21 and 22 had been looked at: it told a fault in 8 of 81 clean
+clips. `doubts.FULL_ROOM` and `BENEFIT` were then set on the clips for tuning (0 of 54 doubtful words in clean clips
+flagged instead of 7), and the seeds changed. The older rule (time and one hearing) found in that run 0.929 of Finch's
+dropped words at a precision of 0.861, and 0.506 of those run together at 0.782, with 1 of 81 clean clips flagged; the
+regression alone 0.922 at 0.947, and 0.675 at 0.641.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ from engine.types import EngineError
 
 RESULTS = Path(__file__).parent / "results" / "screening.md"
 FINCH_VOICES = ("wren", "lark", "dove", "robin")
-SEEDS = (21, 22)
+SEEDS = (31, 32)
 ESPEAK_VOICES = (
     EspeakVoice("en-us+linda", 165),
     EspeakVoice("en-us+shelby", 160),

@@ -20,6 +20,8 @@ STATES = ("dropped", "merged", "wrong")
 # How far times of words scatter around espeak-ng's, in seconds: over the gap itself, and over 1 to 3 words more.
 SCATTER_SEC = (0.045, 0.047, 0.06, 0.07)
 FAR = 3.0  # times the scatter
+FULL_ROOM = 1.0  # of a word's own time: with so much it was not run together, whatever it sounded like
+BENEFIT = 1.0  # nats for "wrong", which flags nothing: clean clips are far more common than in what was fitted
 HURRIED = 0.8  # of its usual time: a word that takes less is hurried
 SUFFERED = 12.0  # nats of neighbours' phonemes
 
@@ -31,7 +33,9 @@ def settle(hearing: Hearing, others: Sequence[Hearing], word: int) -> str:
     fitted = FITTED[len(others)]
     mean, spread, weights = (np.asarray(fitted[name]) for name in ("mean", "spread", "weights"))
     odds = weights @ np.append((features(hearing, others, word) - mean) / spread, 1.0)
-    return STATES[int(odds.argmax())]
+    odds[2] += BENEFIT
+    state = STATES[int(odds.argmax())]
+    return "wrong" if state == "merged" and hearing.room(word) >= FULL_ROOM else state
 
 
 def features(hearing: Hearing, others: Sequence[Hearing], word: int) -> NDArray[np.float64]:
