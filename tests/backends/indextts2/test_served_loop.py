@@ -108,7 +108,7 @@ def test_full_checkpoints_are_all_kept_and_swept_beside_one_another(workspace: W
         asked = Request(
             candidates=(Candidate(backend=NAME, voice="default"), *candidates),
             script=script(TEXT),
-            settings=SHORT,
+            settings=SHORT.flat,
             references=(prompt,),
         )
         clips = studio.render(asked)
