@@ -230,7 +230,7 @@ def _state(folder: RunFolder, progress: Progress, now: float) -> RunState:
             return RunState.STARTING
         again = waits and not is_gone and launched.get("attempt", 1) < LAUNCHES
         return RunState.QUEUED if again else RunState.LOST
-    if waits and not held:
+    if waits and (progress.has_ended or not held):  # a trainer that said its last word may take seconds to be gone
         return RunState.QUEUED
     if progress.has_ended:
         return RunState(progress.phase)

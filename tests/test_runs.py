@@ -122,6 +122,19 @@ def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:
         assert runs.get(run.path).state is RunState.FAILED
 
 
+def test_a_resumed_run_waits_also_while_its_last_trainer_is_still_leaving(tmp_path: Path) -> None:
+    """A large process is gone seconds after its last word: a run that is resumed in between waits, and is not over,
+    or nobody would start it.
+    """
+    run = create(tmp_path)
+    tell(run, START, step(1), ("end", {"reason": "stopped", "exit": 0, "error": "", "step": 1}))
+    with locks.hold(RunFolder(run.path).lock, what="a trainer that leaves"):
+        assert runs.get(run.path).state is RunState.STOPPED
+        runs.enqueue(run.path)
+        assert runs.get(run.path).state is RunState.QUEUED
+    assert runs.get(run.path).state is RunState.QUEUED
+
+
 def test_a_stale_lock_file_means_nothing(tmp_path: Path) -> None:
     """The file of a lock may lie there for ever; only a held lock is alive."""
     run = create(tmp_path)
