@@ -30,6 +30,7 @@ def size(
     Raises BadInput for one that cannot be read.
     """
     llm, flow, hift = (_shapes(path) for path in weights)
+    flow = {key: shape for key, shape in flow.items() if not key.endswith("inv_freq")}  # rotations: never trained
     told = _qwen(config)
     if told.get("tie_word_embeddings"):  # a file may hold the same numbers twice
         llm = {key: shape for key, shape in llm.items() if not key.endswith("lm_head.weight")}
