@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HEATS = 5
 CANNOT_JUDGE = "cannot judge"
+NOT_YET = "not listened to yet"
 NOT_APPLICABLE = "Not applicable"  # how a screener's explanation begins where its question makes no sense
 STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
 
@@ -97,7 +98,7 @@ def _legend(grid: Grid) -> str:
     cells = list(grid.cells.values())
     several = any(c.seeds > 1 for c in cells)
     spread = " The bar in a cell is how far its seeds are apart, over the range of the grid." if several else ""
-    unsure = f" “?”: the measure {CANNOT_JUDGE} these clips." if any(c.value is None for c in cells) else ""
+    unsure = f" “?”: the measure {CANNOT_JUDGE} these clips." if any(c.unjudged for c in cells) else ""
     better = "darker is further from the base" if grid.better == "neither" else "darker is worse"
     keys = (
         "<kbd>←↑→↓</kbd> move, <kbd>space</kbd> plays, <kbd>,</kbd> <kbd>.</kbd> change the line, <kbd>m</kbd> marks "
@@ -114,8 +115,9 @@ def _row(name: str, cells: Sequence[GridCell | None], verdict: str, look: _Look)
 
 def _cell(name: str, cell: GridCell, look: _Look) -> str:
     key = cell.candidate.id
-    value = "?" if cell.value is None else _short(cell.value)
-    told = CANNOT_JUDGE if cell.value is None else value
+    waits = cell.value is None and not cell.unjudged
+    value = ("…" if waits else "?") if cell.value is None else _short(cell.value)
+    told = (NOT_YET if waits else CANNOT_JUDGE) if cell.value is None else value
     flag = (
         f'<span class="em-flag" title="{view.plural(cell.flagged, "clip")} flagged">■ {cell.flagged}</span>'
         if cell.flagged
@@ -124,6 +126,8 @@ def _cell(name: str, cell: GridCell, look: _Look) -> str:
     if cell.unjudged and cell.value is not None:
         told += f", {cell.unjudged} of {len(cell.clip_ids)} clips it {CANNOT_JUDGE}"
         flag += f'<span class="em-part" title="{cell.unjudged} of {len(cell.clip_ids)} not judged">?</span>'
+    if cell.unscored and not waits:
+        told += f", {cell.unscored} of {len(cell.clip_ids)} clips {NOT_YET}"
     if cell.low is not None and cell.high is not None:
         told += f", from {_short(cell.low)} to {_short(cell.high)}"
     if cell.seed_low is not None and cell.seed_high is not None:

@@ -30,8 +30,8 @@ class GridCell:
     """One candidate: the mean of a measure over its clips, and how many were flagged.
 
     `low` and `high` are over clips; `seed_low` and `seed_high` over the means of the seeds on the lines that all of
-    them have, for one lucky take proves little: None with fewer than two. `unjudged` clips have no value: not scored
-    yet, or the screener cannot judge them.
+    them have, for one lucky take proves little: None with fewer than two. The screener cannot judge `unjudged` clips
+    and has not heard `unscored` ones yet.
     """
 
     candidate: Candidate
@@ -44,6 +44,7 @@ class GridCell:
     seed_high: float | None = None
     seeds: int = 1
     unjudged: int = 0
+    unscored: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,8 @@ def cell(candidate: Candidate, clips: Sequence[Clip], scores: Mapping[str, Seque
         seed_low=min(means) if several else None,
         seed_high=max(means) if several else None,
         seeds=len({clip.seed for clip in clips}),
-        unjudged=len(clips) - len(judged),
+        unjudged=len(own) - len(judged),
+        unscored=len(clips) - len(own),
     )
 
 

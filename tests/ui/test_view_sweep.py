@@ -107,6 +107,20 @@ def test_a_clip_shows_what_was_flagged_first(judged: FakeStudio) -> None:
     assert f'data-take="{clip.id}"' in told
 
 
+def test_what_nobody_has_screened_yet_is_not_what_cannot_be_judged(judged: FakeStudio) -> None:
+    """While a sweep screens, a cell waits; it does not say that the ear has failed."""
+    own = [c for c in judged.clips() if c.candidate.id == CELL]
+    found = judged.scores([c.id for c in own])
+    waits = cell(own[0].candidate, own, {}, "words")
+    half = cell(own[0].candidate, own, {own[0].id: found[own[0].id]}, "words")
+    assert (waits.unscored, waits.unjudged, half.unscored, half.unjudged) == (len(own), 0, len(own) - 1, 0)
+    grid = replace(judged.grid(RUN_ID, "words"), cells={("x", 0.3): waits}, checkpoints=(), others=(waits, half))
+    table = view_sweep.grid_table(grid, "Words", current="", marked=(), verdicts={})
+    assert "not listened to yet" in table
+    assert f"{len(own) - 1} of {len(own)} clips not listened to yet" in table
+    assert "cannot judge" not in table
+
+
 def test_what_cannot_be_judged_is_said_and_is_never_good(judged: FakeStudio) -> None:
     """A clip without a value has no colour, a cell with some says how many, and the words are named for the ear."""
     own = [c for c in judged.clips() if c.candidate.id == CELL]
