@@ -21,7 +21,6 @@ from engine.types import (
     Busy,
     Candidate,
     Dataset,
-    GenerationSettings,
     Level,
     NotFound,
     PrepareSettings,
@@ -231,7 +230,7 @@ def test_a_sweep_that_waits_is_cancelled(studio: Studio, monkeypatch: pytest.Mon
     request = sweep.Request(
         candidates=(Candidate(backend="fake", voice="robin"),),
         script=studio.script(),
-        settings=GenerationSettings(),
+        settings={},
     )
     with lease.hold(studio.workspace, ("cpu",), what="training robin-1"):
         asked = studio.start_sweep(request)

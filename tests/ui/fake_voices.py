@@ -65,7 +65,15 @@ class FakeVoices:
         return 1.0 if text else 0.5
 
     def promote(
-        self, candidate: Candidate, *, alias: str, by: str, reason: str = "", settings: Any = None, gate: str = ""
+        self,
+        candidate: Candidate,
+        *,
+        alias: str,
+        by: str,
+        reason: str = "",
+        settings: Any = None,
+        gate: str = "",
+        reference: Any = None,
     ) -> Promotion:
         verdict = self._verdicts.get(candidate)
         if verdict is None or verdict.outcome is not Outcome.PASS:
