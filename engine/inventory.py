@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import checkpoints, events, sealed
+from engine import checkpoints, disk, events, sealed
 from engine.run_folder import RunFolder
 from engine.types import BadInput, Checkpoint, NotFound, Retained
 
@@ -70,7 +70,7 @@ def spent(
                 may_go_bytes=sum(c.bytes for c in own if c.id in going),
             )
         )
-    states = {c.id: size for c in checkpoints_here if (size := folder_bytes(state_of(c)))}
+    states = {c.id: size for c in checkpoints_here if (size := sum(disk.file_sizes(state_of(c))))}
     lines.append(
         Spent(
             what="optimizer states",
@@ -80,15 +80,11 @@ def spent(
         )
     )
     for what, path in folders:
-        lines.append(Spent(what=what, count=sum(p.is_file() for p in path.rglob("*")), bytes=folder_bytes(path)))
+        sizes = disk.file_sizes(path)
+        lines.append(Spent(what=what, count=len(sizes), bytes=sum(sizes)))
     return [line for line in lines if line.count]
 
 
 def state_of(checkpoint: Checkpoint) -> Path:
     """Where the optimizer's state of a checkpoint is, or was before the run went on."""
     return RunFolder(checkpoint.path.parent.parent).states / checkpoint.path.name
-
-
-def folder_bytes(path: Path) -> int:
-    """Bytes of all files below a folder; 0 when there is none."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

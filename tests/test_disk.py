@@ -20,3 +20,12 @@ def test_the_reserve_stays_free(tmp_path: Path) -> None:
 def test_free_bytes_is_the_file_systems(tmp_path: Path) -> None:
     """A folder's free space is a number of bytes that is there."""
     assert disk.free_bytes(tmp_path) > 0
+
+
+def test_what_is_gone_while_it_is_counted_is_passed_over(tmp_path: Path) -> None:
+    """A run removes older states while a page adds up what they take: no error, and the rest is counted."""
+    (tmp_path / "states").mkdir()
+    (tmp_path / "states" / "kept").write_bytes(b"12345")
+    (tmp_path / "states" / "gone").symlink_to(tmp_path / "was here")
+    assert disk.file_sizes(tmp_path) == [5]
+    assert disk.file_sizes(tmp_path / "never was") == []

@@ -47,7 +47,7 @@ class Keeping(Deciding):
         if not state.is_dir():
             return
         moved = trash.move(
-            replace(checkpoint, id=checkpoint.id + STATE, path=state, bytes=inventory.folder_bytes(state)),
+            replace(checkpoint, id=checkpoint.id + STATE, path=state, bytes=sum(disk.file_sizes(state))),
             trash=self.workspace.trash,
             by=stone.by,
             reason=stone.reason,

@@ -113,7 +113,8 @@ def test_a_full_run_on_a_small_disk_pauses_is_judged_and_ends_as_on_a_large_one(
         studio.purge(stone.id, by="ada")
 
     wait_until(lambda: studio.run(run.id).state.is_over)
-    assert studio.run(run.id).state is RunState.COMPLETED
+    ended = studio.run(run.id)
+    assert ended.state is RunState.COMPLETED, (ended.error, RunFolder(run.path).log.read_text(encoding="utf-8"))
     assert _weights(run.path) == {s: w for s, w in _weights(roomy.path).items() if f"{run.id}@{s:06d}" not in own[:3]}
     checkpoints.verify(studio.checkpoint(own[3]).path)
     assert studio.promotion("production/tick").candidate.checkpoint_id == own[3]

@@ -33,9 +33,11 @@ def register() -> None:
 def weights_bytes(folder: Path) -> int:
     """Bytes of all weights and optimizer states below a folder, the trash's too."""
     total = 0
-    for file in folder.rglob("*.safetensors"):
-        with suppress(FileNotFoundError):  # moved while it was looked for
-            total += file.stat().st_size
+    for place, _, names in os.walk(folder):  # unlike `rglob`, it passes over a folder that goes while it is looked at
+        for name in names:
+            if name.endswith(".safetensors"):
+                with suppress(FileNotFoundError):
+                    total += (Path(place) / name).stat().st_size
     return total
 
 
