@@ -1,22 +1,19 @@
 """Training examples of CosyVoice from utterances, with what its ears make of each clip kept on disk.
 
-Knows the cache: one safetensors file an utterance, keyed by the bytes of its audio and the base weights. Files appear
-whole, so that runs may share them. What an example is belongs to `sequences`.
+Knows what follows from a clip's audio and the base weights, whatever its text. What an example is belongs to
+`sequences`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.backends import feature_files
 from engine.backends.cosyvoice.frontend import Features, Frontend
 from engine.backends.cosyvoice.sequences import Example
 from engine.types import BadInput, Utterance
@@ -57,11 +54,11 @@ class FeatureCache:
                 f"Row {utterance.id} has {len(text)} text tokens and CosyVoice is trained on at most {MAX_TEXT}: cut "
                 "its clip into shorter ones; a text is never cut by itself."
             )
-        audio_sha256 = _file_sha256(utterance.audio_path, utterance.id)
-        key = hashlib.sha256("\0".join((CACHE_VERSION, audio_sha256, self._base_sha256)).encode()).hexdigest()
-        heard = self._heard(utterance, folder / f"{key}.safetensors")
+        audio_sha256 = feature_files.clip_sha256(utterance.audio_path, utterance.id)
+        key = feature_files.key(CACHE_VERSION, audio_sha256, self._base_sha256)
+        heard = self._heard(utterance, folder, key)
         return Example(
-            key=hashlib.sha256(f"{key}\0{utterance.text}".encode()).hexdigest(),
+            key=feature_files.key(key, utterance.text),
             prompt=prompt,
             text=tuple(text),
             tokens=heard.tokens,
@@ -69,17 +66,14 @@ class FeatureCache:
             speaker=heard.speaker,
         )
 
-    def _heard(self, utterance: Utterance, path: Path) -> Features:
-        try:
-            stored = load_file(str(path))
+    def _heard(self, utterance: Utterance, folder: Path, key: str) -> Features:
+        if stored := feature_files.read(folder, key, ["tokens", "mel", "speaker"]):
             return Features(tokens=stored["tokens"].long(), mel=stored["mel"], speaker=stored["speaker"])
-        except (FileNotFoundError, SafetensorError, KeyError):
-            pass
         try:
             made = self._frontend.features(utterance.audio_path)
         except BadInput as error:
             raise BadInput(f"Row {utterance.id}: {error}") from error
-        _write(path, {"tokens": made.tokens.int(), "mel": made.mel, "speaker": made.speaker})
+        feature_files.write(folder, key, {"tokens": made.tokens.int(), "mel": made.mel, "speaker": made.speaker})
         return made
 
 
@@ -87,18 +81,3 @@ def mean_speaker(vectors: Sequence[Tensor]) -> Tensor:
     """The mean direction (192,) of speaker vectors: each counts alike, whatever its length."""
     unit = torch.nn.functional.normalize(torch.stack(list(vectors)), dim=1).mean(dim=0)
     return torch.nn.functional.normalize(unit, dim=0)
-
-
-def _file_sha256(path: Path, row: str) -> str:
-    if not path.is_file():
-        raise BadInput(f"{path} of row {row} is missing; put it back or take the row out of the manifest.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A file that appears whole; of several processes that make it, the last one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(tensors, str(unfinished))
-    unfinished.replace(path)

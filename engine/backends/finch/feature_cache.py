@@ -1,24 +1,19 @@
 """Training examples of Finch from utterances, with their acoustic features kept on disk.
 
-Knows the cache: one safetensors file an utterance with what follows from it alone, keyed by audio, text and base
-weights; and one a dataset with the tokens, which also follow from each speaker's statistics over all of it. Files
-appear whole, so that runs may share them and one that was killed is gone on from. What an example is belongs to
-`tuning`.
+Knows what they follow from: of each utterance its audio, its text and the base weights; of a dataset's tokens also each
+speaker's statistics over all of it. What an example is belongs to `tuning`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine import audio
+from engine.backends import feature_files
 from engine.backends.finch import acoustics, phonemes
 from engine.backends.finch.acoustics import SpeakerStatistics
 from engine.backends.finch.codec import FRAMES_PER_TOKEN
@@ -44,31 +39,26 @@ def examples(utterances: Sequence[Utterance], finch: Finch, base_sha256: str, ca
     measured = [_measured(u, finch, base_sha256, cache, key) for u, key in zip(utterances, keys, strict=True)]
     features = [matrix for matrix, _ in measured]
     speakers = [utterance.speaker for utterance in utterances]
-    tokens = _tokens(features, speakers, finch, cache / f"tokens-{_set_key(keys, speakers)}.safetensors")
+    tokens = _tokens(features, speakers, finch, cache, _set_key(keys, speakers))
     return [_example(matrix, symbols, own, finch) for (matrix, symbols), own in zip(measured, tokens, strict=True)]
 
 
 def cache_key(utterance: Utterance, base_sha256: str) -> str:
     """What the features of an utterance depend on: the audio's bytes, the text, the base weights."""
-    if not utterance.audio_path.is_file():
-        raise BadInput(f"{utterance.audio_path} is missing; put it back or take its row out of the manifest.")
-    with utterance.audio_path.open("rb") as file:
-        heard = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{CACHE_VERSION}\0{heard}\0{utterance.text}\0{base_sha256}".encode()).hexdigest()
+    heard = feature_files.clip_sha256(utterance.audio_path, utterance.id)
+    return feature_files.key(CACHE_VERSION, heard, utterance.text, base_sha256)
 
 
 def _set_key(keys: Sequence[str], speakers: Sequence[str]) -> str:
     """What the tokens of a dataset depend on: every clip with its speaker, in order."""
-    return hashlib.sha256("\0".join((CACHE_VERSION, *keys, *speakers)).encode()).hexdigest()
+    return f"tokens-{feature_files.key(CACHE_VERSION, *keys, *speakers)}"
 
 
-def _tokens(features: Sequence[Tensor], speakers: Sequence[str], finch: Finch, path: Path) -> list[Tensor]:
+def _tokens(features: Sequence[Tensor], speakers: Sequence[str], finch: Finch, cache: Path, key: str) -> list[Tensor]:
     """Tokens (frames // 4,) of every clip, relative to its speaker's mean spectrum and pitch; from the cache."""
-    try:
-        stored = load_file(str(path))
-        return [stored[str(place)].long() for place in range(len(features))]
-    except (FileNotFoundError, SafetensorError, KeyError):
-        pass
+    names = [str(place) for place in range(len(features))]
+    if stored := feature_files.read(cache, key, names):
+        return [stored[name].long() for name in names]
     statistics = {
         speaker: SpeakerStatistics.measure(
             torch.cat([f for f, s in zip(features, speakers, strict=True) if s == speaker])
@@ -82,7 +72,7 @@ def _tokens(features: Sequence[Tensor], speakers: Sequence[str], finch: Finch, p
         finch.encoder.tokens(normalisation.encoder_input(matrix, statistics[speaker]).to(device)).cpu().clone()
         for matrix, speaker in zip(features, speakers, strict=True)
     ]
-    _write(path, {str(place): tokens.int() for place, tokens in enumerate(made)})
+    feature_files.write(cache, key, {name: tokens.int() for name, tokens in zip(names, made, strict=True)})
     return [tokens.long() for tokens in made]
 
 
@@ -90,23 +80,12 @@ def _measured(
     utterance: Utterance, finch: Finch, base_sha256: str, cache: Path, key: str = ""
 ) -> tuple[Tensor, Tensor]:
     """Features (frames, 30) and phoneme ids (n,), from the cache when they are there and whole."""
-    path = cache / f"{key or cache_key(utterance, base_sha256)}.safetensors"
-    try:
-        stored = load_file(str(path))
+    key = key or cache_key(utterance, base_sha256)
+    if stored := feature_files.read(cache, key, ["features", "phonemes"]):
         return stored["features"], stored["phonemes"]
-    except (FileNotFoundError, SafetensorError, KeyError):
-        pass
     features, symbols = _measure(utterance, finch)
-    _write(path, {"features": features, "phonemes": symbols})
+    feature_files.write(cache, key, {"features": features, "phonemes": symbols})
     return features, symbols
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A file that appears whole; of several processes that make it, the last one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(tensors, str(unfinished))
-    unfinished.replace(path)
 
 
 def _measure(utterance: Utterance, finch: Finch) -> tuple[Tensor, Tensor]:

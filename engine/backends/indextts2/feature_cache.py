@@ -1,22 +1,17 @@
 """Training examples of IndexTTS2 from utterances, with what is heard of each clip kept on disk, and its prompts chosen.
 
-Knows the cache: one safetensors file a clip, keyed by the bytes of its audio and the base weights. Files appear whole,
-so that runs may share them. Knows that a clip is learned after another clip of its speaker, as it will be spoken: after
-itself, the model would learn to copy.
+Knows what follows from a clip's audio and the base weights, whatever its text, and that a clip is learned after another
+clip of its speaker, as it will be spoken: after itself, the model would learn to copy.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.backends import feature_files
 from engine.backends.indextts2.hearing import Conditioning
 from engine.backends.indextts2.info import ModelFolder
 from engine.backends.indextts2.teaching import Example, Told
@@ -25,6 +20,7 @@ from engine.types import BadInput, Utterance
 CACHE_VERSION = "1"  # changes when the same audio and weights would give other features
 PROMPTS = 4  # other clips of its speaker that an example may be learned after
 TRAIN = ("train", "")
+HEARD = ("codes", "latents", "emotion", "style")
 
 Measure = Callable[[Path], dict[str, Tensor]]
 """Audio file -> `codes` (n,), and of its conditioning `latents` (32, width), `emotion` (width,), `style` (192,)."""
@@ -74,15 +70,15 @@ class FeatureCache:
 
     def measured(self, path: Path, row: str, cache: Path) -> tuple[str, dict[str, Tensor]]:
         """The hash of a clip and what was heard of it."""
-        audio_sha256 = _file_sha256(path, row)
-        key = hashlib.sha256(f"{CACHE_VERSION}\0{audio_sha256}\0{self._base_sha256}".encode()).hexdigest()
-        stored = _stored(cache / f"{key}.safetensors")
+        audio_sha256 = feature_files.clip_sha256(path, row)
+        key = feature_files.key(CACHE_VERSION, audio_sha256, self._base_sha256)
+        stored = feature_files.read(cache, key, HEARD)
         if stored is None:
             try:
                 stored = self._measure(path)
             except BadInput as error:
                 raise BadInput(f"Row {row}: {error}") from error
-            _write(cache / f"{key}.safetensors", stored)
+            feature_files.write(cache, key, stored)
         return audio_sha256, stored
 
     def _example(self, row: Utterance, audio_sha256: str, codes: Tensor, prompts: tuple[Told, ...]) -> Example:
@@ -94,7 +90,7 @@ class FeatureCache:
                 f"Row {row.id} has {len(text)} text tokens and {len(codes)} codes, and IndexTTS2 has places for "
                 f"{self._folder.max_text} and {self._folder.max_codes}: cut its clip into shorter ones."
             )
-        key = hashlib.sha256(f"{audio_sha256}\0{row.text}".encode()).hexdigest()
+        key = feature_files.key(audio_sha256, row.text)
         return Example(key, text, codes, prompts)
 
 
@@ -118,28 +114,5 @@ def _others(
             f"Row {row.id} is the only clip of {who} to learn from: IndexTTS2 learns a clip after another one of the "
             "same voice. Add clips, correct the speaker, or name reference audio for the row."
         )
-    ranked = sorted(able, key=lambda other: hashlib.sha256(f"{audio_sha256}\0{other}".encode()).hexdigest())
+    ranked = sorted(able, key=lambda other: feature_files.key(audio_sha256, other))
     return [able[key] for key in ranked[:PROMPTS]]
-
-
-def _stored(path: Path) -> dict[str, Tensor] | None:
-    try:
-        stored = load_file(str(path))
-    except (FileNotFoundError, SafetensorError):
-        return None
-    return stored if {"codes", "latents", "emotion", "style"} <= stored.keys() else None
-
-
-def _file_sha256(path: Path, row: str) -> str:
-    if not path.is_file():
-        raise BadInput(f"{path} of row {row} is missing; put it back or take the row out of the manifest.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A file that appears whole; of several processes that make it, the last one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({name: torch.clone(tensor).contiguous() for name, tensor in tensors.items()}, str(unfinished))
-    unfinished.replace(path)

@@ -1,22 +1,18 @@
 """Training examples of Qwen3-TTS from utterances, with each clip's codes and speaker vector kept on disk.
 
-Knows the cache: one safetensors file a clip, keyed by the bytes of its audio and by the base weights, so that another
-text does not encode it again. Files appear whole, so that runs may share them.
+Knows what follows from a clip's audio and the base weights, so that another text does not encode it again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine import audio
+from engine.backends import feature_files
 from engine.backends.qwen3_tts.info import MAX_FRAMES, SAMPLE_RATE
 from engine.backends.qwen3_tts.teaching import Example
 from engine.types import BadInput, Utterance
@@ -50,13 +46,13 @@ class FeatureCache:
 
     def measured(self, path: Path, row: str, folder: Path) -> tuple[str, dict[str, Tensor]]:
         """The hash of a clip and what was measured of it."""
-        audio_sha256 = _file_sha256(path, row)
-        key = hashlib.sha256(f"{CACHE_VERSION}\0{audio_sha256}\0{self._base_sha256}".encode()).hexdigest()
-        stored = _stored(folder / f"{key}.safetensors")
+        audio_sha256 = feature_files.clip_sha256(path, row)
+        key = feature_files.key(CACHE_VERSION, audio_sha256, self._base_sha256)
+        stored = feature_files.read(folder, key, ["codes"])
         if stored is None:
             _must_be_24_khz(path, row)
             stored = self._measure(path)
-            _write(folder / f"{key}.safetensors", stored)
+            feature_files.write(folder, key, stored)
         return audio_sha256, stored
 
     def _example(self, row: Utterance, audio_sha256: str, stored: dict[str, Tensor], speaker: Tensor | None) -> Example:
@@ -70,7 +66,7 @@ class FeatureCache:
                 f"Row {row.id} is longer than 24 s, which is more than this model says in one go: cut its clip into "
                 "shorter ones, or leave the row out."
             )
-        key = hashlib.sha256(f"{audio_sha256}\0{row.text}".encode()).hexdigest()
+        key = feature_files.key(audio_sha256, row.text)
         return Example(key, self._ids(row.text), stored["codes"].long(), speaker)
 
 
@@ -81,26 +77,3 @@ def _must_be_24_khz(path: Path, row: str) -> None:
             f"{path.name} of row {row} has {told.sample_rate} Hz and {told.channels} channels, and this model is "
             f"trained on {SAMPLE_RATE} Hz mono; prepare the dataset for it on the data page."
         )
-
-
-def _stored(path: Path) -> dict[str, Tensor] | None:
-    try:
-        stored = load_file(str(path))
-    except (FileNotFoundError, SafetensorError):
-        return None
-    return stored if "codes" in stored else None
-
-
-def _file_sha256(path: Path, row: str) -> str:
-    if not path.is_file():
-        raise BadInput(f"{path} of row {row} is missing; put it back or take the row out of the manifest.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A file that appears whole; of several processes that make it, the last one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, str(unfinished))
-    unfinished.replace(path)

@@ -1,21 +1,18 @@
 """Training examples of VoxCPM from utterances, with what the codec makes of each clip kept on disk.
 
-Knows the cache: one safetensors file an utterance, keyed by the bytes of its audio (and of its reference's), its text
-and the base weights. Files appear whole, so that runs may share them. What an example is belongs to `sequences`.
+Knows what they follow from: the clip's audio (and its reference's), its text and the base weights. What an example is
+belongs to `sequences`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.backends import feature_files
 from engine.backends.voxcpm.sequences import Example
 from engine.types import BadInput, Utterance
 
@@ -44,11 +41,10 @@ class FeatureCache:
     def _example(self, utterance: Utterance, folder: Path) -> Example:
         reference = utterance.reference_audio if self._takes_references else None
         key = self._key(utterance, reference)
-        path = folder / f"{key}.safetensors"
-        stored = _stored(path)
+        stored = feature_files.read(folder, key, ["text", "patches"])
         if stored is None:
             stored = self._made(utterance, reference)
-            _write(path, stored)
+            feature_files.write(folder, key, stored)
         text = tuple(int(token) for token in stored["text"].tolist())
         example = Example(key, text, stored["patches"], stored.get("reference"))
         if example.positions > self._max_length:
@@ -59,10 +55,9 @@ class FeatureCache:
         return example
 
     def _key(self, utterance: Utterance, reference: Path | None) -> str:
-        heard = [_file_sha256(path, utterance.id) for path in (utterance.audio_path, reference) if path is not None]
-        return hashlib.sha256(
-            "\0".join((CACHE_VERSION, *heard, utterance.text, self._base_sha256)).encode()
-        ).hexdigest()
+        clips = [path for path in (utterance.audio_path, reference) if path is not None]
+        heard = [feature_files.clip_sha256(path, utterance.id) for path in clips]
+        return feature_files.key(CACHE_VERSION, *heard, utterance.text, self._base_sha256)
 
     def _made(self, utterance: Utterance, reference: Path | None) -> dict[str, Tensor]:
         ids = self._tokenize(utterance.text)
@@ -75,26 +70,3 @@ class FeatureCache:
         if reference is not None:
             made["reference"] = self._encode(reference)
         return made
-
-
-def _stored(path: Path) -> dict[str, Tensor] | None:
-    try:
-        stored = load_file(str(path))
-    except (FileNotFoundError, SafetensorError):
-        return None
-    return stored if {"text", "patches"} <= stored.keys() else None
-
-
-def _file_sha256(path: Path, row: str) -> str:
-    if not path.is_file():
-        raise BadInput(f"{path} of row {row} is missing; put it back or take the row out of the manifest.")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A file that appears whole; of several processes that make it, the last one's stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file(tensors, str(unfinished))
-    unfinished.replace(path)
