@@ -1,7 +1,8 @@
 """The clip cache: audio by content key, so that what was rendered once is never rendered again.
 
 Knows a FLAC file and a JSON file of facts per key, the JSON written last: a key with a JSON file is whole, whatever
-died in between. Knows nothing of candidates or of how audio is made.
+died in between. Speech tokens, where a model tells them, lie beside it (`clip_tokens`). Knows nothing of candidates or
+of how audio is made.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import audio, disk, durable, harness
+from engine import audio, clip_tokens, disk, durable, harness
 from engine.types import DiskFull, Speech
 
 CACHE_VERSION = 1
@@ -74,6 +75,7 @@ def publish(clips: Path, recipe: Mapping[str, Any], spoken: Sequence[Speech], *,
     }
     try:
         audio.write(audio_path(clips, clip_key), samples, speech.sample_rate)
+        clip_tokens.write(audio_path(clips, clip_key), spoken)
         facts["audio_bytes"] = audio_path(clips, clip_key).stat().st_size
         told = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False)
         durable.write_bytes(_facts_path(clips, clip_key), told.encode())

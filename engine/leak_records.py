@@ -21,7 +21,7 @@ FOLDER = "leaks"
 
 @dataclass(frozen=True, kw_only=True)
 class LeakReport:
-    """The four gates over one candidate's clips. `references` are hashes; `blank_fault` says why the voice did not
+    """The gates over one candidate's clips. `references` are hashes; `blank_fault` says why the voice did not
     speak after a reference without its text.
     """
 

@@ -1,4 +1,4 @@
-"""What the Sweep and Gate pages show of leak checks: what one would cost, how far it is, the four gates in words.
+"""What the Sweep and Gate pages show of leak checks: what one would cost, how far it is, the gates in words.
 
 Pure like `view`: records in, HTML out.
 """
@@ -24,6 +24,7 @@ QUESTIONS = {  # what each gate asks, in a reviewer's words
     "blank reference text": "Does speech fall apart when the reference's words are left blank?",
     "trimmed start": "Is the leak over after the first 0.93 s?",
     "boundary": "Do the first sounds go on from the reference's last ones?",
+    "boundary tokens": "Do the reference's tokens come again at the start, more than other speech would have it?",
 }
 
 
@@ -64,7 +65,7 @@ def progress(job: JobView | None) -> str:
 
 
 def reports(found: Sequence[LeakReport], label: Callable[[Candidate], str]) -> str:
-    """A candidate a line with its four gates folded below, what leaks most first; empty before any check."""
+    """A candidate a line with its gates folded below, what leaks most first; empty before any check."""
     ordered = sorted(found, key=lambda each: -len(_flagged(each)))
     opened = " open" if len(ordered) == 1 else ""
     lines = "".join(
@@ -76,7 +77,7 @@ def reports(found: Sequence[LeakReport], label: Callable[[Candidate], str]) -> s
 
 
 def report(found: LeakReport) -> str:
-    """One candidate's four gates: what each asks, and its answer."""
+    """One candidate's gates: what each asks, and its answer."""
     lines = "".join(
         f"<li>{_state(gate.passed)} <b>{escape(QUESTIONS.get(gate.name, gate.name))}</b> "
         f"<small>{escape(_told(found, gate.name, gate.explanation))}</small></li>"

@@ -69,6 +69,7 @@ class BackendInfo:
     usual: GenerationSettings = field(default_factory=GenerationSettings)  # where nothing else is asked for
     own_settings: tuple[SpeakingSetting, ...] = ()  # what it can be told beside the settings that all have
     unloaded_loss: Mapping[str, float] = field(default_factory=dict)  # by part: a model's without its weights
+    tells_tokens: bool = False  # what it speaks comes with the discrete tokens that it was made of
     instructs: bool = False  # a voice followed by INSTRUCTION and some words is one that was told these words
 
     def has_voice(self, voice: str) -> bool:

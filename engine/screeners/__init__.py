@@ -14,8 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import audio
+from engine import audio, clip_tokens
 from engine.screeners.after_text import AfterText
+from engine.screeners.boundary_tokens import BoundaryTokens
 from engine.screeners.clipping import Clipping
 from engine.screeners.end import End
 from engine.screeners.heard import Ear, Heard, Screener, knows
@@ -60,6 +61,7 @@ SCREENERS: dict[str, Screener] = {
     for screener in (
         *(Words(), PhonemeErrors(), AfterText(), End(), Rate(), LongForm(), Silence(), SilenceShare(), Onset()),
         *(Clipping(), Loudness(), Noise(), Pitch(), PitchRange(), Similarity(), Speaker(), Leakage()),
+        BoundaryTokens(),
     )
 }
 # backend -> module that has `load() -> Ear | None`; None when its weights are not installed
@@ -114,7 +116,7 @@ def screen(
     """
     heard = _heard(clip.path, clip.text, ears, clip.language)
     heard.clip_id, heard.stop, heard.base, heard.target = clip.id, clip.stop, base, target
-    heard.reference = clip.reference
+    heard.reference, heard.speech_tokens = clip.reference, clip_tokens.read(clip.path)
     return [screener(heard) for screener in SCREENERS.values()]
 
 

@@ -34,8 +34,16 @@ within one reader). It tells another pitch or throat, not two readers who sound 
 
 **The leak of the reference** looks for words of the reference's last three seconds in the clip's first two, and for
 sounds that go on. Voices without a reference are "not applicable". With clips of the base, and some with a blank
-reference text, four gates say whose leak it is, whether the voice leans on that text, whether cutting 0.93 s off
-mends it, and whether the sounds go on more often than chance has it (`engine/screeners/leakage_gates.py`).
+reference text, five gates say whose leak it is, whether the voice leans on that text, whether cutting 0.93 s off
+mends it, and whether the sounds, and the speech tokens, go on more often than chance has it
+(`engine/screeners/leakage_gates.py`).
+
+**Speech tokens at a beginning** are those that the model drew for each chunk, held against those of the reference's
+last second in the same order (longest common subsequence). A leak check also looks for any other second of the
+reference, and puts other speech in its place: its other references and what was said in other lines. The same words at
+the reference's end and the text's beginning are alike too, and no leak. CosyVoice, Qwen3-TTS, IndexTTS2, Dia and CSM
+tell their tokens; of other voices, and of clips that were rendered before tokens were kept, the answer is "not
+measured".
 
 **A trend of the speaking rate** over a run's epochs at one scale, with its interval, shows what single clips do
 not: speech that gets steadily faster or slower (`engine/screeners/trend.py`).

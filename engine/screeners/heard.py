@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from engine.screeners import voice_profile
 from engine.screeners.voice_profile import Profile
-from engine.types import BadInput, Reference, Score, Stop, WordScore
+from engine.types import BadInput, Reference, Score, SpeechTokens, Stop, WordScore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +90,7 @@ class Heard:
     target: Profile | None = None
     language: str = "en"
     reference: Reference | None = None
+    speech_tokens: tuple[SpeechTokens, ...] | None = None  # of each chunk; None: not known
     _errors: dict[str, Errors | None] = field(default_factory=dict, repr=False)  # by the name of the ear
 
     @property

@@ -1,21 +1,37 @@
-"""The four gates of a leak: whose fault it is, what it hangs on, where it lies, and by which sounds it shows.
+"""The five gates of a leak: whose fault it is, what it hangs on, where it lies, by which sounds and tokens it shows.
 
-Pure: knows measures of clips (`leakage.Start`, error rates) and no audio. What was not rendered is not judged, and a
-voice that speaks without a reference has no leak: "not applicable" is another answer than "passed".
+Pure: knows measures of clips (`leakage.Start`, `boundary_tokens.Overlap`, error rates) and no audio. What was not
+rendered is not judged, and a voice that speaks without a reference has no leak: "not applicable" is another answer than
+"passed".
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from engine.screeners import boundary_tokens
+from engine.screeners.boundary_tokens import Overlap
 from engine.screeners.leakage import CHANCE, Start
 
 COLLAPSE_PERCENT, COLLAPSED_PERCENT = 20.0, 50.0  # more errors with a blank reference text; errors altogether
 RESAMPLES = 2000
+NAMES = ("base against tuned", "blank reference text", "trimmed start", "boundary", "boundary tokens")
 CANNOT_JUDGE = "Cannot judge this voice: no ear follows it, so nobody can say whose words are at the start; listen."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenEvidence:
+    """What the speech tokens of a candidate's beginnings, and of its base's, have of each reference. `unknown` clips
+    have none beside them; `tells` is False of a model that never has any.
+    """
+
+    tuned: Sequence[Overlap] = ()
+    base: Sequence[Overlap] = ()
+    unknown: int = 0
+    tells: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +50,27 @@ def gates(
     base: Sequence[Start] = (),
     errors: Sequence[float] = (),
     blank_errors: Sequence[float] = (),
+    tokens: TokenEvidence | None = None,
     seed: int = 0,
 ) -> tuple[LeakGate, ...]:
-    """All four, over clips of one candidate: `tuned` and `base` in the same order of lines, `errors` in per cent of the
-    same clips, and `blank_errors` of clips that were rendered with a blank reference text.
+    """All five, over clips of one candidate: `tuned` and `base` in the same order of lines, `errors` in per cent of the
+    same clips, `blank_errors` of clips that were rendered with a blank reference text, and `tokens` of each beginning.
     """
     if not tuned:
         told = "Not applicable: this voice speaks without a reference."
-        names = ("base against tuned", "blank reference text", "trimmed start", "boundary")
-        return tuple(LeakGate(name=name, value=math.nan, passed=None, explanation=told) for name in names)
+        return tuple(LeakGate(name=name, value=math.nan, passed=None, explanation=told) for name in NAMES)
     return (
         _against_base(tuned, base, seed),
         _blank_text(errors, blank_errors),
         _trimmed(tuned),
         _boundary(tuned),
+        _boundary_tokens(tokens or TokenEvidence(tells=False)),
     )
 
 
 def _against_base(tuned: Sequence[Start], base: Sequence[Start], seed: int) -> LeakGate:
     """The share of clips with the reference's words in the start, less what another text gives, against the base's."""
-    name = "base against tuned"
+    name = NAMES[0]
     both = len(base) == len(tuned)
     kept = [n for n, start in enumerate(tuned) if start.is_followed and (not both or base[n].is_followed)]
     if not kept:
@@ -82,7 +99,7 @@ def _excess(start: Start) -> float:
 
 
 def _blank_text(errors: Sequence[float], blank_errors: Sequence[float]) -> LeakGate:
-    name = "blank reference text"
+    name = NAMES[1]
     if not blank_errors or not errors:
         told = "No clips were rendered with a blank reference text."
         return LeakGate(name=name, value=math.nan, passed=None, explanation=told)
@@ -95,7 +112,7 @@ def _blank_text(errors: Sequence[float], blank_errors: Sequence[float]) -> LeakG
 
 def _trimmed(tuned: Sequence[Start]) -> LeakGate:
     """Whether the leak lies in the first 0.93 s alone."""
-    name = "trimmed start"
+    name = NAMES[2]
     if not any(start.is_followed for start in tuned):
         return LeakGate(name=name, value=math.nan, passed=None, explanation=CANNOT_JUDGE)
     leaking = [start for start in tuned if start.hits]
@@ -112,7 +129,7 @@ def _boundary(tuned: Sequence[Start]) -> LeakGate:
     """Whether the reference's end and the clips' beginnings sound alike more often than chance has it."""
     from scipy import stats
 
-    name = "boundary"
+    name = NAMES[3]
     known = [start for start in tuned if not math.isnan(start.chance)]
     if not known:
         told = "The clips or the reference are too short to compare their sounds."
@@ -124,3 +141,48 @@ def _boundary(tuned: Sequence[Start]) -> LeakGate:
         f"stretches of it (p = {by_chance:.2g} by chance)."
     )
     return LeakGate(name=name, value=alike / len(known), passed=by_chance > CHANCE, explanation=told)
+
+
+def _boundary_tokens(tokens: TokenEvidence) -> LeakGate:
+    """Whether a reference's tokens come again at the beginnings more than other speech in its place would have it: its
+    last second, or any second of it. Two tests are made of each reference, so p is as many times the smallest of them
+    (Bonferroni).
+    """
+    name, found = NAMES[4], tokens.tuned
+    if not found:
+        return LeakGate(name=name, value=math.nan, passed=None, explanation=_no_tokens(tokens))
+    end, others = _mean(found, lambda each: [each.end]), _mean(found, lambda each: each.null_end)
+    chances = [boundary_tokens.by_chance(each.end, each.null_end) for each in found]
+    chances += [boundary_tokens.by_chance(each.anywhere, each.null_anywhere) for each in found]
+    known = [p for p in chances if not math.isnan(p)]
+    beside = [f"at the base's {100 * _mean(tokens.base, lambda each: [each.end]):.0f} %"] if tokens.base else []
+    beside += [f"with other speech in its place {100 * others:.0f} %"] if known else []
+    among = f" ({', '.join(beside)})" if beside else ""
+    told = (
+        f"At {sum(each.beginnings for each in found)} beginnings {100 * end:.0f} % of the reference's last second of "
+        f"tokens come again{among}; of its most alike second "
+        f"{100 * _mean(found, lambda each: [each.anywhere]):.0f} %"
+    )
+    if tokens.unknown:
+        told += f"; {tokens.unknown} clips are not measured, they were rendered before tokens were kept"
+    if not known:
+        told += "; that cannot be judged by so little other speech: choose more lines or references"
+        return LeakGate(name=name, value=end, passed=None, explanation=f"{told}.")
+    p = min(1.0, len(chances) * min(known))
+    return LeakGate(name=name, value=end, passed=p > CHANCE, explanation=f"{told} (p = {p:.2g} by chance).")
+
+
+def _mean(found: Sequence[Overlap], of: Callable[[Overlap], Sequence[float]]) -> float:
+    values = [value for each in found for value in of(each)]
+    return sum(values) / len(values) if values else math.nan
+
+
+def _no_tokens(tokens: TokenEvidence) -> str:
+    if not tokens.tells:
+        return "Not measured: this voice's model tells no speech tokens; its sounds at the boundary are measured above."
+    if tokens.unknown:
+        return (
+            f"Not measured: the {tokens.unknown} clips were rendered before speech tokens were kept with them; check "
+            "again with another seed, which renders new ones."
+        )
+    return "Not measured: the model hears no tokens of this reference, or too few of it or of the clips for a second."

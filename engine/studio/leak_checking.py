@@ -1,4 +1,4 @@
-"""Use cases about leaks of the reference: the clips that the four gates need are rendered, measured and reported.
+"""Use cases about leaks of the reference: the clips that the five gates need are rendered, measured and reported.
 
 Beside what a sweep renders that is each clip once more with the reference's text left blank. These clips lie in the
 cache alone: they are no candidates for listening. The shuffled null holds each clip's start against the words of
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine import leak_records, references, sweep
+from engine import backends, leak_records, references, sweep
 from engine.jobs import JobView, Report
 from engine.leak_records import LeakReport
 from engine.studio.answers import reference_of
@@ -21,6 +21,7 @@ from engine.types import BadInput, Candidate, Clip, EngineError, Reference, Refu
 
 if TYPE_CHECKING:
     from engine.screeners.leakage import Start
+    from engine.studio.leak_tokens import LeakTokens
 
 JOB = "leak check"
 Key = tuple[str, int, str]  # line, seed, reference
@@ -33,6 +34,7 @@ class _Measured:
     starts: Mapping[Candidate, Mapping[Key, Start]]
     errors: Mapping[Candidate, Mapping[Key, float]]
     blank_errors: Mapping[Candidate, Mapping[Key, float]]
+    tokens: LeakTokens
 
 
 class LeakChecking(AutomaticSweeping):
@@ -113,6 +115,7 @@ class LeakChecking(AutomaticSweeping):
     ) -> _Measured | None:
         """None when it was cancelled."""
         from engine import screeners
+        from engine.studio import leak_tokens
 
         starts: dict[Candidate, dict[Key, Start]] = {}
         errors: dict[Candidate, dict[Key, float]] = {}
@@ -129,7 +132,7 @@ class LeakChecking(AutomaticSweeping):
             (blank_errors if is_blank else errors).setdefault(clip.candidate, {})[_key(clip)] = percent
             if start is not None:
                 starts.setdefault(clip.candidate, {})[_key(clip)] = start
-        return _Measured(starts=starts, errors=errors, blank_errors=blank_errors)
+        return _Measured(starts=starts, errors=errors, blank_errors=blank_errors, tokens=leak_tokens.of(clips))
 
     def _leak_report(
         self, candidate: Candidate, measured: _Measured, request: sweep.Request, by: str, fault: str
@@ -146,6 +149,7 @@ class LeakChecking(AutomaticSweeping):
             base=[control[key] for key in common if key in control],
             errors=[percent for key, percent in measured.errors.get(candidate, {}).items() if key in heard],
             blank_errors=[percent for percent in blank.values() if heard and math.isfinite(percent)],
+            tokens=measured.tokens.evidence(candidate, tells=backends.info(candidate.backend).tells_tokens),
         )
         return LeakReport(
             candidate=candidate,

@@ -111,8 +111,22 @@ class Stop(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeechTokens:
+    """The discrete tokens of one row: `said`, those that its model drew, and those of the `reference` that it was
+    spoken after, as the same model hears them (none where it hears none). Of several codebooks the first.
+    """
+
+    said: tuple[int, ...]
+    reference: tuple[int, ...]
+    rate_hz: float  # tokens a second
+
+
+@dataclass(frozen=True, kw_only=True)
 class Speech:
-    """What a row became. `samples` is float32 mono in -1..1, shape (n,); `attempts` is how many times it was drawn."""
+    """What a row became. `samples` is float32 mono in -1..1, shape (n,); `attempts` is how many times it was drawn.
+
+    `speech_tokens` are there of a model that tells them; several rows joined have none.
+    """
 
     samples: NDArray[np.float32]
     sample_rate: int
@@ -120,6 +134,7 @@ class Speech:
     stop: Stop
     render_sec: float
     attempts: int = 1
+    speech_tokens: SpeechTokens | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -249,6 +249,9 @@ class SpeechModelInvariants:
             assert speech.samples.ndim == 1
             assert len(speech.samples) > 0
             assert np.abs(speech.samples).max() <= 1.0
+            if speech.speech_tokens is not None:
+                assert len(speech.speech_tokens.said) == speech.tokens
+                assert bool(speech.speech_tokens.reference) is (case.reference is not None)
 
     def test_neither_speaking_nor_losses_touch_the_global_generator(self, case: Case, model: SpeechModel) -> None:
         """Noise comes from a row's generator and dropout from the step's seed, so the order of work changes nothing."""

@@ -193,6 +193,10 @@ def test_a_reference_goes_before_the_text(model: CsmModel, tmp_path: Path) -> No
     for one, alone in zip(together, (model.speak([each])[0] for each in rows), strict=True):
         assert np.allclose(one.samples, alone.samples, atol=1e-4)
     assert not np.array_equal(together[0].samples, together[1].samples)
+    told = [each.speech_tokens for each in together]
+    assert told[0] is not None
+    assert told[1] is not None
+    assert (told[0].reference, told[1].reference) == ((), tuple(model._encode(clip.audio_path)[:, 0].tolist()))
     with pytest.raises(BadInput, match="no transcript"):
         model.speak([row(reference=replace(reference, text=" "))])
     with pytest.raises(NotFound, match="no voice"):

@@ -175,6 +175,9 @@ def test_rows_with_and_without_references_share_a_call(model: DiaModel, tmp_path
         assert np.allclose(one.samples, alone.samples, atol=1e-4)
     assert not np.array_equal(together[0].samples, together[1].samples)
     assert not np.array_equal(together[1].samples, together[2].samples)
+    told = [each.speech_tokens.reference for each in together if each.speech_tokens]
+    own = [tuple(model._encode(clip.audio_path)[:, 0].tolist()) for clip in clips[:2]]
+    assert told == [(), *own, ()]
     with pytest.raises(BadInput, match="no transcript"):
         model.speak([row(reference=replace(references[0], text=" "))])
     with pytest.raises(NotFound, match="no voice"):

@@ -1,4 +1,4 @@
-"""What leaks of a reference into the start: its words, its sounds, against what chance gives; and the four gates."""
+"""What leaks of a reference into the start: its words, its sounds, against what chance gives; and the gates."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def test_the_first_gate_says_whose_leak_it_is(case: Case) -> None:
 
 def test_the_other_gates_need_what_they_judge_by() -> None:
     """Collapse without the reference's text, a leak that trimming does not mend, sounds that go on."""
-    _, blank, trimmed, boundary = gates([start(2, 1, 0.9)] * 6, errors=[5.0] * 6, blank_errors=[60.0] * 6)
+    _, blank, trimmed, boundary, _ = gates([start(2, 1, 0.9)] * 6, errors=[5.0] * 6, blank_errors=[60.0] * 6)
     assert (blank.passed, trimmed.passed, boundary.passed) == (False, False, False)
     assert trimmed.value == 1.0
-    _, blank, trimmed, boundary = gates([start()] * 6, errors=[5.0] * 6, blank_errors=[9.0] * 6)
+    _, blank, trimmed, boundary, _ = gates([start()] * 6, errors=[5.0] * 6, blank_errors=[9.0] * 6)
     assert (blank.passed, trimmed.passed, boundary.passed) == (True, True, True)
     assert gates([start()] * 6)[1].passed is None

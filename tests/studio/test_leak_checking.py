@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from engine.backends.finch import phonemes
 from engine.jobs import JobState
 from engine.leak_records import LeakReport
 from engine.studio import Studio
-from engine.types import BadInput, Candidate, Line, Refused, Script, SpeakRow, Speech, Stop, Tier
+from engine.types import BadInput, Candidate, Line, Refused, Script, SpeakRow, Speech, SpeechTokens, Stop, Tier
 from engine.workspace import Workspace
 from tests.fake_host import FakeHost, backend_info
 from tests.studio.test_sweeping import wait_until
@@ -94,7 +95,7 @@ def test_a_leak_that_the_adapter_adds_is_found_and_reported(studio: Studio, host
     planned = studio.plan_leak_check(asked)
     assert (len(planned.jobs), len(planned.missing)) == (6, 6)
     report = checked(studio, asked)
-    against, blank, trimmed, _ = report.gates
+    against, blank, trimmed, _, _ = report.gates
     assert against.passed is False
     assert "the adapter adds to it" in against.explanation
     assert blank.passed is False
@@ -134,6 +135,46 @@ def test_a_cancelled_check_reports_nothing(
     assert studio.job(job).state is JobState.CANCELLED
     assert studio.leak_reports() == []
     assert len(studio.plan_leak_check(asked).missing) < 6
+
+
+class Telling(FakeHost):
+    """Tells tokens by the text; those of its reference's last second come first where an adapter is on."""
+
+    def speak(self, rows: Sequence[SpeakRow]) -> list[Speech]:
+        return [
+            replace(speech, speech_tokens=self._tokens(row))
+            for row, speech in zip(rows, super().speak(rows), strict=True)
+        ]
+
+    def _tokens(self, row: SpeakRow) -> SpeechTokens:
+        assert row.reference is not None
+        reference, said = (
+            tuple(random.Random(text).choices(range(900), k=120)) for text in (PROMPT, f"{row.text}{row.seed}")
+        )
+        return SpeechTokens(said=reference[-25:] + said if row.lora_scale else said, reference=reference, rate_hz=25.0)
+
+
+def test_tokens_of_the_reference_at_the_beginnings_are_found_by_what_other_lines_say(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rendered with their tokens, the gate fires for the adapter alone; without the files nothing is measured, and a
+    model that tells no tokens is told apart from clips that are older than the files.
+    """
+    studio._hosts["fake"] = Telling()  # type: ignore[assignment]
+    monkeypatch.setattr(backends, "info", lambda *_: replace(backend_info(), reference="optional", tells_tokens=True))
+    lines = tuple(Line(id=f"l{n}", tier=Tier.SHORT, text=f"This is the line of number {n}.") for n in range(10))
+    asked = replace(request(studio, tmp_path), script=replace(SCRIPT, lines=lines))
+    gate = checked(studio, asked).gates[4]
+    assert gate.passed is False, gate.explanation
+    assert gate.value > 0.9
+    assert "at the base's 3 %" in gate.explanation
+    for path in studio.workspace.clips.glob("*.tokens"):
+        path.unlink()
+    gate = checked(studio, asked).gates[4]
+    assert gate.passed is None
+    assert gate.explanation.startswith("Not measured: the 10 clips were rendered before")
+    monkeypatch.setattr(backends, "info", lambda *_: replace(backend_info(), reference="optional"))
+    assert "tells no speech tokens" in checked(studio, asked).gates[4].explanation
 
 
 def test_a_prompt_free_voice_has_nothing_to_check(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         unloaded_loss=unloaded_loss(found),
         instructs=True,
         own_settings=own_settings(name),
+        tells_tokens=True,
     )
 
 

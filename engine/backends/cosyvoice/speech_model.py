@@ -27,7 +27,7 @@ from engine.backends.cosyvoice.generation import Asked, Drawn
 from engine.backends.cosyvoice.info import ATTENTION, FLOW_TARGETS, LANGUAGES, PARTS, VOICE, ModelFolder
 from engine.backends.cosyvoice.loading import Nets
 from engine.backends.cosyvoice.sequences import Example
-from engine.types import BadInput, NotFound, Reference, Refused, SpeakRow, Speech, Stop, Utterance
+from engine.types import BadInput, NotFound, Reference, Refused, SpeakRow, Speech, SpeechTokens, Stop, Utterance
 
 REFERENCES = 16  # audio prompts whose features are remembered
 FLOW_DRAWS = 4  # fixed times and noises of each example in validation
@@ -277,6 +277,9 @@ class CosyVoiceModel:
             tokens=len(drawn.tokens),
             stop=drawn.stop if drawn.tokens else Stop.EOS,
             render_sec=share_sec + time.perf_counter() - started,
+            speech_tokens=SpeechTokens(
+                said=drawn.tokens, reference=tuple(prompt.tokens.tolist()), rate_hz=self._folder.token_rate
+            ),
         )
 
 

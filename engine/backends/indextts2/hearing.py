@@ -59,13 +59,14 @@ class Conditioning:
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """All that speaking after a reference needs: beyond the conditioning its `mel` (1, 80, frames), and what the flow
-    was told of it, `regulated` (1, frames, width).
+    """All that speaking after a reference needs: beyond the conditioning its `mel` (1, 80, frames), what the flow was
+    told of it, `regulated` (1, frames, width), and the semantic `codes` that this was made of.
     """
 
     conditioning: Conditioning
     mel: Tensor
     regulated: Tensor
+    codes: tuple[int, ...]
 
 
 @torch.no_grad()
@@ -88,12 +89,13 @@ def prompt(path: Path, ears: Ears, nets: Nets) -> Prompt:
     sounding = _samples(path, info.SPEAKING_RATE)[: int(info.REFERENCE_SEC * info.SPEAKING_RATE)]
     heard = _samples(path, HEARING_RATE)[: int(info.REFERENCE_SEC * HEARING_RATE)]
     states = ears.states(heard)
-    _, quantized = nets.codec.quantize(states)
+    heard_codes, quantized = nets.codec.quantize(states)
     mel = ears.mel(sounding).to(states.device)
     regulated = nets.s2mel.models["length_regulator"](
         quantized, ylens=torch.tensor([mel.shape[2]], device=mel.device), n_quantizers=3, f0=None
     )[0]
-    return Prompt(_conditioning(states, ears.style(heard), nets), mel, regulated)
+    told = tuple(heard_codes.reshape(-1).tolist())
+    return Prompt(_conditioning(states, ears.style(heard), nets), mel, regulated, told)
 
 
 def _conditioning(states: Tensor, style: Tensor, nets: Nets) -> Conditioning:

@@ -136,6 +136,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         version=f"{code[:12] or 'unknown'}-{SPEAKING_VERSION}",
         full_sft=True,
         reference="required",
+        tells_tokens=True,
         languages=LANGUAGES,
         # upstream's own; it searches with three beams, which is not drawing and is not done here
         usual=GenerationSettings(temperature=0.8, top_k=30, top_p=0.8, repetition_penalty=10.0),

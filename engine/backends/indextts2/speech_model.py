@@ -36,7 +36,7 @@ from engine.backends.indextts2.info import LANGUAGES, PARTS, PROJECTIONS, SPEAKI
 from engine.backends.indextts2.layout import Layout
 from engine.backends.indextts2.loading import TRAINED, Nets
 from engine.backends.indextts2.teaching import Example, Told
-from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech, Stop, Utterance
+from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech, SpeechTokens, Stop, Utterance
 
 REFERENCES = 8  # audio prompts that are remembered
 # Where the harness expects nothing, a text token is about a quarter of a second; and half a second is given at least.
@@ -237,6 +237,7 @@ class IndexTts2Model:
             tokens=len(drawn.codes),
             stop=drawn.stop or Stop.CAP,
             render_sec=share_sec + time.perf_counter() - started,
+            speech_tokens=SpeechTokens(said=tuple(drawn.codes), reference=prompt.codes, rate_hz=info.CODES_A_SECOND),
         )
 
     # ---------------------------------------------------------------------------------------------------------- check

@@ -135,6 +135,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         languages=tuple(CODES[name] for name in found.languages if name in CODES),
         usual=generation_config.usual(folder, UPSTREAMS),
         own_settings=_of_the_predictor(folder),
+        tells_tokens=True,
     )
 
 

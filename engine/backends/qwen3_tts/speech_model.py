@@ -33,6 +33,7 @@ from engine.types import (
     Refused,
     SpeakRow,
     Speech,
+    SpeechTokens,
     Stop,
     Utterance,
 )
@@ -184,7 +185,11 @@ class Qwen3TtsModel:
         for row, said in zip(rows, drawn, strict=True):
             heard = self._prompted(row)
             codes = said.codes(groups)
-            spoken.append((self._codec.decode(codes, heard.codes if heard else None), said))
+            before = heard.codes[:, 0].tolist() if heard else []
+            tokens = SpeechTokens(
+                said=tuple(codes[:, 0].tolist()), reference=tuple(before), rate_hz=info.FRAMES_A_SECOND
+            )
+            spoken.append((self._codec.decode(codes, heard.codes if heard else None), said, tokens))
         each = (time.perf_counter() - started) / len(rows)
         return [
             Speech(
@@ -193,8 +198,9 @@ class Qwen3TtsModel:
                 tokens=len(said.frames),
                 stop=said.stop or Stop.CAP,
                 render_sec=each,
+                speech_tokens=tokens,
             )
-            for samples, said in spoken
+            for samples, said, tokens in spoken
         ]
 
     def draw(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[generation.Drawn]:

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from engine.types import Adapter, EngineError, GenerationSettings, Reference, SpeakRow, Speech, Stop
+from engine.types import Adapter, EngineError, GenerationSettings, Reference, SpeakRow, Speech, SpeechTokens, Stop
 
-PROTOCOL = 1  # of the messages; both ends must have the same
+PROTOCOL = 2  # of the messages; both ends must have the same
 MARK = b"EVX1"
 HEAD = struct.Struct(">4sII")
 MOST_JSON, MOST_PAYLOAD = 64 << 20, 1 << 30
@@ -111,6 +111,7 @@ def speeches_to_frame(spoken: Sequence[Speech]) -> tuple[list[dict[str, Any]], b
             "stop": speech.stop.value,
             "render_sec": speech.render_sec,
             "attempts": speech.attempts,
+            "speech_tokens": asdict(speech.speech_tokens) if speech.speech_tokens else None,
         }
         for speech in spoken
     ]
@@ -132,6 +133,13 @@ def speeches_from_frame(told: Sequence[Mapping[str, Any]], payload: bytes) -> li
             stop=Stop(one["stop"]),
             render_sec=float(one["render_sec"]),
             attempts=int(one["attempts"]),
+            speech_tokens=_tokens(one["speech_tokens"]),
         )
         for one, count, end in zip(told, counts, ends, strict=True)
     ]
+
+
+def _tokens(told: Mapping[str, Any] | None) -> SpeechTokens | None:
+    if told is None:
+        return None
+    return SpeechTokens(said=tuple(told["said"]), reference=tuple(told["reference"]), rate_hz=float(told["rate_hz"]))

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.backends.transformers_tts import csm_generation, prompts
+from engine.backends.transformers_tts import csm_generation, native, prompts
 from engine.backends.transformers_tts.csm_generation import Prompt
 from engine.backends.transformers_tts.families import DEPTH_LEAST, DEPTH_SHARE
 from engine.backends.transformers_tts.info import ModelFolder
@@ -185,7 +185,7 @@ class CsmModel(NativeModel):
         with serving(rows):
             drawn = self.drawn(rows)
         share_sec = (time.perf_counter() - started) / len(rows)
-        return [self._speech(one, share_sec) for one in drawn]
+        return [self._speech(row, one, share_sec) for row, one in zip(rows, drawn, strict=True)]
 
     def drawn(self, rows: Sequence[SpeakRow]) -> list[csm_generation.Drawn]:
         """The codes (frames, books) of each row, and how it ended."""
@@ -194,7 +194,7 @@ class CsmModel(NativeModel):
             return csm_generation.generate(self._net, asked, rows)
 
     @torch.no_grad()
-    def _speech(self, drawn: csm_generation.Drawn, share_sec: float) -> Speech:
+    def _speech(self, row: SpeakRow, drawn: csm_generation.Drawn, share_sec: float) -> Speech:
         """Decoded by itself: given its codes, a row is the same to the bit whatever else is rendered."""
         started = time.perf_counter()
         if len(drawn.codes):
@@ -208,6 +208,11 @@ class CsmModel(NativeModel):
             tokens=len(drawn.codes),
             stop=drawn.stop,
             render_sec=share_sec + time.perf_counter() - started,
+            speech_tokens=native.told_tokens(
+                drawn.codes,
+                self._heard(row.reference.audio_path, row.reference.sha256) if row.reference else None,
+                rate_hz=self._folder.frame_rate,
+            ),
         )
 
 

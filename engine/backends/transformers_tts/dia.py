@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.backends.transformers_tts import dia_generation, prompts
+from engine.backends.transformers_tts import dia_generation, native, prompts
 from engine.backends.transformers_tts.dia_generation import Drawn, Prompt, delayed
 from engine.backends.transformers_tts.info import ModelFolder
 from engine.backends.transformers_tts.native import NativeModel, Serving
@@ -191,7 +191,7 @@ class DiaModel(NativeModel):
         started = time.perf_counter()
         drawn = self.drawn(rows, serving)
         share_sec = (time.perf_counter() - started) / len(rows)
-        return [self._speech(one, share_sec) for one in drawn]
+        return [self._speech(row, one, share_sec) for row, one in zip(rows, drawn, strict=True)]
 
     def drawn(self, rows: Sequence[SpeakRow], serving: Serving | None = None) -> list[Drawn]:
         """The codes (frames, channels) of each row, and how it ended. Rows share a batch with those whose references
@@ -208,7 +208,7 @@ class DiaModel(NativeModel):
         return [found[place] for place in range(len(rows))]
 
     @torch.no_grad()
-    def _speech(self, drawn: Drawn, share_sec: float) -> Speech:
+    def _speech(self, row: SpeakRow, drawn: Drawn, share_sec: float) -> Speech:
         """Decoded by itself: given its codes, a row is the same to the bit whatever else is rendered."""
         started = time.perf_counter()
         if len(drawn.codes):
@@ -222,4 +222,9 @@ class DiaModel(NativeModel):
             tokens=len(drawn.codes),
             stop=drawn.stop,
             render_sec=share_sec + time.perf_counter() - started,
+            speech_tokens=native.told_tokens(
+                drawn.codes,
+                self._heard(row.reference.audio_path, row.reference.sha256) if row.reference else None,
+                rate_hz=self._folder.frame_rate,
+            ),
         )

@@ -248,6 +248,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         languages=found.family.languages,
         usual=generation_config.usual(folder, GenerationSettings(temperature=found.family.temperature, top_k=50)),
         unloaded_loss=_unloaded(found),
+        tells_tokens=name != POCKET_TTS,  # which speaks in numbers, not in codes
     )
 
 

@@ -19,7 +19,7 @@ from engine import audio
 from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.transformers_tts.feature_cache import FeatureCache
 from engine.backends.transformers_tts.info import VOICE, ModelFolder
-from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, Utterance
+from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, SpeechTokens, Utterance
 
 # Rows, one for each of the net's own -> a block in which they have their adapters.
 Serving = Callable[[Sequence[SpeakRow]], AbstractContextManager[None]]
@@ -144,3 +144,9 @@ class NativeModel(ABC):
                 f"positions and the model has {self._folder.max_positions}; split it into chunks, or shorten the "
                 "reference."
             )
+
+
+def told_tokens(drawn: Tensor, before: Tensor | None, *, rate_hz: float) -> SpeechTokens:
+    """The first codes of frames (frames, books): of those that were drawn, and of the reference that came before."""
+    heard = () if before is None else tuple(before[:, 0].tolist())
+    return SpeechTokens(said=tuple(drawn[:, 0].tolist()), reference=heard, rate_hz=rate_hz)

@@ -239,6 +239,11 @@ def test_a_reference_is_gone_on_from_with_its_words_and_sounded_like_without(
     assert len(model._asked(unknown).speech) == 0
     assert model.drawn([unknown]) == model.drawn([row()])
     plain, like = model.speak([row(), unknown])
+    assert plain.speech_tokens is not None
+    assert like.speech_tokens is not None
+    assert plain.speech_tokens.reference == ()
+    assert like.speech_tokens.said == plain.speech_tokens.said == model.drawn([row()])[0].tokens
+    assert like.speech_tokens.reference == tuple(model._asked(known).speech.tolist())
     assert plain.tokens == like.tokens
     assert not np.array_equal(plain.samples, like.samples)
 

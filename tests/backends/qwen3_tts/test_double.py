@@ -144,6 +144,8 @@ def test_modes_of_speaking(model: Qwen3TtsModel, tmp_path: Path) -> None:
     spoken = model.speak([row(), row(reference=vector), row(reference=replace(vector, text="no", sha256="2"))])
     assert len({speech.samples.tobytes() for speech in spoken}) == 3
     assert all(len(speech.samples) == info.FRAME_SAMPLES * speech.tokens for speech in spoken)
+    told = [speech.speech_tokens.reference for speech in spoken if speech.speech_tokens]
+    assert [bool(heard) for heard in told] == [False, False, True], "a vector is heard without tokens"
 
 
 def test_rows_end_and_are_cut_apart(model: Qwen3TtsModel) -> None:
