@@ -179,7 +179,7 @@ def test_what_a_library_prints_is_no_message(model: ServedModel) -> None:
     [
         ("print('Welcome to my library', flush=True)", "Something else than a message.*Welcome"),
         ("raise SystemExit('no such library')", r"ended \(exit code 1\).*no such library"),
-        ("from engine.backends.serve import frames; frames.PROTOCOL = 99", "speaks protocol 99 and 1 is spoken here"),
+        ("from engine.backends.serve import frames; frames.PROTOCOL = 99", "speaks protocol 99 and 2 is spoken here"),
         ("import os; os.write(1, b'EVX1\\xff\\xff\\xff\\xff\\x00\\x00\\x00\\x00')", "Something else than a message"),
     ],
 )
