@@ -192,14 +192,15 @@ def render(
     clips: Path,
     batch_rows: int = BATCH_ROWS,
     cancelled: Callable[[], bool] = lambda: False,
+    spoke: Callable[[Sequence[SpeakRow], float], None] = lambda rows, spent_sec: None,
     now: Callable[[], float] = time.time,
 ) -> Iterator[Clip]:
     """Every clip of the plan: first those in the cache, then the others as they are finished and published. What has
     no job missing should be asked of `cached`, which needs no model.
 
     Rows of different adapters and scales share a batch. `cancelled` is asked before each batch, and at every step of a
-    voice that tells its steps; what was finished stays, and the next sweep goes on from there. Raises DiskFull before
-    rendering when the disk is short, Refused (by the host) for an adapter of another base, BadInput (by the voice) for
+    voice that tells its steps; what was finished stays, and the next sweep goes on from there. `spoke` is told each
+    batch with its seconds: a long clip is complete only with its last chunk. Raises DiskFull before rendering when the disk is short, Refused (by the host) for an adapter of another base, BadInput (by the voice) for
     a text that it cannot pronounce.
     """
     yield from cached(plan, clips)
@@ -210,7 +211,7 @@ def render(
     clip_cache.check_space(clips, plan.estimate_bytes)
     clips.mkdir(parents=True, exist_ok=True)
     for window in _windows(missing, batch_rows * WINDOW_BATCHES):
-        for finished, speeches in _spoken(window, host, batch_rows, cancelled):
+        for finished, speeches in _spoken(window, host, batch_rows, cancelled, spoke):
             facts = clip_cache.publish(clips, finished.recipe, speeches, rendered_at=now())
             for job in twins[finished.key]:
                 yield clip_of(job, clips, facts)
@@ -323,7 +324,11 @@ def _windows(jobs: Sequence[Job], rows: int) -> Iterator[list[Job]]:
 
 
 def _spoken(
-    jobs: Sequence[Job], host: AdapterHost, batch_rows: int, cancelled: Callable[[], bool]
+    jobs: Sequence[Job],
+    host: AdapterHost,
+    batch_rows: int,
+    cancelled: Callable[[], bool],
+    spoke: Callable[[Sequence[SpeakRow], float], None],
 ) -> Iterator[tuple[Job, list[Speech]]]:
     """The jobs as they become complete, with one speech a chunk. Chunks of like length share a batch, longest first."""
     for adapter in {job.adapter.sha256: job.adapter for job in jobs if job.adapter}.values():
@@ -335,11 +340,13 @@ def _spoken(
         if cancelled():
             return
         batch = order[start : start + batch_rows]
+        rows = [jobs[n].rows[i] for n, i in batch]
         try:
             with giving_up.when(cancelled, host.model):
-                speeches = _timed(host, [jobs[n].rows[i] for n, i in batch])
+                speeches = _timed(host, rows)
         except giving_up.GaveUp:
             return
+        spoke(rows, sum(speech.render_sec for speech in speeches))
         for (number, index), speech in zip(batch, speeches, strict=True):
             done[number][index] = speech
         for number in dict.fromkeys(number for number, _ in batch):

@@ -128,12 +128,15 @@ export class Player {
       const own = (share * this.buffers[this.side].length) / this.lengths[this.side];
       const shortest = (SHORTEST_LOOP_SEC * this.context.sampleRate) / this.lengths[this.side];
       const whole = this.buffers[this.side].length / this.lengths[this.side];
-      const region = { from: 0, to: whole, ...this.region, [which]: Math.min(Math.max(0, own), whole) };
-      if (region.to - region.from < shortest) {  // the bound that was set stays, the other one makes room
-        if (which === "from") region.to = whole; else region.from = 0;
-        if (region.to - region.from < shortest) return;
+      let { from, to } = { from: 0, to: whole, ...this.region };
+      if (which === "from") {  // a bound so late that no loop would fit is moved as far as one needs
+        from = Math.max(0, Math.min(own, 1 - shortest));
+        if (to - from < shortest) to = whole;
+      } else {
+        to = Math.min(whole, Math.max(own, shortest));
+        if (to - from < shortest) from = 0;
       }
-      this.region = region;
+      this.region = { from, to };
     }
     if (this.loop && this.playing) this._go(this.side, (now) => this.frame(now));
     const event = which === null ? "loop_whole" : which === "from" ? "loop_start" : "loop_end";

@@ -76,14 +76,19 @@ class Rendering(Prompting):
         """One clip. Raises NotFound."""
         return self.store.clip(clip_id)
 
+    def is_screened(self, clip_id: str) -> bool:
+        """Whether every screener, as it is now, has answered about a clip."""
+        from engine import screeners
+
+        known = {(score.screener, score.version) for score in self.store.scores([clip_id]).get(clip_id, [])}
+        return {(each.name, each.version) for each in screeners.SCREENERS.values()} <= known
+
     def screen(self, clip: Clip) -> list[Score]:
         """All screeners' answers about a clip; computed once and kept."""
         from engine import screeners
 
-        known = self.store.scores([clip.id]).get(clip.id, [])
-        wanted = {(s.name, s.version) for s in screeners.SCREENERS.values()}
-        if wanted <= {(s.screener, s.version) for s in known}:
-            return known
+        if self.is_screened(clip.id):
+            return self.store.scores([clip.id])[clip.id]
         ears = self._ears_of(clip.candidate.backend, clip.language)
         fresh = screeners.screen(clip, ears=ears, target=self._target(clip), base=self._base(clip))
         self.store.add_scores(fresh)

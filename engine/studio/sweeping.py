@@ -164,21 +164,21 @@ class Sweeping(Rendering):
             going.message = message
             report(len(clips), 2 * len(plan.jobs), message)
 
-        with closing(self._spoken(plan, tell, is_over)) as spoken:
-            for clip, spent_sec in spoken:
+        with closing(self._spoken(going, plan, tell, is_over)) as spoken:
+            for clip in spoken:
                 if clip.id not in clips:
                     self.store.add_clips([clip])
                     clips[clip.id] = clip
-                    going.rendered(clip, spent_sec)
-                    tell("rendering")
+                    going.has(clip, screened=self.is_screened(clip.id))
+                    report(len(clips), 2 * len(plan.jobs), "rendering")
                     self._note_now_and_then(going)
         return list(clips.values())
 
     def _spoken(
-        self, plan: sweep.Plan, tell: Callable[[str], None], is_over: Callable[[], bool]
-    ) -> Generator[tuple[Clip, float]]:
-        """Each clip with the seconds since the one before: those that lie ready, then model by model what is missing.
-        Where nothing is missing no model is loaded. A clip may come twice.
+        self, going: Going, plan: sweep.Plan, tell: Callable[[str], None], is_over: Callable[[], bool]
+    ) -> Generator[Clip]:
+        """Each clip: those that lie ready, then model by model what is missing. Where nothing is missing no model is
+        loaded. A clip may come twice.
         """
 
         def give_up() -> None:
@@ -186,21 +186,25 @@ class Sweeping(Rendering):
                 raise _Stopped
 
         folder = self.workspace.clips
-        yield from ((clip, 0.0) for clip in sweep.cached(plan, folder))
+        yield from sweep.cached(plan, folder)
         for part in (plan.of(backend) for backend in plan.backends):
             if not part.missing:
                 continue
+            tell("loading the voice")
             with (
                 suppress(_Stopped),
                 self.host(part.backends[0], what="a sweep", on_wait=tell, give_up=give_up) as host,
             ):
-                begun = time.perf_counter()
-                rows = sweep.BATCH_ROWS
-                for clip in sweep.render(
-                    part, host=host, clips=folder, batch_rows=rows, cancelled=is_over, now=self._clock
-                ):
-                    yield clip, time.perf_counter() - begun
-                    begun = time.perf_counter()
+                going.speaks()
+                yield from sweep.render(
+                    part,
+                    host=host,
+                    clips=folder,
+                    batch_rows=sweep.BATCH_ROWS,
+                    cancelled=is_over,
+                    spoke=going.spoke,
+                    now=self._clock,
+                )
 
     def _screen_all(
         self, going: Going, clips: Sequence[Clip], report: Progress | Report, is_over: Callable[[], bool]
@@ -209,10 +213,11 @@ class Sweeping(Rendering):
         for done, clip in enumerate(sorted(clips, key=lambda c: not c.candidate.is_base), start=1):
             if is_over():
                 return
-            begun = time.perf_counter()
+            fresh = not self.is_screened(clip.id)
             with self._lane:  # rendering, screening and speaking take turns
+                begun = time.perf_counter()
                 self.screen(clip)
-            going.screened(clip, time.perf_counter() - begun)
+            going.screened(clip, time.perf_counter() - begun, fresh=fresh)
             report(len(clips) + done, 2 * len(clips), "listening by measures")
             self._note_now_and_then(going)
 
