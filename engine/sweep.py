@@ -200,8 +200,9 @@ def render(
 
     Rows of different adapters and scales share a batch. `cancelled` is asked before each batch, and at every step of a
     voice that tells its steps; what was finished stays, and the next sweep goes on from there. `spoke` is told each
-    batch with its seconds: a long clip is complete only with its last chunk. Raises DiskFull before rendering when the disk is short, Refused (by the host) for an adapter of another base, BadInput (by the voice) for
-    a text that it cannot pronounce.
+    batch with its seconds: a long clip is complete only with its last chunk. Raises DiskFull before rendering when the
+    disk is short, Refused (by the host) for an adapter of another base, BadInput (by the voice) for a text that it
+    cannot pronounce.
     """
     yield from cached(plan, clips)
     missing = [job for job in plan.missing if clip_cache.find(clips, job.key) is None]

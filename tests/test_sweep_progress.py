@@ -1,4 +1,4 @@
-"""How long a sweep will still take: what is told falls while it works, and nothing that lay ready makes it look fast."""
+"""How long a sweep will still take: the figure falls while it works, and what lay ready does not make it look fast."""
 
 from __future__ import annotations
 

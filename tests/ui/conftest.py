@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 from engine.workspace import Workspace
 from tests.ui import fake_studio
 from tests.ui.fake_studio import FakeStudio
+from tests.ui.watched import Watched
 from ui.access import Access, Guard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 STARTED_WITHIN_SEC = 60.0
-PAGE_WITHIN_MS = 60_000  # a page may be slow on a busy machine; what is asked is what it does
 LAUNCH = (
     "--headless",
     "--no-sandbox",
@@ -92,15 +92,25 @@ def _browser() -> Iterator[Browser]:
         pytest.skip(browser.ADVICE)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(path), args=LAUNCH)
-        yield chromium
+        yield Watched(chromium)  # type: ignore[misc]  # a browser in all that tests ask of one
         chromium.close()
 
 
 @pytest.fixture(name="page")
 def _page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(PAGE_WITHIN_MS)
-    page.set_default_navigation_timeout(PAGE_WITHIN_MS)
-    yield page
+    yield context.new_page()
     context.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed in the browser tells what went wrong there; the server's log is told by pytest itself."""
+    report = yield
+    browser = getattr(item, "funcargs", {}).get("browser")
+    if isinstance(browser, Watched) and report.when in ("setup", "call"):
+        if report.failed and browser.noted:
+            report.sections.append(("what the browser noted", "\n".join(browser.noted)))
+        if report.when == "call":
+            browser.noted.clear()
+    return report

@@ -16,8 +16,9 @@ from playwright.sync_api import sync_playwright
 from engine.types import Choice, Score, Tier, TrialKind
 from engine.workspace import Workspace
 from tests.ui import fake_studio, fake_training, sitting
-from tests.ui.conftest import LAUNCH, PAGE_WITHIN_MS, served
+from tests.ui.conftest import LAUNCH, served
 from tests.ui.fake_studio import FakeStudio
+from tests.ui.watched import WITHIN_MS
 from tools import browser
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def take(
     """One picture of one page, of what a window shows."""
     context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=theme)  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(PAGE_WITHIN_MS)
+    page.set_default_timeout(WITHIN_MS)
     page.goto(address + path)
     page.wait_for_selector(".em-header")
     page.wait_for_timeout(SETTLED_MS)

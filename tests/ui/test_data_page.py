@@ -13,7 +13,7 @@ import pytest
 from engine.jobs import Report
 from engine.types import Action
 from engine.workspace import Workspace
-from tests.ui.conftest import PAGE_WITHIN_MS, served
+from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
 from ui import pages
 
@@ -338,7 +338,6 @@ def test_a_draft_is_discarded_only_when_asked_twice(page: Page, held: FakeStudio
 def _phone(browser: Browser, at: str) -> Iterator[Page]:
     context = browser.new_context(viewport=PHONE, has_touch=True, base_url=at)  # type: ignore[arg-type]
     page = context.new_page()
-    page.set_default_timeout(PAGE_WITHIN_MS)
     yield page
     context.close()
 

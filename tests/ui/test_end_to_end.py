@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from engine.workspace import Workspace
 from tests.ui import sitting
 from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
+from tests.ui.watched import WITHIN_MS
 from ui import pages
 
 if TYPE_CHECKING:
@@ -29,22 +31,38 @@ WEIGHTS = Path(__file__).parents[2] / "assets" / "finch" / "language_model.safet
 REAL_WORK_WITHIN_MS = 900_000  # training and rendering on a busy machine
 
 
-def fake(folder: Path) -> tuple[Any, Path, Callable[[str], Candidate]]:
-    """The tests' studio, a manifest, and who is behind a trial."""
+@dataclass(frozen=True)
+class Loop:
+    """A studio with a manifest, who is behind a trial, and how long its training, rendering and export may take."""
+
+    studio: Any
+    manifest: Path
+    behind: Callable[[str], Candidate]
+    work_within_ms: int
+
+
+def fake(folder: Path) -> Loop:
+    """The tests' studio: all of it answers at once."""
     studio = FakeStudio(Workspace(folder))
-    return studio, studio.make_demo_data(), lambda trial: studio.clip(studio._trials[trial].slots[0].clip_id).candidate
+    return Loop(
+        studio,
+        studio.make_demo_data(),
+        lambda trial: studio.clip(studio._trials[trial].slots[0].clip_id).candidate,
+        WITHIN_MS,
+    )
 
 
-def real(folder: Path) -> tuple[Any, Path, Callable[[str], Candidate]]:
+def real(folder: Path) -> Loop:
     """The real studio with the built-in voice and a minute of the demo voice."""
     from engine.studio import Studio
 
     studio = Studio(Workspace(folder))
     store = studio.store
-    return (
+    return Loop(
         studio,
         studio.make_demo_data(minutes=1.0),
         lambda trial: store.clip(store.trial(trial).slots[0].clip_id).candidate,
+        REAL_WORK_WITHIN_MS,
     )
 
 
@@ -52,10 +70,7 @@ def real(folder: Path) -> tuple[Any, Path, Callable[[str], Candidate]]:
 def opened(browser: Browser, address: str) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=address, accept_downloads=True)
     sitting.short_clips(context)
-    page = context.new_page()
-    page.set_default_timeout(REAL_WORK_WITHIN_MS)
-    page.set_default_navigation_timeout(REAL_WORK_WITHIN_MS)
-    yield page
+    yield context.new_page()
     context.close()
 
 
@@ -71,38 +86,38 @@ def go(page: Page, path: str) -> None:
     page.wait_for_timeout(500)
 
 
-def prepare_and_train(page: Page, studio: Any, manifest: Path) -> str:
+def prepare_and_train(page: Page, loop: Loop) -> str:
     page.goto("/")
-    page.get_by_label("Path").fill(str(manifest))
+    page.get_by_label("Path").fill(str(loop.manifest))
     page.get_by_label("Name").fill("robin")
     page.get_by_role("button", name="Open", exact=True).click()
     page.get_by_role("button", name="Audit").last.click()
     page.get_by_role("tab", name="Prepare").click()
     page.get_by_role("button", name="Prepare the dataset").click()
-    page.wait_for_selector("text=is ready")
-    dataset = studio.datasets()[0].id
+    page.wait_for_selector("text=is ready", timeout=loop.work_within_ms)
+    dataset = loop.studio.datasets()[0].id
     go(page, f"/runs?dataset={dataset}")
     page.wait_for_function("id => document.querySelector('#input-dataset').value === id", arg=dataset)
     fill(page, "#field-name", "robin")
     fill(page, "#field-epochs", "2")
     page.wait_for_selector(".em-copyable pre:has-text('\"epochs\": 2')", state="attached")
     page.click("#start")
-    page.wait_for_selector("text=Hear them in a sweep")
-    page.wait_for_selector(".em-run .em-state:text-is('completed')")
-    return str(studio.runs()[0].id)
+    page.wait_for_selector("text=Hear them in a sweep", timeout=loop.work_within_ms)
+    page.wait_for_selector(".em-run .em-state:text-is('completed')", timeout=loop.work_within_ms)
+    return str(loop.studio.runs()[0].id)
 
 
-def sweep_and_send(page: Page, studio: Any, run_id: str) -> list[str]:
+def sweep_and_send(page: Page, loop: Loop, run_id: str) -> list[str]:
     """Render every checkpoint at scale 1, mark the first and the last, send them to a blind gate."""
     page.goto(f"/sweep?run={run_id}")
     page.wait_for_selector("#checkpoints input:checked")
     page.fill("#scales", "1.0")
     page.wait_for_selector("text=To render")
     page.click("#render")
-    ids = [c.id for c in studio.checkpoints(run_id)]
+    ids = [c.id for c in loop.studio.checkpoints(run_id)]
     wanted = [f"{ids[0]}:1", f"{ids[-1]}:1"]
     for cell in wanted:
-        page.wait_for_selector(f"[data-cell='{cell}']").click()
+        page.wait_for_selector(f"[data-cell='{cell}']", timeout=loop.work_within_ms).click()
         page.wait_for_selector(f"[data-cell='{cell}'][aria-current=true]").click()
         page.wait_for_selector(f"[data-cell='{cell}'][aria-pressed=true]")
     page.wait_for_selector(".em-clip [data-at]")
@@ -113,8 +128,9 @@ def sweep_and_send(page: Page, studio: Any, run_id: str) -> list[str]:
     return wanted
 
 
-def listen(page: Page, studio: Any, behind: Callable[[str], Candidate], failing: str) -> None:
+def listen(page: Page, loop: Loop, failing: str) -> None:
     """Answer every trial by keyboard: what is behind it is known to this test, not to the page."""
+    studio = loop.studio
     session = studio.sessions()[0].id
     page.goto(f"/listen/?session={session}")
     sitting.begin(page)
@@ -123,7 +139,7 @@ def listen(page: Page, studio: Any, behind: Callable[[str], Candidate], failing:
         page.wait_for_selector(".em-pad:not([disabled])")
         page.keyboard.press(" ")
         page.wait_for_selector("[data-choice]:not([disabled])")
-        if behind(view.trial_id).id == failing:
+        if loop.behind(view.trial_id).id == failing:
             page.keyboard.press("Shift+Digit1")
             page.keyboard.press("f")
         else:
@@ -161,20 +177,20 @@ def judge_and_keep(page: Page, studio: Any, failing: str) -> None:
     assert sorted(c.id for c in studio.checkpoints()) == before
 
 
-def promote_and_export(page: Page, studio: Any, best: str) -> None:
+def promote_and_export(page: Page, loop: Loop, best: str) -> None:
     fill(page, "#alias", "production/robin")
     fill(page, "#why", "Clear on the long tier.")
     page.click("#promote")
     page.wait_for_selector("text=is promoted by Ana")
-    assert [(p.alias, p.candidate.id) for p in studio.promotions()] == [("production/robin", best)]
+    assert [(p.alias, p.candidate.id) for p in loop.studio.promotions()] == [("production/robin", best)]
     go(page, "/voices")
     page.wait_for_selector(".em-card:has-text('production/robin')")
     page.click("#speak")
-    page.wait_for_selector("[data-clip^='data:audio/wav']")
+    page.wait_for_selector("[data-clip^='data:audio/wav']", timeout=loop.work_within_ms)
     page.click("#export")
-    page.wait_for_selector(".em-state:text-is('verified')")
+    page.wait_for_selector(".em-state:text-is('verified')", timeout=loop.work_within_ms)
     page.click("#verify")
-    page.wait_for_selector("text=Spoken through plain PEFT")
+    page.wait_for_selector("text=Spoken through plain PEFT", timeout=loop.work_within_ms)
     page.wait_for_selector("code:text-is('README.md')", state="attached")
     with page.expect_download() as download:
         page.locator("a[download]").first.click()
@@ -182,7 +198,7 @@ def promote_and_export(page: Page, studio: Any, best: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "studio_in",
+    "loop_in",
     [
         pytest.param(fake, id="pages"),
         pytest.param(
@@ -195,12 +211,12 @@ def promote_and_export(page: Page, studio: Any, best: str) -> None:
         ),
     ],
 )
-def test_the_whole_loop(studio_in: Callable[[Path], Any], tmp_path: Path, browser: Browser) -> None:
+def test_the_whole_loop(loop_in: Callable[[Path], Loop], tmp_path: Path, browser: Browser) -> None:
     """From a manifest to a verified export: judged blind, nothing removed without a verdict, undone on demand."""
-    studio, manifest, behind = studio_in(tmp_path)
-    with closing(studio), served(pages.app(studio)) as address, opened(browser, address) as page:
-        run_id = prepare_and_train(page, studio, manifest)
-        failing, best = sweep_and_send(page, studio, run_id)
-        listen(page, studio, behind, failing)
-        judge_and_keep(page, studio, failing)
-        promote_and_export(page, studio, best)
+    loop = loop_in(tmp_path)
+    with closing(loop.studio), served(pages.app(loop.studio)) as address, opened(browser, address) as page:
+        run_id = prepare_and_train(page, loop)
+        failing, best = sweep_and_send(page, loop, run_id)
+        listen(page, loop, failing)
+        judge_and_keep(page, loop.studio, failing)
+        promote_and_export(page, loop, best)

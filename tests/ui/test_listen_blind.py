@@ -13,7 +13,7 @@ import pytest
 from engine.types import Candidate, TrialKind
 from engine.workspace import Workspace
 from tests.ui import sitting
-from tests.ui.conftest import PAGE_WITHIN_MS, served
+from tests.ui.conftest import served
 from tests.ui.fake_studio import RUN_ID, VOICE, FakeStudio
 from tests.ui.sitting import LABELS, OPEN_PADS, give, hear_all, open_sitting
 
@@ -107,7 +107,6 @@ def watched(browser: Browser, folder: Path, kind: TrialKind, *, swapped: bool) -
         context.add_init_script(LISTEN_IN)
         sitting.short_clips(context)
         page = context.new_page()
-        page.set_default_timeout(PAGE_WITHIN_MS)
         watcher = Watcher(page, address)
         trials = 2 if len(LABELS[kind]) == 1 else 1
         open_sitting(page, address, sitting.of_kind(studio, kind, trials=trials))

@@ -10,7 +10,6 @@ import pytest
 
 from engine.types import Choice, Session, TrialKind
 from tests.ui import sitting
-from tests.ui.conftest import PAGE_WITHIN_MS
 from tests.ui.fake_studio import FakeStudio
 from tests.ui.sitting import FIRST, OPEN_ANSWERS, OPEN_PADS, SECOND, answers, begin, hear_all, open_sitting
 
@@ -25,7 +24,6 @@ def _phone(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     sitting.short_clips(context)
     page = context.new_page()
-    page.set_default_timeout(PAGE_WITHIN_MS)
     yield page
     context.close()
 

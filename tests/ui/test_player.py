@@ -235,6 +235,14 @@ def test_a_region_loops_without_a_seam_on_every_side(page: Page, bench: str) -> 
     assert found.plays == [0, 0], "a part of a clip is not the clip"
 
 
+def test_a_loop_can_be_begun_near_the_end(page: Page, bench: str) -> None:
+    """A bound that leaves no room for a loop is moved as far as one needs, and the act is told like any other."""
+    bounds = [(0.2, "player.setRegion('from', 0.99)"), (0.3, "player.setRegion('to', 0.01)")]
+    found = render(page, bench, [side(0.5)], [(0.1, PLAY_A), *bounds])
+    told = [(name, value) for name, _, value in found.events if name.startswith("loop")]
+    assert told == [("loop_start", pytest.approx(0.7)), ("loop_end", pytest.approx(0.3))]
+
+
 def test_a_seek_is_exact(page: Page, bench: str) -> None:
     """Seeking while it plays goes to the frame that was asked for; seeking while it stands plays from there."""
     steps = [(0.1, PLAY_A), (0.4, "player.seekTo(0.5)"), (0.6, "player.pause()"), (0.8, "player.seekTo(0.25)")]

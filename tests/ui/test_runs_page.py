@@ -12,7 +12,7 @@ import pytest
 from engine.types import RunState
 from engine.workspace import Workspace
 from tests.ui import fake_training
-from tests.ui.conftest import PAGE_WITHIN_MS, served
+from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
 from ui import pages
 
@@ -228,7 +228,6 @@ def test_after_a_restart_of_the_app_the_page_goes_on(browser: Browser, tmp_path:
     run = studio.add_run("lark", config, RunState.RUNNING, step=5)
     context = browser.new_context()
     page = context.new_page()
-    page.set_default_timeout(PAGE_WITHIN_MS)
     with served(pages.app(studio)) as address:  # type: ignore[arg-type]
         opened(page, f"{address}/runs?run={run.id}")
         page.wait_for_selector("[data-readout]:has-text('step 5')")
@@ -246,7 +245,6 @@ def test_more_tabs_than_a_browser_has_connections(browser: Browser, at: str) -> 
     tabs = []
     for _ in range(8):
         tab = context.new_page()
-        tab.set_default_timeout(PAGE_WITHIN_MS)
         tabs.append(opened(tab, f"{at}/runs?run=robin-002"))
     for tab in tabs:
         tab.wait_for_selector("[data-readout]:has-text('step 240')")

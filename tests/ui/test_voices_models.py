@@ -13,7 +13,7 @@ import pytest
 from engine.environments import Environment, State
 from engine.types import BaseModel
 from engine.workspace import Workspace
-from tests.ui.conftest import PAGE_WITHIN_MS, served
+from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
 from ui import view_models
 
@@ -53,7 +53,6 @@ def _page(tmp_path: Path, browser: Browser) -> Iterator[Page]:
     with served(pages.app(FakeStudio(Workspace(tmp_path)))) as address:  # type: ignore[arg-type]
         context = browser.new_context(viewport={"width": 390, "height": 900})
         page = context.new_page()
-        page.set_default_timeout(PAGE_WITHIN_MS)
         page.goto(f"{address}/voices")
         page.get_by_text("Models and their environments").click()
         yield page
