@@ -192,7 +192,7 @@ def render(
     clips: Path,
     batch_rows: int = BATCH_ROWS,
     cancelled: Callable[[], bool] = lambda: False,
-    spoke: Callable[[Sequence[SpeakRow], float], None] = lambda rows, spent_sec: None,
+    spoke: Callable[[Sequence[SpeakRow], float], None] | None = None,
     now: Callable[[], float] = time.time,
 ) -> Iterator[Clip]:
     """Every clip of the plan: first those in the cache, then the others as they are finished and published. What has
@@ -329,7 +329,7 @@ def _spoken(
     host: AdapterHost,
     batch_rows: int,
     cancelled: Callable[[], bool],
-    spoke: Callable[[Sequence[SpeakRow], float], None],
+    spoke: Callable[[Sequence[SpeakRow], float], None] | None,
 ) -> Iterator[tuple[Job, list[Speech]]]:
     """The jobs as they become complete, with one speech a chunk. Chunks of like length share a batch, longest first."""
     for adapter in {job.adapter.sha256: job.adapter for job in jobs if job.adapter}.values():
@@ -347,7 +347,8 @@ def _spoken(
                 speeches = _timed(host, rows)
         except giving_up.GaveUp:
             return
-        spoke(rows, sum(speech.render_sec for speech in speeches))
+        if spoke is not None:
+            spoke(rows, sum(speech.render_sec for speech in speeches))
         for (number, index), speech in zip(batch, speeches, strict=True):
             done[number][index] = speech
         for number in dict.fromkeys(number for number, _ in batch):

@@ -105,7 +105,7 @@ class LeakChecking(AutomaticSweeping):
         def tell(message: str) -> None:
             report(before + len(found), total, message)
 
-        for clip, _ in self._spoken(plan, tell, report.cancelled):
+        for clip in self._spoken(plan, tell, report.cancelled):
             found[clip.id] = clip
             tell("rendering for the leak check")
         return list(found.values())

@@ -164,7 +164,7 @@ class Sweeping(Rendering):
             going.message = message
             report(len(clips), 2 * len(plan.jobs), message)
 
-        with closing(self._spoken(going, plan, tell, is_over)) as spoken:
+        with closing(self._spoken(plan, tell, is_over, going)) as spoken:
             for clip in spoken:
                 if clip.id not in clips:
                     self.store.add_clips([clip])
@@ -175,10 +175,14 @@ class Sweeping(Rendering):
         return list(clips.values())
 
     def _spoken(
-        self, going: Going, plan: sweep.Plan, tell: Callable[[str], None], is_over: Callable[[], bool]
+        self,
+        plan: sweep.Plan,
+        tell: Callable[[str], None],
+        is_over: Callable[[], bool],
+        going: Going | None = None,
     ) -> Generator[Clip]:
         """Each clip: those that lie ready, then model by model what is missing. Where nothing is missing no model is
-        loaded. A clip may come twice.
+        loaded. A clip may come twice. `going` is told when speaking begins, and of every batch.
         """
 
         def give_up() -> None:
@@ -195,14 +199,15 @@ class Sweeping(Rendering):
                 suppress(_Stopped),
                 self.host(part.backends[0], what="a sweep", on_wait=tell, give_up=give_up) as host,
             ):
-                going.speaks()
+                if going is not None:
+                    going.speaks()
                 yield from sweep.render(
                     part,
                     host=host,
                     clips=folder,
                     batch_rows=sweep.BATCH_ROWS,
                     cancelled=is_over,
-                    spoke=going.spoke,
+                    spoke=going.spoke if going is not None else None,
                     now=self._clock,
                 )
 
