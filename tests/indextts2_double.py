@@ -25,8 +25,11 @@ FRAME = 256  # samples
 
 
 def make(folder: Path, *, seed: int = 3) -> Path:
-    """A model folder as people bring it, with weights that say nothing but their own hash."""
+    """A model folder as people bring it: the GPT's weights, and others that say nothing but their own hash."""
     indextts2_factory.describe(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        torch.save(Voice().state_dict(), folder / "gpt.pth")
     for file in info.described(folder).files:
         if not file.exists():
             file.write_bytes(f"{file.name} {seed}".encode())
@@ -38,8 +41,10 @@ def load(folder: Path, *, seed: int = 3) -> IndexTts2Model:
     found = info.read(folder)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        voice = Voice()
+        voice.load_state_dict(torch.load(found.file("gpt_checkpoint"), weights_only=True))
         nets = Nets(
-            voice=Voice(),
+            voice=voice,
             s2mel=S2Mel(),
             codec=Codec(),
             vocoder=Vocoder(),

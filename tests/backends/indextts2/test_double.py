@@ -4,6 +4,7 @@ show that the real ones behave so.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -263,8 +264,6 @@ def test_an_export_is_upstreams_gpt_with_the_strength_in_it(
     from engine.adapters import AdapterHost
 
     monkeypatch.setenv("EARMARK_INDEXTTS2", str(folder))
-    torch.save(model._nets.voice.state_dict(), folder / "gpt.pth")
-    base = indextts2_double.load(folder)
     case = Case(
         make=lambda: indextts2_double.load(folder),
         voice="default",
@@ -277,7 +276,7 @@ def test_an_export_is_upstreams_gpt_with_the_strength_in_it(
     )
     adapter = replace(train(case, tmp_path / "adapter", seed=1).adapter, voice="default@sad")
     assert exporting.write_native(adapter, 0.6, tmp_path / "native")
-    host = AdapterHost(base)
+    host = AdapterHost(model)
     host.add(adapter)
     spoken = host.speak([row(reference, adapter_sha256=adapter.sha256, lora_scale=0.6)])[0]
     merged = indextts2_double.load(folder)
@@ -293,12 +292,13 @@ def test_full_weights_are_exported_at_a_scale(
     """A full checkpoint at half its strength lies half way; at its whole strength it is the checkpoint's bytes."""
     from safetensors.torch import save_file
 
-    monkeypatch.setenv("EARMARK_INDEXTTS2", str(folder))
-    torch.save({"model": model._nets.voice.state_dict()}, folder / "gpt.pth")
+    own_folder = shutil.copytree(folder, tmp_path / "base")
+    monkeypatch.setenv("EARMARK_INDEXTTS2", str(own_folder))
+    torch.save({"model": model._nets.voice.state_dict()}, own_folder / "gpt.pth")
     (tmp_path / "whole" / "gpt").mkdir(parents=True)
     full = {name: tensor + 1 for name, tensor in model.part("gpt").named_parameters()}
     save_file(full, tmp_path / "whole" / "gpt" / native.FULL_FILE)
-    sha256 = indextts2_double.load(folder).base_sha256
+    sha256 = info.base_sha256(info.read(own_folder))
     told: dict[str, Any] = {"backend": NAME, "base_sha256": sha256, "voice": "default", "parts": ("gpt",)}
     adapter = write_adapter(tmp_path / "whole", **told, rank=0, alpha=0.0, voice_settings={}, kind="full")
     own = dict(model.part("gpt").named_parameters())

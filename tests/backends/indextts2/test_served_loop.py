@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,9 @@ import pytest
 from engine import checkpoints, dataset, runs
 from engine.backends.serve.proxy import ServedModel
 from engine.studio import Request, Studio
-from engine.types import Candidate, Checkpoint, GenerationSettings, RunConfig, RunState
+from engine.types import Candidate, Checkpoint, GenerationSettings, Run, RunConfig, RunState
 from engine.workspace import Workspace
+from tests.backends import resuming
 from tests.backends.blind_loop import audited_and_prepared, judged_and_exported, script
 from tests.indextts2_factory import NAME
 
@@ -54,33 +55,71 @@ def _workspace(named: None, tmp_path_factory: pytest.TempPathFactory) -> Workspa
     return Workspace(root / "home")
 
 
-def trained(workspace: Workspace, config: RunConfig) -> list[Checkpoint]:
-    """The checkpoints of a run that was launched as the app launches it: with the voice's own interpreter."""
-    prepared = dataset.listing(workspace.datasets)[0]
-    run = runs.create(workspace.runs, replace(config, dataset=prepared.id), now=1.0, dataset=prepared)
-    runs.launch(run.path)
-    end = time.monotonic() + PATIENCE_SEC
-    while not runs.get(run.path).state.is_over and time.monotonic() < end:
-        time.sleep(0.2)
-    found = runs.get(run.path)
-    assert found.state is RunState.COMPLETED, (run.path / "train.log").read_text()[-2000:]
-    series = runs.series(run.path)
-    assert series.train_loss[-1] < series.train_loss[0]
-    return checkpoints.listing(run.path)
-
-
 CONFIG = RunConfig(
     name="tiny", backend=NAME, parts=("gpt",), target_modules=(), rank=4, alpha=8.0, learning_rate=1e-2, epochs=2,
     batch_tokens=400, device="cpu", listen=False,
 )  # fmt: skip
+CONFIGS = {"lora": CONFIG, "full": replace(CONFIG, name="whole", method="full", learning_rate=1e-3)}
 
 
-def test_the_loop_after_a_reference(workspace: Workspace) -> None:
-    """LoRA, trained there and judged here in one sitting with the base; the reference is kept with clip, promotion and
-    export, and plain PEFT says the same from the bundle.
+def made(workspace: Workspace, method: str) -> Path:
+    """A run's folder."""
+    prepared = dataset.listing(workspace.datasets)[0]
+    return runs.create(workspace.runs, replace(CONFIGS[method], dataset=prepared.id), now=1.0, dataset=prepared).path
+
+
+def launched(run_dir: Path, *, until: Callable[[Run], bool] = lambda run: run.state.is_over) -> Run:
+    """Launched as the app launches it, with the voice's own interpreter; the run once `until` is so of it."""
+    runs.launch(run_dir)
+    return waited_for(run_dir, until)
+
+
+def waited_for(run_dir: Path, until: Callable[[Run], bool]) -> Run:
+    end = time.monotonic() + PATIENCE_SEC
+    while not until(found := runs.get(run_dir)):
+        assert time.monotonic() < end, (run_dir / "train.log").read_text()[-2000:]
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture(scope="module", name="trained", params=CONFIGS)
+def _trained(workspace: Workspace, request: pytest.FixtureRequest) -> list[Checkpoint]:
+    """The checkpoints of an undisturbed run."""
+    run_dir = made(workspace, request.param)
+    found = launched(run_dir)
+    assert found.state is RunState.COMPLETED, (run_dir / "train.log").read_text()[-2000:]
+    series = runs.series(run_dir)
+    assert series.train_loss[-1] < series.train_loss[0]
+    return checkpoints.listing(run_dir)
+
+
+def test_a_run_that_is_stopped_or_killed_ends_as_an_undisturbed_one(
+    workspace: Workspace, trained: list[Checkpoint]
+) -> None:
+    """Stopped in its first epoch, killed right after a later checkpoint, each time resumed: all weights of both epochs
+    are those of the other run, to the byte, whatever of it was drawn by chance.
     """
-    checkpoint = trained(workspace, CONFIG)[-1]
-    candidate = Candidate(backend=NAME, voice="default", checkpoint_id=checkpoint.id, lora_scale=0.6)
+    run_dir = made(workspace, trained[0].adapter.kind)
+    started = launched(run_dir, until=lambda run: run.step >= 1)
+    runs.stop(run_dir)
+    stopped = waited_for(run_dir, lambda run: run.state.is_over)
+    assert stopped.state is RunState.STOPPED
+    assert 1 <= stopped.step < started.total_steps
+    launched(run_dir, until=lambda _: len(checkpoints.listing(run_dir)) >= 2)
+    runs.stop(run_dir, force=True)
+    killed = waited_for(run_dir, lambda run: run.state.is_over)
+    assert killed.state is RunState.LOST
+    assert launched(run_dir).state is RunState.COMPLETED
+    resuming.assert_same(run_dir, workspace.runs / trained[0].run_id)
+
+
+def test_the_loop_after_a_reference(workspace: Workspace, trained: list[Checkpoint]) -> None:
+    """Trained there and judged here in one sitting with the base; the reference is kept with clip, promotion and
+    export, and the export, spoken through plain PEFT or as full weights, says the same.
+    """
+    checkpoint = trained[-1]
+    scale = 0.6 if checkpoint.adapter.kind == "lora" else 1.0
+    candidate = Candidate(backend=NAME, voice="default", checkpoint_id=checkpoint.id, lora_scale=scale)
     prepared = dataset.listing(workspace.datasets)[0]
     clip = dataset.utterances(prepared)[0]
     with Studio(workspace, clock=lambda: 1.0, device="cpu") as studio:
@@ -94,16 +133,15 @@ def test_the_loop_after_a_reference(workspace: Workspace) -> None:
             assert isinstance(host.model, ServedModel)
 
 
-def test_full_checkpoints_are_all_kept_and_swept_beside_one_another(workspace: Workspace) -> None:
-    """Every checkpoint of a full run is there, speaks in the same process as the base, and says something else."""
-    made = trained(workspace, replace(CONFIG, name="whole", method="full", learning_rate=1e-3))
-    assert len(made) == 2
+def test_all_checkpoints_are_kept_and_swept_beside_one_another(workspace: Workspace, trained: list[Checkpoint]) -> None:
+    """Every checkpoint is there, speaks in the same process as the base, and says something else."""
+    assert len(trained) == 2
     prepared = dataset.listing(workspace.datasets)[0]
     clip = dataset.utterances(prepared)[0]
     with Studio(workspace, clock=lambda: 1.0, device="cpu") as studio:
         prompt = studio.reference(studio.reference_of_row(prepared.id, clip.id).name)
         candidates = tuple(
-            Candidate(backend=NAME, voice="default", checkpoint_id=one.id, lora_scale=1.0) for one in made
+            Candidate(backend=NAME, voice="default", checkpoint_id=one.id, lora_scale=1.0) for one in trained
         )
         asked = Request(
             candidates=(Candidate(backend=NAME, voice="default"), *candidates),

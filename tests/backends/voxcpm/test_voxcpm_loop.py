@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import math
@@ -29,7 +28,7 @@ from engine.bundle.record import Evidence
 from engine.run_folder import RunFolder
 from engine.studio import Studio
 from engine.sweep import Request
-from engine.train import listening, loop, worker
+from engine.train import listening, worker
 from engine.types import (
     BadInput,
     Candidate,
@@ -47,6 +46,7 @@ from engine.types import (
 )
 from engine.workspace import Workspace
 from tests import voxcpm_factory
+from tests.backends import resuming
 from tests.backends.blind_loop import audited_and_prepared, judged_and_exported
 from tests.judgement_factory import make_promotion, make_verdict
 from tests.voxcpm_factory import SECOND
@@ -95,34 +95,13 @@ def _checkpoint(workspace: Workspace) -> Checkpoint:
     return checkpoints.listing(run.path)[-1]
 
 
-def weights(run: Run) -> dict[str, str]:
-    return {
-        f"{c.path.name}/{path.relative_to(c.path)}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for c in checkpoints.listing(run.path)
-        for path in sorted(c.path.rglob("*.safetensors"))
-    }
-
-
 def test_a_stopped_and_resumed_run_is_the_same_run(
     workspace: Workspace, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped after its first step and resumed, it writes the checkpoints of the run that was not, bit for bit."""
-    whole, halved = runs.get(workspace.runs / checkpoint.run_id), make_run(workspace)
-    original = loop.step
-
-    def step(*arguments: object) -> None:
-        original(*arguments)  # type: ignore[arg-type]
-        if runs.get(halved.path).step == 1:
-            RunFolder(halved.path).stop_flag.write_text("stop")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "step", step)
-        assert worker.work(halved.path) == 0
-    assert (runs.get(halved.path).state, runs.get(halved.path).step) == (RunState.STOPPED, 1)
-    RunFolder(halved.path).stop_flag.unlink()
-    assert worker.work(halved.path) == 0
-    assert weights(whole).items() <= weights(halved).items()
-    assert runs.series(halved.path).val_loss == runs.series(whole.path).val_loss
+    halved = make_run(workspace)
+    resuming.trained_in_two(halved.path, after_step=1, patch=monkeypatch)
+    resuming.assert_same(halved.path, workspace.runs / checkpoint.run_id)
 
 
 @pytest.fixture(scope="module", name="whole")
