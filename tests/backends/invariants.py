@@ -25,7 +25,8 @@ from torch import nn
 
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
-from engine.backends import BackendInfo, RecomputesLayers, SpeechModel, loss_names
+from engine.backends import BackendInfo, RecomputesLayers, SpeechModel, TellsSteps, loss_names
+from engine.giving_up import GaveUp
 from engine.peft_files import is_conv1d
 from engine.train.recompute import recompute
 from engine.types import Adapter, GenerationSettings, Reference, Refused, SpeakRow, Speech, Utterance
@@ -277,6 +278,29 @@ class SpeechModelInvariants:
         alone = [host.speak([row])[0] for row in rows]
         assert_same(together, alone, self.batch_tolerance)
         assert_same(host.speak(rows[::-1])[::-1], alone, self.batch_tolerance)
+
+    def test_speaking_tells_its_steps_and_can_be_left_at_one(self, case: Case, model: SpeechModel) -> None:
+        """Steps never run past the most there can be; what a listener raises ends the speaking there, and the next
+        batch is what it always was.
+        """
+        if not isinstance(model, TellsSteps):
+            pytest.skip("this backend ends its batches before it can be left")
+        told: list[tuple[int, int]] = []
+        before = model.speak(case.rows())
+        model.on_step = lambda done, most: told.append((done, most))
+        assert_identical(model.speak(case.rows()), before)
+        assert len(told) > 2
+        assert all(0 <= done <= most for done, most in told)
+
+        def give_up(done: int, most: int) -> None:
+            if done == 1:
+                raise GaveUp
+
+        model.on_step = give_up
+        with pytest.raises(GaveUp):
+            model.speak(case.rows())
+        model.on_step = None
+        assert_identical(model.speak(case.rows()), before)
 
     # --------------------------------------------------------------------------------------------------- the adapters
     def test_an_adapter_changes_what_is_said(

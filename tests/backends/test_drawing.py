@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.backends.transformers_tts.drawing import Chooser, GaussianNoise
+from engine.backends.drawing import Chooser, GaussianNoise, Repetition
 from engine.types import GenerationSettings, SpeakRow
 
 LOGITS = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0, 9.0])
@@ -53,3 +53,20 @@ def test_a_row_draws_the_same_whatever_its_neighbours_are() -> None:
     one, three = GaussianNoise([mine]), GaussianNoise([others[0], mine, others[1]])
     for _ in range(5):
         assert torch.equal(one.draw(torch.zeros(1, 32))[0], three.draw(torch.zeros(3, 32))[1])
+
+
+def test_what_was_said_becomes_less_likely_by_the_rows_own_factor() -> None:
+    """Scores above zero are divided and those below multiplied; the end is never penalised, and out where a row may
+    not end yet. Rows that leave take what they said with them.
+    """
+    rows = [row(0, repetition_penalty=2.0), row(1, repetition_penalty=1.0)]
+    repetition = Repetition(rows, CODES, torch.device("cpu"))
+    logits = LOGITS.expand(2, -1)
+    repetition.note(torch.tensor([0, 4]))
+    repetition.note(torch.tensor([4, 0]))
+    scores = repetition.scores(logits, 5, may_end=True)
+    assert scores[0].tolist() == [1.0, 1.0, 0.5, 0.0, -2.0, 9.0]
+    assert scores[1].tolist() == LOGITS.tolist()
+    assert repetition.scores(logits, 5, may_end=False)[0, -1] == -torch.inf
+    repetition.keep([1])
+    assert repetition.scores(logits[:1], 5, may_end=True)[0].tolist() == LOGITS.tolist()

@@ -1,23 +1,24 @@
 """Drawing speech tokens for a batch of prompts, each row as if it were alone.
 
-Knows the loop, the sampling and the key-value cache. Every row has its own settings and its own generator: the choice
-is greedy over filtered logits plus Gumbel noise from the row's generator, which is exactly sampling (Gumbel-max,
-Maddison et al. 2014), so what a row draws does not depend on its neighbours beyond the rounding of batched products.
-Knows neither text nor voices nor adapters.
+Knows what a token is computed from, the sampling and the key-value cache. Every row has its own settings and its own
+generator: the choice is greedy over filtered logits plus Gumbel noise from the row's generator, which is exactly
+sampling (Gumbel-max, Maddison et al. 2014), so what a row draws does not depend on its neighbours beyond the rounding
+of batched products. Knows neither text nor voices nor adapters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.types import GenerationSettings, Stop
+from engine.backends import drawn_rows
+from engine.backends.drawn_rows import Drawn, OnStep, Serving
+from engine.types import GenerationSettings
 
 if TYPE_CHECKING:
     from transformers import Qwen2ForCausalLM
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 NOISE_STEPS = 32  # steps of noise that are drawn at once; part of what a seed means
 CACHE_STEPS = 128  # steps by which the key-value cache grows
-SHRINK_BELOW = 0.75  # finished rows leave the batch once fewer than this share of it is alive
 
 
 @dataclass(frozen=True)
@@ -40,64 +40,47 @@ class Prompt:
     settings: GenerationSettings
 
 
-@dataclass
-class Drawn:
-    """Speech tokens (without EOS), and whether the model ended by itself."""
-
-    tokens: list[int] = field(default_factory=list)
-    stop: Stop | None = None
-
-
-Serving = Callable[[Sequence[int]], AbstractContextManager[None]]
-"""Opens a block in which the model's batch consists of these rows of the prompts, in this order."""
-
-
-@torch.inference_mode()
 def generate(
-    model: Qwen2ForCausalLM, vocabulary: Vocabulary, prompts: Sequence[Prompt], serving: Serving
-) -> list[Drawn]:
-    """Draw every prompt's tokens in one batch; rows that are done leave it when that is worth the copy."""
-    device = model.device
-    drawn = [Drawn() for _ in prompts]
-    rows = list(range(len(prompts)))
-    sampler = Sampler(prompts, vocabulary.size - vocabulary.eos, device)
-    cache = RowCache(CACHE_STEPS)
-    ids, positions, mask = _left_padded(prompts, vocabulary.pad, device)
-    step = 0
-    while rows:
-        with serving(rows):
-            while True:
-                logits = _logits(model, ids, positions, mask, cache, is_prefix=step == 0)[:, vocabulary.eos :].clone()
-                logits[:, vocabulary.pad - vocabulary.eos] = -torch.inf
-                chosen = sampler.choose(logits, step)
-                step += 1
-                for row, column in zip(rows, chosen.tolist(), strict=True):
-                    _note(drawn[row], column + vocabulary.eos, prompts[row].cap, vocabulary)
-                alive = [index for index, row in enumerate(rows) if drawn[row].stop is None]
-                ids, positions = (
-                    (chosen + vocabulary.eos)[:, None],
-                    torch.full_like(chosen, step)[:, None],
-                )
-                mask = functional.pad(mask, (0, 1), value=True)
-                if len(alive) <= SHRINK_BELOW * len(rows):
-                    break
-        kept = torch.tensor(alive, dtype=torch.long, device=device)
-        rows = [rows[index] for index in alive]
-        ids, positions, mask = ids[kept], positions[kept], mask[kept]
-        cache.keep(kept)
-        sampler.keep(kept)
-    return drawn
+    model: Qwen2ForCausalLM,
+    vocabulary: Vocabulary,
+    prompts: Sequence[Prompt],
+    serving: Serving,
+    on_step: OnStep | None = None,
+) -> list[Drawn[int]]:
+    """The speech tokens of every prompt, drawn in one batch."""
+    batch = _Batch(model, vocabulary, prompts)
+    return drawn_rows.draw(batch, [prompt.cap for prompt in prompts], serving, on_step)
 
 
-def _note(row: Drawn, token: int, cap: int, vocabulary: Vocabulary) -> None:
-    if row.stop is not None:  # done, and still in the batch
-        return
-    if token == vocabulary.eos:
-        row.stop = Stop.EOS
-        return
-    row.tokens.append(token - vocabulary.first_token)
-    if len(row.tokens) >= cap:
-        row.stop = Stop.CAP
+class _Batch:
+    """The rows that are still drawing."""
+
+    def __init__(self, model: Qwen2ForCausalLM, vocabulary: Vocabulary, prompts: Sequence[Prompt]) -> None:
+        self._model, self._vocabulary = model, vocabulary
+        self._sampler = Sampler(prompts, vocabulary.size - vocabulary.eos, model.device)
+        self._cache = RowCache(CACHE_STEPS)
+        self._ids, self._positions, self._mask = _left_padded(prompts, vocabulary.pad, model.device)
+
+    def step(self, step: int) -> tuple[list[int], list[bool]]:
+        """The next speech token of every row, and which rows ended instead."""
+        words = self._vocabulary
+        if step:
+            self._mask = functional.pad(self._mask, (0, 1), value=True)
+        logits = _logits(self._model, self._ids, self._positions, self._mask, self._cache, is_prefix=step == 0)
+        logits = logits[:, words.eos :].clone()
+        logits[:, words.pad - words.eos] = -torch.inf
+        chosen = self._sampler.choose(logits, step)
+        self._ids = (chosen + words.eos)[:, None]
+        self._positions = torch.full_like(self._ids, step + 1)
+        tokens = [column + words.eos for column in chosen.tolist()]
+        return [token - words.first_token for token in tokens], [token == words.eos for token in tokens]
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Only these rows go on."""
+        kept = torch.tensor(places, dtype=torch.long, device=self._ids.device)
+        self._ids, self._positions, self._mask = self._ids[kept], self._positions[kept], self._mask[kept]
+        self._cache.keep(kept)
+        self._sampler.keep(kept)
 
 
 def _left_padded(prompts: Sequence[Prompt], pad: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

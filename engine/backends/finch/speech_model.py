@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from engine import audio
 from engine.backends import Capabilities, LoraPart, RowMixer
+from engine.backends.drawn_rows import Drawn, OnStep
 from engine.backends.finch import (
     acoustics,
     codec,
@@ -35,7 +36,7 @@ from engine.backends.finch import (
     weights,
 )
 from engine.backends.finch.ear import Ear, Listener
-from engine.backends.finch.generation import Drawn, Prompt
+from engine.backends.finch.generation import Prompt
 from engine.backends.finch.info import ASSETS, LANGUAGES, PARTS, SAMPLE_RATE, base_sha256, stored_config
 from engine.backends.finch.tuning import Example
 from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, Stop, Utterance
@@ -80,6 +81,7 @@ class FinchModel:
         """`load_listener` is called when a decoder is first trained: speaking needs no ear."""
         self.device = device
         self.base_sha256 = sha256
+        self.on_step: OnStep | None = None
         self.capabilities = Capabilities(
             parts=PARTS, voices=tuple(voice.name for voice in nets.config.voices), languages=LANGUAGES, full_sft=True
         )
@@ -234,7 +236,7 @@ class FinchModel:
             return mixer.using([rows[index] for index in indices]) if mixer else nullcontext()
 
         started = time.perf_counter()
-        drawn = generation.generate(self._nets.language_model, self._vocabulary, prompts, serving)
+        drawn = generation.generate(self._nets.language_model, self._vocabulary, prompts, serving, self.on_step)
         share_sec = (time.perf_counter() - started) / max(1, len(rows))
         spoken: list[Speech] = []
         for index, row in enumerate(rows):
@@ -245,7 +247,7 @@ class FinchModel:
                 Speech(
                     samples=samples,
                     sample_rate=self.sample_rate,
-                    tokens=len(drawn[index].tokens),
+                    tokens=len(drawn[index].codes),
                     stop=drawn[index].stop or Stop.CAP,
                     render_sec=share_sec + time.perf_counter() - started,
                 )
@@ -282,11 +284,11 @@ class FinchModel:
         return tuning.clock_at(base, row.voice_settings.get(CLOCK, base), row.lora_scale)
 
     @torch.inference_mode()
-    def _samples(self, row: SpeakRow, drawn: Drawn) -> NDArray[np.float32]:
-        if not drawn.tokens:  # it stopped before it began: one token of silence
+    def _samples(self, row: SpeakRow, drawn: Drawn[int]) -> NDArray[np.float32]:
+        if not drawn.codes:  # it stopped before it began: one token of silence
             return np.zeros(codec.FRAMES_PER_TOKEN * acoustics.HOP, np.float32)
         generator = torch.Generator().manual_seed(row.seed + VOCODER_STREAM)
-        tokens = torch.tensor(drawn.tokens, device=self.device)
+        tokens = torch.tensor(drawn.codes, device=self.device)
         samples = self._nets.render(tokens, self._voice(row.voice).speaker, generator)
         rendered: NDArray[np.float32] = samples.clamp(-1, 1).cpu().numpy()
         return rendered

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.backends import Capabilities, LoraPart, RowMixer
+from engine.backends.drawn_rows import Drawn
 from engine.backends.indextts2 import (
     checkout,
     emotions,
@@ -30,7 +31,7 @@ from engine.backends.indextts2 import (
     teaching,
 )
 from engine.backends.indextts2.feature_cache import FeatureCache
-from engine.backends.indextts2.generation import Asked, Drawn
+from engine.backends.indextts2.generation import Asked
 from engine.backends.indextts2.hearing import Conditioning, Ears, Prompt, UpstreamEars
 from engine.backends.indextts2.info import LANGUAGES, PARTS, PROJECTIONS, SPEAKING_RATE, ModelFolder
 from engine.backends.indextts2.layout import Layout
@@ -184,7 +185,7 @@ class IndexTts2Model:
                 spoken.append(self._speech(row, one, share_sec))
         return spoken
 
-    def draw(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Drawn]:
+    def draw(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Drawn[int]]:
         """The semantic codes of every row, and how it ended."""
 
         def serving(some: Sequence[int]) -> AbstractContextManager[None]:
@@ -222,7 +223,7 @@ class IndexTts2Model:
     def _hear(self, path: Path) -> Prompt:
         return hearing.prompt(path, self._ears, self._nets)
 
-    def _speech(self, row: SpeakRow, drawn: Drawn, share_sec: float) -> Speech:
+    def _speech(self, row: SpeakRow, drawn: Drawn[int], share_sec: float) -> Speech:
         started = time.perf_counter()
         prompt = self._prompt(row)
         told = self._told(prompt.conditioning, row.voice)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from engine import audio
 from engine.backends import Capabilities, LoraPart, RowMixer
+from engine.backends.drawn_rows import Drawn
 from engine.backends.qwen3_tts import generation, info, layout, loading, teaching
 from engine.backends.qwen3_tts.codec import Codec
 from engine.backends.qwen3_tts.feature_cache import FeatureCache
@@ -184,7 +185,7 @@ class Qwen3TtsModel:
         spoken = []
         for row, said in zip(rows, drawn, strict=True):
             heard = self._prompted(row)
-            codes = said.codes(groups)
+            codes = generation.stacked(said.codes, groups)
             before = heard.codes[:, 0].tolist() if heard else []
             tokens = SpeechTokens(
                 said=tuple(codes[:, 0].tolist()), reference=tuple(before), rate_hz=info.FRAMES_A_SECOND
@@ -195,7 +196,7 @@ class Qwen3TtsModel:
             Speech(
                 samples=samples,
                 sample_rate=SAMPLE_RATE,
-                tokens=len(said.frames),
+                tokens=len(said.codes),
                 stop=said.stop or Stop.CAP,
                 render_sec=each,
                 speech_tokens=tokens,
@@ -203,7 +204,7 @@ class Qwen3TtsModel:
             for samples, said, tokens in spoken
         ]
 
-    def draw(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[generation.Drawn]:
+    def draw(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Drawn[Tensor]]:
         """The codes of every row."""
 
         def serving(some: Sequence[int]) -> AbstractContextManager[None]:
@@ -267,5 +268,5 @@ class Qwen3TtsModel:
         prompt = self._prompt(row)
         short = generation.Prompt(inputs=prompt.inputs, cap=min(frames, prompt.cap), row=row)
         drawn = generation.generate(self._net, [short], lambda _rows: nullcontext())[0]
-        codes = drawn.codes(self._net.config.talker_config.num_code_groups)
+        codes = generation.stacked(drawn.codes, self._net.config.talker_config.num_code_groups)
         return teaching.agreement(self._net, Example("", layout.text_ids(self._ids, text), codes), self.target(row))

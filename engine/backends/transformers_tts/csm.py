@@ -191,7 +191,7 @@ class CsmModel(NativeModel):
         """The codes (frames, books) of each row, and how it ended."""
         asked = [self._prompt(row) for row in rows]
         with self._mode(training=False):
-            return csm_generation.generate(self._net, asked, rows)
+            return csm_generation.generate(self._net, asked, rows, self.on_step)
 
     @torch.no_grad()
     def _speech(self, row: SpeakRow, drawn: csm_generation.Drawn, share_sec: float) -> Speech:

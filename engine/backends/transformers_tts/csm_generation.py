@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.backends.transformers_tts.drawing import Chooser
+from engine.backends.drawing import Chooser
+from engine.backends.drawn_rows import OnStep
 from engine.types import SpeakRow, Stop
 
 
@@ -51,7 +52,9 @@ def embedded(net: Any, ids: Tensor, codes: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def generate(net: Any, prompts: Sequence[Prompt], rows: Sequence[SpeakRow]) -> list[Drawn]:
+def generate(
+    net: Any, prompts: Sequence[Prompt], rows: Sequence[SpeakRow], on_step: OnStep | None = None
+) -> list[Drawn]:
     """Draw every prompt's frames in one batch, until each row has ended or reached its cap."""
     config = net.config
     width = max(len(prompt.ids) for prompt in prompts)
@@ -67,7 +70,10 @@ def generate(net: Any, prompts: Sequence[Prompt], rows: Sequence[SpeakRow]) -> l
     cache = None
     frames: list[Tensor] = []
     ends: list[int | None] = [None] * len(prompts)
+    longest = max(prompt.cap for prompt in prompts)
     while any(end is None and len(frames) < p.cap for end, p in zip(ends, prompts, strict=True)):
+        if on_step is not None:
+            on_step(len(frames), longest)
         told = net.backbone_model(
             inputs_embeds=embeds, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         )

@@ -203,7 +203,7 @@ class DiaModel(NativeModel):
             places = [place for place, one in enumerate(asked) if len(one.codes) == length]
             some = [rows[place] for place in places]
             with self._mode(training=False), serving([*some, *some]) if serving else nullcontext():
-                told = dia_generation.generate(self._net, [asked[place] for place in places], some)
+                told = dia_generation.generate(self._net, [asked[place] for place in places], some, self.on_step)
             found |= dict(zip(places, told, strict=True))
         return [found[place] for place in range(len(rows))]
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.backends.transformers_tts.drawing import Chooser
+from engine.backends.drawing import Chooser
+from engine.backends.drawn_rows import OnStep
 from engine.types import SpeakRow, Stop
 
 GUIDANCE = 3.0  # where the folder's generation config says nothing; as its authors have it
@@ -58,13 +59,19 @@ def straightened(sequence: Tensor, first: int, frames: int, delays: Sequence[int
 
 
 @torch.no_grad()
-def generate(net: Any, prompts: Sequence[Prompt], rows: Sequence[SpeakRow]) -> list[Drawn]:
+def generate(
+    net: Any, prompts: Sequence[Prompt], rows: Sequence[SpeakRow], on_step: OnStep | None = None
+) -> list[Drawn]:
     """Draw the frames of prompts whose audio is equally long, in one batch, until each row has ended or reached its
     cap. Every row is two of the net's: first all with their texts, then all without.
     """
     state = _State(net, prompts, rows)
+    step, longest = 0, max(prompt.cap for prompt in prompts) + max(net.config.delay_pattern)
     while not state.is_over:
+        if on_step is not None:
+            on_step(step, longest)
         state.step()
+        step += 1
     return [state.drawn(row) for row in range(len(prompts))]
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from engine import audio
 from engine.backends import Capabilities, LoraPart, RowMixer
+from engine.backends.drawn_rows import OnStep
 from engine.backends.transformers_tts.feature_cache import FeatureCache
 from engine.backends.transformers_tts.info import VOICE, ModelFolder
 from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, SpeechTokens, Utterance
@@ -34,6 +35,7 @@ class NativeModel(ABC):
         self.name = folder.name
         self.device = device
         self.base_sha256 = sha256
+        self.on_step: OnStep | None = None
         self.sample_rate = folder.sample_rate
         self.capabilities = Capabilities(
             parts=folder.family.parts,

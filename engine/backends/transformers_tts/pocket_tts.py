@@ -7,6 +7,7 @@ Knows neither adapters nor files of runs.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.backends.drawing import GaussianNoise
 from engine.backends.transformers_tts import prompts
-from engine.backends.transformers_tts.drawing import GaussianNoise
 from engine.backends.transformers_tts.info import ModelFolder
 from engine.backends.transformers_tts.native import NativeModel, Serving
 from engine.types import SpeakRow, Speech, Stop, Utterance
@@ -226,7 +227,7 @@ class PocketTtsModel(NativeModel):
             "frames_after_eos": torch.tensor([one.tail for one in asked]),
             **self._audio([one.audio for one in asked]),
         }
-        with self._mode(training=False), self._noise(GaussianNoise(rows)):
+        with self._mode(training=False), self._steps(GaussianNoise(rows), max(one.cap for one in asked)):
             told = self._net.generate(
                 **{name: tensor.to(self.device) for name, tensor in batch.items()},
                 do_sample=False,  # the rows' own noise instead
@@ -248,11 +249,15 @@ class PocketTtsModel(NativeModel):
         return default if told is None else float(told)
 
     @contextmanager
-    def _noise(self, noise: GaussianNoise) -> Iterator[None]:
-        """Upstream draws the noise of all rows from the global generator; within the block each row has its own."""
-        sample = self._net.sample_latent
+    def _steps(self, noise: GaussianNoise, longest: int) -> Iterator[None]:
+        """Upstream draws the noise of all rows from the global generator; within the block each row has its own, and
+        every step is told.
+        """
+        sample, frames = self._net.sample_latent, itertools.count()
 
         def with_own_noise(condition: Tensor, _: Tensor, steps: int) -> Tensor:
+            if self.on_step is not None:
+                self.on_step(next(frames), longest)
             drawn: Tensor = sample(condition, noise.draw(like=_), steps)
             return drawn
 

@@ -5,6 +5,7 @@ Knows the arguments of `_generate_with_prompt_cache`, and how its end is told fr
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from engine.backends.drawn_rows import OnStep
 from engine.types import BadInput, Stop
 
 # Upstream's own settings. Its default retries what is too long with the next noise, which would make a clip another
@@ -40,7 +42,15 @@ def clean(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-def speak(net: Any, text: str, prompt: Mapping[str, Any] | None, *, seed: int, max_factor: float) -> Spoken:
+def speak(
+    net: Any,
+    text: str,
+    prompt: Mapping[str, Any] | None,
+    *,
+    seed: int,
+    max_factor: float,
+    on_step: OnStep | None = None,
+) -> Spoken:
     """Say `text`, after or like `prompt` (upstream's prompt cache), in single precision. Its noise follows `seed`
     alone, as after `torch.manual_seed(seed)`; the global generators are left as they were.
 
@@ -52,7 +62,7 @@ def speak(net: Any, text: str, prompt: Mapping[str, Any] | None, *, seed: int, m
     ratio = PATCHES_A_TOKEN * max_factor
     cap = int(tokens * ratio + SPARE_PATCHES)
     _must_fit(net, text, prompt, cap)
-    ends = _Ends(net.stop_head)
+    ends = _Ends(net.stop_head, cap, on_step)
     devices = [net.device] if str(net.device).startswith("cuda") else []
     try:
         with torch.random.fork_rng(devices), torch.autocast(_kind(net), enabled=False):
@@ -76,14 +86,20 @@ def speak(net: Any, text: str, prompt: Mapping[str, Any] | None, *, seed: int, m
 
 
 class _Ends:
-    """Listens to the stop head: what it said last tells an end from a cut. Upstream returns the same for both."""
+    """Listens to the stop head: what it said last tells an end from a cut. Upstream returns the same for both. It
+    speaks once a patch, which is a step.
+    """
 
-    def __init__(self, head: nn.Module) -> None:
+    def __init__(self, head: nn.Module, cap: int, on_step: OnStep | None) -> None:
         self.said = False
+        self._cap, self._on_step = cap, on_step
+        self._patches = itertools.count()
         self._handle = head.register_forward_hook(self._listen)
 
     def _listen(self, _head: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.said = int(output.argmax(dim=-1)[0]) == 1
+        if self._on_step is not None:
+            self._on_step(next(self._patches), self._cap)
 
     def detach(self) -> None:
         self._handle.remove()

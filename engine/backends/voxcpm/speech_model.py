@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engine import audio
 from engine.backends import Capabilities, LoraPart, RowMixer
+from engine.backends.drawn_rows import OnStep
 from engine.backends.voxcpm import generation, info, loading, sequences
 from engine.backends.voxcpm.feature_cache import FeatureCache
 from engine.backends.voxcpm.info import ATTENTION, PARTS, PROJECTIONS, VOICE, ModelFolder
@@ -46,6 +47,7 @@ class VoxcpmModel:
         self.name = folder.name
         self.device = device
         self.base_sha256 = sha256
+        self.on_step: OnStep | None = None
         self.sample_rate = folder.speak_rate
         self.capabilities = Capabilities(
             parts=PARTS,
@@ -210,7 +212,9 @@ class VoxcpmModel:
 
     def said(self, text: str, prompt: Mapping[str, Any] | None, *, seed: int, max_factor: float) -> generation.Spoken:
         """A text as samples and as the patches that they come from."""
-        return generation.speak(self._net, generation.clean(text), prompt, seed=seed, max_factor=max_factor)
+        return generation.speak(
+            self._net, generation.clean(text), prompt, seed=seed, max_factor=max_factor, on_step=self.on_step
+        )
 
     def _make_prompt(self, reference: Reference) -> Mapping[str, Any]:
         """Upstream's prompt cache. Version 2 takes the reference apart from the text, without its transcript; version 1

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from engine.backends.finch import generation
 from engine.backends.finch.generation import NOISE_STEPS, Prompt, RowCache, Sampler
-from engine.backends.finch.language_model import Vocabulary
-from engine.types import GenerationSettings, Stop
+from engine.types import GenerationSettings
 
 COLUMNS = 12
 CPU = torch.device("cpu")
@@ -122,14 +119,3 @@ def test_keys_and_values_grow_by_blocks_and_lose_nothing() -> None:
     cache.keep(torch.tensor([2, 0]))
     keys, _ = cache.update(torch.zeros(2, 2, 1, 5), torch.zeros(2, 2, 1, 5), 1)
     assert torch.equal(keys[:, :, :-1], torch.cat(written, 2)[[2, 0]] + 1)
-
-
-@pytest.mark.parametrize("cap", [1, 2])
-def test_a_cap_is_reached_without_an_end(cap: int) -> None:
-    """The token that fills the cap is kept, and what the row draws afterwards is not."""
-    words = Vocabulary(durations=(1.0,), speakers=1, tokens=4)
-    row = generation.Drawn()
-    for token in range(3):
-        generation._note(row, words.first_token + token, cap, words)
-    assert row.tokens == list(range(cap))
-    assert row.stop is Stop.CAP

@@ -41,8 +41,8 @@ def spoken_example(model: speech_model.FinchModel, row: SpeakRow, speech: Speech
     drawn = generation.generate(
         model._nets.language_model, model._vocabulary, [model._prompt(row)], lambda _: speech_model.nullcontext()
     )[0]
-    assert len(drawn.tokens) == speech.tokens
-    return tuning.Example(tuple(ids), torch.tensor(drawn.tokens), torch.zeros(4 * speech.tokens, 30))
+    assert len(drawn.codes) == speech.tokens
+    return tuning.Example(tuple(ids), torch.tensor(drawn.codes), torch.zeros(4 * speech.tokens, 30))
 
 
 class TestInvariants(SpeechModelInvariants):
@@ -76,7 +76,7 @@ def test_the_taught_voice_says_its_lesson_and_stops_by_itself(finch: speech_mode
             [finch._prompt(row(text, settings=GenerationSettings(temperature=0.0)))],
             lambda _: speech_model.nullcontext(),
         )[0]
-        assert tuple(drawn.tokens) == finch_factory.lesson(text, finch._nets.config).tokens
+        assert tuple(drawn.codes) == finch_factory.lesson(text, finch._nets.config).tokens
         assert drawn.stop is Stop.EOS
 
 
@@ -95,7 +95,7 @@ def test_every_generation_step_sees_what_teacher_forcing_sees(
     prompts = [finch._prompt(row(text)) for text in (TEXTS[4], TEXTS[2])]  # the first one is padded, and ends first
     vocabulary, lm = finch._vocabulary, finch._nets.language_model
     drawn = generation.generate(lm, vocabulary, prompts, lambda _: speech_model.nullcontext())
-    tokens = [vocabulary.first_token + token for token in drawn[0].tokens]
+    tokens = [vocabulary.first_token + token for token in drawn[0].codes]
     ids = torch.tensor([[*prompts[0].ids, *tokens]])
     positions = torch.tensor([[*prompts[0].positions, *range(1, len(tokens) + 1)]])
     with torch.inference_mode():

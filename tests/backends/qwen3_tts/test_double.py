@@ -14,7 +14,7 @@ import torch
 
 from engine import backends, environments, needs, presets, speaking_settings
 from engine.backends import SpeechModel
-from engine.backends.qwen3_tts import info, layout, loading, native, teaching
+from engine.backends.qwen3_tts import generation, info, layout, loading, native, teaching
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
 from engine.backends.qwen3_tts.teaching import Example
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
@@ -41,7 +41,7 @@ def row(text: str = TEXTS[0], **changes: object) -> SpeakRow:
 
 def spoken_example(model: Qwen3TtsModel, one: SpeakRow, _speech: Speech | None) -> Example:
     """The text with the codes that were said for it."""
-    codes = model.draw([one])[0].codes(GROUPS)
+    codes = generation.stacked(model.draw([one])[0].codes, GROUPS)
     return Example("", layout.text_ids(model._ids, one.text), codes, model.target(one).speaker)
 
 
@@ -78,7 +78,7 @@ def test_a_frames_further_codes_are_drawn_by_settings_of_their_own(model: Qwen3T
 
     def first(own: dict[str, float], seed: int = 3) -> list[int]:
         asked = row(seed=seed, settings=replace(SETTINGS, temperature=0.0, own=own))
-        codes: list[int] = model.draw([asked])[0].codes(GROUPS)[0].tolist()
+        codes: list[int] = generation.stacked(model.draw([asked])[0].codes, GROUPS)[0].tolist()
         return codes
 
     plain, warm = first({}), first({"subtalker_temperature": 5.0})

@@ -21,7 +21,7 @@ from engine import audio, events, importing
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
 from engine.backends import SpeechModel
-from engine.backends.qwen3_tts import exporting, info, layout, loading, native, speech_model, teaching
+from engine.backends.qwen3_tts import exporting, generation, info, layout, loading, native, speech_model, teaching
 from engine.backends.qwen3_tts.info import PARTS
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
 from engine.backends.qwen3_tts.teaching import Example
@@ -61,7 +61,9 @@ def row(text: str = TEXTS[0], **changes: object) -> SpeakRow:
 def spoken_example(model: Qwen3TtsModel, one: SpeakRow, _speech: Speech) -> Example:
     """The text with the codes that were said for it."""
     drawn = model.draw([one])[0]
-    return Example("", layout.text_ids(model._ids, one.text), drawn.codes(GROUPS), model.target(one).speaker)
+    return Example(
+        "", layout.text_ids(model._ids, one.text), generation.stacked(drawn.codes, GROUPS), model.target(one).speaker
+    )
 
 
 class TestInvariants(SpeechModelInvariants):
@@ -103,7 +105,7 @@ PENALISED = replace(GREEDY, repetition_penalty=1.05)
 
 
 def greedy_codes(model: Qwen3TtsModel, **changes: object) -> torch.Tensor:
-    return model.draw([row(settings=PENALISED, **changes)])[0].codes(GROUPS)
+    return generation.stacked(model.draw([row(settings=PENALISED, **changes)])[0].codes, GROUPS)
 
 
 @pytest.mark.parametrize("voice", ["default", "default@english"])
@@ -251,7 +253,7 @@ def test_weights_that_are_missing_are_named(folder: Path, tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------------------------------- speaking
 def test_an_utterance_begins_after_silence(model: Qwen3TtsModel) -> None:
     """A few frames of silence are decoded before the first ones and cut off to the sample: the decoder has no past."""
-    codes = model.draw([row()])[0].codes(GROUPS)
+    codes = generation.stacked(model.draw([row()])[0].codes, GROUPS)
     decoder = model._net.speech_tokenizer.model.decoder
     silence = model._codec.silence
     assert len(silence) == 4
@@ -408,7 +410,7 @@ def test_an_export_speaks_in_upstreams_class(folder: Path, tmp_path: Path, monke
         adapter_sha256=adapter.sha256, lora_scale=0.6, voice_settings=adapter.voice_settings, settings=PENALISED
     )
     assert isinstance(host.model, Qwen3TtsModel)
-    expected = host.model.draw([asked], host)[0].codes(GROUPS)
+    expected = generation.stacked(host.model.draw([asked], host)[0].codes, GROUPS)
     theirs = upstream(host.model, tmp_path / "native").model
     assert list(theirs.get_supported_speakers()) == [native.SPEAKER] == [native.SPEAKER.lower()]
     ids = torch.tensor([host.model._ids("<|im_start|>assistant\nhello<|im_end|>\n<|im_start|>assistant\n")])

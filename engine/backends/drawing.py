@@ -72,3 +72,30 @@ class Chooser:
         kept = torch.tensor(places, dtype=torch.long)
         self._is_greedy, self._heat = self._is_greedy[kept], self._heat[kept]
         self._top_k, self._top_p = self._top_k[kept], self._top_p[kept]
+
+
+class Repetition:
+    """What every row has said, and the penalty for saying it again (Keskar et al. 2019, arXiv:1909.05858)."""
+
+    def __init__(self, rows: Sequence[SpeakRow], codes: int, device: torch.device) -> None:
+        self._codes = codes
+        self._penalties = torch.tensor([row.settings.repetition_penalty for row in rows], device=device)[:, None]
+        self._said = torch.zeros(len(rows), codes, dtype=torch.bool, device=device)
+
+    def scores(self, logits: Tensor, end: int, *, may_end: bool) -> Tensor:
+        """Scores (rows, codes + 1) of what can be said, the last of them the end, for logits (rows, vocabulary) whose
+        first ids are the codes. The end is never penalised; it is out where a row may not end yet.
+        """
+        scores = logits[:, : self._codes].float()
+        penalised = torch.where(scores > 0, scores / self._penalties, scores * self._penalties)
+        ends = logits[:, end, None].float() if may_end else torch.full_like(scores[:, :1], -torch.inf)
+        return torch.cat([torch.where(self._said, penalised, scores), ends], dim=1)
+
+    def note(self, codes: Tensor) -> None:
+        """Each row has said its code (rows,)."""
+        self._said.scatter_(1, codes[:, None], True)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Only these rows go on, in this order."""
+        kept = torch.tensor(places, dtype=torch.long, device=self._said.device)
+        self._penalties, self._said = self._penalties[kept], self._said[kept]
