@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH = 560
+WIDTH = 380  # of estimates: their words stay readable at 300 px
 ROW = 30
-LABEL_WIDTH = 150
+LETTER_WIDTH, LABEL_WIDTH, EPOCH_WIDTH = 28, 150, 64
 VALUE_WIDTH = 120
 MOST_OVER_A_COLUMN = 3  # letters of a name; longer ones are numbered
 
@@ -30,7 +30,9 @@ class Estimate:
 
 
 def forest(rows: Sequence[Estimate], *, title: str, zero: float | None = 0.0) -> str:
-    """Estimates as dots with their intervals, one under the other; a line at `zero`."""
+    """Estimates as dots with their intervals, one under the other; a line at `zero`. A long name stands with its
+    numbers over its interval, a letter beside it.
+    """
     if not rows:
         return ""
     ends = [x for r in rows for x in (r.value, r.low, r.high) if x is not None]
@@ -38,29 +40,34 @@ def forest(rows: Sequence[Estimate], *, title: str, zero: float | None = 0.0) ->
     low, high = min(ends), max(ends)
     pad = 0.06 * (high - low) or 1.0
     low, high = low - pad, high + pad
-    left, right = LABEL_WIDTH, WIDTH - VALUE_WIDTH
+    over = any(len(row.name) > MOST_OVER_A_COLUMN for row in rows)
+    left, right = (8, WIDTH - 8) if over else (LETTER_WIDTH, WIDTH - VALUE_WIDTH)
+    words, tall = (ROW / 2, 1.5 * ROW) if over else (0.0, float(ROW))
 
     def x(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
 
-    height = ROW * len(rows) + 26
+    height = tall * len(rows) + 26
     parts = [_tick(tick, x(tick), height) for tick in _ticks(low, high)]
     if zero is not None:
         parts.append(_line(x(zero), 0, x(zero), height - 20, "var(--quiet)", dash=True))
     for n, row in enumerate(rows):
-        y = ROW * n + ROW / 2
+        top = tall * n
+        y = top + words + ROW / 2
         if row.low is not None and row.high is not None:
             parts.append(_line(x(row.low), y, x(row.high), y, "var(--accent)", width=2))
         parts.append(f'<circle cx="{x(row.value):.1f}" cy="{y:.1f}" r="5" fill="var(--accent)"/>')
-        parts.append(_text(0, y + 4, _short(row.name)))
-        parts.append(_text(WIDTH, y + 4, row.told, anchor="end", colour="var(--quiet)"))
-    return _svg(parts, height, title)
+        written = top + (ROW / 2 if over else ROW / 2 + 4)
+        parts.append(_text(0, written, _short(row.name, 30)))
+        parts.append(_text(WIDTH, written, row.told, anchor="end", colour="var(--quiet)"))
+    return _svg(parts, height, title, width=WIDTH)
 
 
 def matrix(names: Sequence[str], shares: Mapping[tuple[str, str], tuple[int, int]], *, title: str) -> str:
     """How often the row was preferred to the column: (wins, decided) by (row, column); darker is more often."""
-    size = max(36, min(64, (WIDTH - LABEL_WIDTH) // max(1, len(names))))
+    size = max(36, min(64, 400 // max(1, len(names))))
     numbered = any(len(name) > MOST_OVER_A_COLUMN for name in names)
+    left = LABEL_WIDTH if numbered else LETTER_WIDTH
     parts = []
     for r, row in enumerate(names):
         y = 24 + size * r
@@ -69,12 +76,11 @@ def matrix(names: Sequence[str], shares: Mapping[tuple[str, str], tuple[int, int
             wins, decided = shares.get((row, column), (0, 0))
             if r == c or not decided:
                 continue
-            parts.append(_cell(LABEL_WIDTH + size * c, y, size, wins / decided, f"{wins}/{decided}"))
+            parts.append(_cell(left + size * c, y, size, wins / decided, f"{wins}/{decided}"))
     for c, column in enumerate(names):
         name = str(c + 1) if numbered else column
-        parts.append(_text(LABEL_WIDTH + size * (c + 0.5), 14, name, anchor="middle", colour="var(--quiet)"))
-    width = max(WIDTH, LABEL_WIDTH + size * len(names))
-    return _svg(parts, 30 + size * len(names), title, width=width)
+        parts.append(_text(left + size * (c + 0.5), 14, name, anchor="middle", colour="var(--quiet)"))
+    return _svg(parts, 30 + size * len(names), title, width=left + size * len(names))
 
 
 def surface(values: Mapping[tuple[float, float], tuple[float, str]], *, title: str) -> str:
@@ -84,7 +90,7 @@ def surface(values: Mapping[tuple[float, float], tuple[float, str]], *, title: s
         return ""
     numbers = [value for value, _ in values.values()]
     low, high = min(numbers), max(numbers)
-    size = max(48, min(90, (WIDTH - LABEL_WIDTH) // len(scales)))
+    size = max(76, min(90, 400 // len(scales)))
     parts = []
     for r, epoch in enumerate(epochs):
         y = 24 + 40 * r
@@ -93,19 +99,21 @@ def surface(values: Mapping[tuple[float, float], tuple[float, str]], *, title: s
             if (epoch, scale) in values:
                 value, told = values[epoch, scale]
                 share = (value - low) / (high - low) if high > low else 0.5
-                parts.append(_cell(LABEL_WIDTH + size * c, y, size, share, told, height=40))
+                parts.append(_cell(EPOCH_WIDTH + size * c, y, size, share, told, height=40))
     for c, scale in enumerate(scales):
         told = "" if scale == 0 else f"{scale:g}"
-        parts.append(_text(LABEL_WIDTH + size * (c + 0.5), 14, told, anchor="middle", colour="var(--quiet)"))
-    return _svg(parts, 30 + 40 * len(epochs), title)
+        parts.append(_text(EPOCH_WIDTH + size * (c + 0.5), 14, told, anchor="middle", colour="var(--quiet)"))
+    return _svg(parts, 30 + 40 * len(epochs), title, width=EPOCH_WIDTH + size * len(scales))
 
 
 # --------------------------------------------------------------------------------------------------------------- inside
-def _svg(parts: Sequence[str], height: float, title: str, *, width: float = WIDTH) -> str:
+def _svg(parts: Sequence[str], height: float, title: str, *, width: float) -> str:
+    """As wide as it was drawn where there is room, and down to three quarters of it; then it is scrolled."""
     told = escape(title, quote=True)
+    fits = f"max-width:{width:.0f}px;min-width:{min(300, 0.75 * width) if width <= WIDTH else 0.75 * width:.0f}px"
     return (
         f'<div class="em-figure em-scroll"><svg role="img" aria-label="{told}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'style="min-width:440px" font-size="13"><title>{told}</title>{"".join(parts)}</svg></div>'
+        f'style="{fits}" font-size="13"><title>{told}</title>{"".join(parts)}</svg></div>'
     )
 
 

@@ -17,6 +17,7 @@ EVERY_SEC = 4
 NOTHING = view.empty(
     "No listening test yet",
     "Make a test from candidates that have clips of the same lines. What reviewers answer appears here as it comes in.",
+    ("Make a test", "/tests"),
     ("Open a sweep", "/sweep"),
 )
 
@@ -25,7 +26,7 @@ def build(studio: Studio) -> None:
     """Build the page inside the current Blocks."""
     theme.header("Results")
     theme.html(view.title("Results"))
-    with gr.Row(elem_classes="em-panel"):
+    with gr.Row(elem_classes="em-panel", visible=False) as asked:
         test = gr.Dropdown([], label="Test", filterable=False, scale=2, min_width=280, elem_id="results-test")
         person = gr.Textbox(label="Your name", placeholder="who asks", max_lines=1, min_width=200, elem_id="person")
     nothing = theme.html(NOTHING, visible=False)
@@ -51,7 +52,8 @@ def build(studio: Studio) -> None:
     def _opened() -> tuple[object, ...]:
         choices = [(f"{s.test.name} ({view.plural(s.answered, 'answer')})", s.test.id) for s in studio.tests()]
         first = choices[0][1] if choices else None
-        return gr.update(visible=not choices), gr.update(choices=choices, value=first), *_panels(studio, first)
+        shown = gr.update(visible=bool(choices))
+        return gr.update(visible=not choices), shown, gr.update(choices=choices, value=first), *_panels(studio, first)
 
     def _unblind(test_id: str | None, by: str) -> tuple[object, ...]:
         studio.unblind(_chosen(test_id), by=by)
@@ -62,7 +64,7 @@ def build(studio: Studio) -> None:
         gr.Info(f"{made.name} is open: {made.judgments} judgments for each of {len(made.reviewers)} reviewers.")
         return _panels(studio, test_id)
 
-    on_open(_opened, outputs=[nothing, test, *outputs], name="results_open")
+    on_open(_opened, outputs=[nothing, asked, test, *outputs], name="results_open")
     on(test.input, lambda test_id: _panels(studio, test_id), inputs=[test], outputs=outputs, name="results_choose")
     on(timer.tick, lambda test_id: _panels(studio, test_id), inputs=[test], outputs=outputs, name="results_tick")
     on(unblind.click, _unblind, inputs=[test, person], outputs=outputs, name="results_unblind")

@@ -86,15 +86,18 @@ def grid(studio: Studio, chosen: Chosen) -> dict[str, Any]:
     label = measure.title[:1].lower() + measure.title[1:]
     cells = {c.candidate.id for c in (*found.cells.values(), *found.others)}
     takes: dict[str, list[list[object]]] = {}
+    apart = view_sweep.told_apart(clips)
     for clip in sorted(clips, key=lambda c: (list(Tier).index(c.tier), c.line_id, c.seed)):
         key = clip.candidate.id
         if key in cells:
             after = clip.reference.sha256 if clip.reference else ""
-            takes.setdefault(key, []).append([clip.id, clip.line_id, clip.tier.value, clip.seed, after])
+            takes.setdefault(key, []).append(
+                [clip.id, clip.line_id, clip.tier.value, clip.seed, after, apart.get(clip.id, "")]
+            )
     shown = replace(found, cells={k: c for k, c in found.cells.items()})
     return {
         "table": view_sweep.grid_table(shown, measure.title, current="", marked=(), verdicts=verdicts),
-        "about": f"{measure.title}: {measure.about}",
+        "about": measure.about,
         "curves": figures.response(found, label),
         "trend": figures.trend(found, label) + view_sweep_trend.rates(_rates(studio, chosen)),
         "leaks": view_leaks.reports(studio.leak_reports(chosen.run), studio.label),

@@ -138,7 +138,7 @@ def _pairs(found: Results) -> str:
 
 
 def _figure(told: str, drawn: str) -> str:
-    return f'<div style="min-width:0;max-width:100%"><p class="em-quiet">{escape(told)}</p>{drawn}</div>'
+    return f'<div class="em-plotted"><p class="em-quiet">{escape(told)}</p>{drawn}</div>'
 
 
 # ---------------------------------------------------------------------------------------------------------- exploration
@@ -221,10 +221,11 @@ def lines(found: Results) -> str:
             said = f"{mine} against {others}"
         else:
             said = f"{one.wins} of {one.decided}" if one.decided else "-"
-        rows.append((escape(one.line), str(one.judgments), said, f'<div class="em-sentence">{escape(one.text)}</div>'))
+        line = f'{escape(one.line)}<div class="em-sentence">{escape(one.text)}</div>'
+        rows.append((line, str(one.judgments), f'<span class="em-onerow">{said}</span>'))
     leader = found.whole.leader or "the leader"
     what = "right" if found.whole.heard else f"for {leader}"
-    shown = view.table(("sentence", "judgments", what, "text"), rows, caption="Sentence by sentence")
+    shown = view.table(("sentence", "judgments", what), rows, caption="Sentence by sentence")
     return view.heading("Sentence by sentence", shown if rows else '<p class="em-quiet">No judgments yet.</p>')
 
 

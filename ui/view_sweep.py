@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from engine.studio import Grid, GridCell, Measure
 
 HEATS = 5
+_SETTING = {"max_factor": "cap"}  # shorter than its name
 CANNOT_JUDGE = "cannot judge"
 NOT_YET = "not listened to yet"
 NOT_APPLICABLE = "Not applicable"  # how a screener's explanation begins where its question makes no sense
@@ -54,13 +56,13 @@ def heat(grid: Grid) -> Mapping[str, int]:
 def grid_table(
     grid: Grid, title: str, *, current: str, marked: Collection[str], verdicts: Mapping[str, Verdict]
 ) -> str:
-    """Checkpoints down, scales across, a button a cell. A dot marks what will be sent to listening, a bar how far the
-    seeds are apart.
+    """Checkpoints down, each with its verdict, scales across, a button a cell. A dot marks what will be sent to
+    listening, a bar how far the seeds are apart.
     """
     look = _Look(grid, current, marked)
     scales = [s for s in grid.scales if s]
     unit = f", {grid.unit}" if grid.unit else ""
-    head = [f"{title}{unit}", "base", *(f"{s:g}" for s in scales), "verdict"]
+    head = [f"{title}{unit}", "base", *(f"{s:g}" for s in scales)]
     rows = []
     base = next((cell for cell in grid.cells.values() if cell.candidate.is_base), None)
     control = view.state("none", "control")
@@ -101,8 +103,8 @@ def _legend(grid: Grid) -> str:
     unsure = f" “?”: the measure {CANNOT_JUDGE} these clips." if any(c.unjudged for c in cells) else ""
     better = "darker is further from the base" if grid.better == "neither" else "darker is worse"
     keys = (
-        "<kbd>←↑→↓</kbd> move, <kbd>space</kbd> plays, <kbd>,</kbd> <kbd>.</kbd> change the line, <kbd>m</kbd> marks "
-        "for listening."
+        '<span class="em-keyhelp"><kbd>←↑→↓</kbd> move, <kbd>space</kbd> plays, <kbd>,</kbd> <kbd>.</kbd> change the '
+        "line, <kbd>m</kbd> marks for listening.</span>"
     )
     told = f"{better.capitalize()}; ■ counts flagged clips.{spread}{unsure} {keys}"
     return f'<p class="em-quiet em-grid-legend">{told}</p>'
@@ -110,7 +112,7 @@ def _legend(grid: Grid) -> str:
 
 def _row(name: str, cells: Sequence[GridCell | None], verdict: str, look: _Look) -> str:
     inside = "".join(f"<td>{_cell(name, c, look) if c else ''}</td>" for c in cells)
-    return f'<tr><th scope="row">{escape(name)}</th>{inside}<td class="em-verdict">{verdict}</td></tr>'
+    return f'<tr><th scope="row">{escape(name)}<div class="em-verdict">{verdict}</div></th>{inside}</tr>'
 
 
 def _cell(name: str, cell: GridCell, look: _Look) -> str:
@@ -165,6 +167,25 @@ def _verdict(own: Sequence[Verdict]) -> str:
 
 
 # ---- a clip
+def told_apart(clips: Iterable[Clip]) -> Mapping[str, str]:
+    """Of clips that say the same line with one seed after one reference, what each was drawn with that the others were
+    not, by clip id; where nothing that was set differs, the code that divides texts does.
+    """
+    alike: dict[tuple[object, ...], list[Clip]] = {}
+    for clip in clips:
+        after = clip.reference.sha256 if clip.reference else ""
+        alike.setdefault((clip.candidate.id, clip.script_sha256, clip.line_id, clip.seed, after), []).append(clip)
+    told: dict[str, str] = {}
+    for own in (each for each in alike.values() if len(each) > 1):
+        drawn = {clip.id: {**asdict(clip.settings), **clip.settings.own} for clip in own}
+        differs = [n for n in dict.fromkeys(n for d in drawn.values() for n in d if n != "own")
+                   if len({d.get(n) for d in drawn.values()}) > 1]  # fmt: skip
+        for clip in own:
+            found = [f"{_SETTING.get(n, n.replace('_', ' '))} {drawn[clip.id].get(n, 0):g}" for n in differs]
+            told[clip.id] = ", ".join(found) or f"as version {clip.harness_version} divides texts"
+    return told
+
+
 def clip_panel(clip: Clip, label: str, scores: Sequence[Score], titles: Mapping[str, str]) -> str:
     """One clip: its wave and spectrogram over a time axis, its words below, what the measures say.
 
@@ -186,8 +207,15 @@ def clip_panel(clip: Clip, label: str, scores: Sequence[Score], titles: Mapping[
         f'aria-hidden="true"></svg><div class="em-spectrum" style="{mask}"></div><div class="em-playhead"></div></div>'
         f'</div><div class="em-axis" aria-hidden="true">{_axis(clip.duration_sec)}</div>'
         f'<div data-words="{at}/words"><p class="em-words" lang="{escape(clip.language)}">{escape(clip.text)}</p></div>'
-        f'<p class="em-quiet">{escape(head)}</p>{score_list(scores, titles)}</div>'
+        f'<p class="em-quiet">{escape(head)}</p>{score_list(scores, titles)}{_drawn_with(clip)}</div>'
     )
+
+
+def _drawn_with(clip: Clip) -> str:
+    """The settings that a clip was drawn with, folded."""
+    settings = {**asdict(clip.settings), **clip.settings.own}
+    told = ", ".join(f"{n.replace('_', ' ')} {v:g}" for n, v in settings.items() if n != "own")
+    return f"<details><summary>How tokens were drawn</summary><small>{escape(told)}</small></details>"
 
 
 def _axis(seconds: float) -> str:

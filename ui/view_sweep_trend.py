@@ -45,7 +45,7 @@ def drift(found: RateTrend) -> str:
     if trend.passed is None:
         return f"{view.state('none', 'cannot judge')} <small>{escape(trend.explanation)}</small>"
     word = "no drift" if trend.passed else "gets faster" if trend.slope > 0 else "gets slower"
-    told = f"{trend.slope:+.1f} % an epoch, {trend.low:+.1f} to {trend.high:+.1f}"
+    told = f"{trend.slope:+z.1f} % an epoch, {trend.low:+z.1f} to {trend.high:+z.1f}"
     return f"{view.state('pass' if trend.passed else 'fail', word)} <small>{escape(told)}</small>"
 
 

@@ -8,7 +8,7 @@ const SOON_MS = 1000, LATER_MS = 8000, TYPING_MS = 350, REDRAW_MS = 4000;
 const asked = new URLSearchParams(location.search);
 const page = {
   root: null, run: asked.get("run") || "", measure: asked.get("measure") || "", tier: asked.get("tier") || "",
-  script: "", reference: "any", cell: asked.get("cell") || "", line: "", seed: null, after: "",
+  script: "", reference: "any", cell: asked.get("cell") || "", line: "", seed: null, after: "", drawn_with: "",
   takes: {}, marked: new Set(), panels: new Map(), stamp: "", drawn: 0, timer: 0, planTimer: 0, planTurn: 0, gridTurn: 0, outlineTurn: 0,
 };
 const $ = (selector) => page.root.querySelector(selector);
@@ -233,15 +233,15 @@ function choose(key) {
   const takes = page.takes[key];
   if (!takes) return;
   page.cell = key;
-  const same = takes.find(([, line, , seed, after]) => line === page.line && seed === page.seed && after === page.after)
-    || takes.find(([, line]) => line === page.line) || takes[0];
+  const alike = takes.filter(([, line, , seed, after]) => line === page.line && seed === page.seed && after === page.after);
+  const same = alike.find(([, , , , , drawn]) => drawn === page.drawn_with) || alike[0] || takes.find(([, line]) => line === page.line) || takes[0];
   take(same);
   marks();
   keepInAddress();
 }
 
-async function take([clip, line, , seed, after]) {
-  Object.assign(page, { line, seed, after, clip });
+async function take([clip, line, , seed, after, drawn_with]) {
+  Object.assign(page, { line, seed, after, drawn_with, clip });
   chips();
   player.show(clip).then((buffer) => { if (buffer) wave(clip, buffer); }).catch((error) => trouble(error.message));
   const html = page.panels.get(clip) || (await tried(getHtml(`/sweeps/clips/${encodeURIComponent(clip)}`)));
@@ -256,8 +256,8 @@ async function take([clip, line, , seed, after]) {
 function chips() {
   const takes = page.takes[page.cell] || [];
   const several = new Set(takes.map(([, , , seed]) => seed)).size > 1;
-  $("[data-takes]").innerHTML = takes.map(([clip, line, tier, seed]) =>
-    `<button type="button" class="em-chip" data-take-of="${escape(clip)}" aria-pressed="${clip === page.clip}" title="${escape(line)}"><b>${escape(tier)}</b> <small>${escape(line.replace(/^(zh-)?(short|medium|long)-/, ""))}${several ? `, ${seed}` : ""}</small></button>`).join("");
+  $("[data-takes]").innerHTML = takes.map(([clip, line, tier, seed, , drawn]) =>
+    `<button type="button" class="em-chip" data-take-of="${escape(clip)}" aria-pressed="${clip === page.clip}" title="${escape(line)}"><b>${escape(tier)}</b> <small>${escape(line.replace(/^(zh-)?(short|medium|long)-/, ""))}${several ? `, ${seed}` : ""}${drawn ? `, ${escape(drawn)}` : ""}</small></button>`).join("");
 }
 
 function wave(clip, buffer) {

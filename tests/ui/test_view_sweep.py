@@ -43,6 +43,16 @@ def test_a_checkpoints_verdict_names_the_scale_that_passed(judged: FakeStudio) -
     assert "control" in told
 
 
+def test_takes_of_one_line_and_seed_are_told_apart_by_what_was_set(judged: FakeStudio) -> None:
+    """The same line drawn at another temperature is another take; one that is alone needs no words."""
+    clip, other = judged.clips()[:2]
+    warm = replace(clip, id="warm", settings=replace(clip.settings, temperature=1.2))
+    cool = replace(clip, settings=replace(clip.settings, temperature=0.3))
+    assert view_sweep.told_apart([cool, warm, other]) == {clip.id: "temperature 0.3", "warm": "temperature 1.2"}
+    earlier = replace(cool, id="earlier", harness_version="1")
+    assert view_sweep.told_apart([cool, earlier])["earlier"] == "as version 1 divides texts"
+
+
 def test_colour_grows_with_errors(judged: FakeStudio) -> None:
     """The worst cell is the darkest, the best the lightest."""
     grid = judged.grid(RUN_ID, "words")
