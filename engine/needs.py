@@ -41,6 +41,8 @@ _COSYVOICE_TAGS = tuple(
     "[breath] <strong> </strong> [noise] [laughter] [cough] [clucking] [accent] [quick_breath] <laughter> </laughter> "
     "[hissing] [sigh] [vocalized-noise] [lipsmack] [mn] <|endofprompt|>".split()
 )
+# Of version 1's tokenizer: which language follows (example.py).
+_WHISPER_MARKS = ("<|zh|>", "<|en|>", "<|ja|>", "<|yue|>", "<|ko|>")
 _COSYVOICE_SILENTLY = (
     "Its data pipeline drops rows below 1 s, above 30 s (they get no speech tokens), below 16 kHz and with more than "
     "200 text tokens without a word."
@@ -103,6 +105,24 @@ ELSEWHERE: tuple[Needs, ...] = (
             "scripts/train_voxcpm_finetune.py; clips of 3 to 30 s by its fine-tuning guide; the lower limit of 1 s "
             "is ours"
         ),
+    ),
+    Needs(
+        name="cosyvoice1",
+        title="CosyVoice 1",
+        sample_rate=22_050,
+        min_sec=1.0,
+        max_sec=30.0,
+        languages=("zh", "en", "ja", "yue", "ko"),
+        silently=(
+            "Its data pipeline drops rows above 30 s (they get no speech tokens), below 16 kHz and with more than 200 "
+            "text tokens without a word."
+        ),
+        source=(
+            "FunAudioLLM/CosyVoice: cosyvoice/dataset/processor.py (filter, resample), examples/libritts/cosyvoice/"
+            "conf/cosyvoice.yaml (sample_rate 22050), tools/extract_speech_token.py (30 s); the lower limit of 1 s is "
+            "that of the later versions"
+        ),
+        known_tags=("[breath]", "[laughter]", "<strong>", "</strong>", "<laughter>", "</laughter>", *_WHISPER_MARKS),
     ),
     Needs(
         name="cosyvoice2",

@@ -7,6 +7,7 @@ need the packages of engine/backends/cosyvoice/requirements-alone.txt; its model
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,193 +15,55 @@ import numpy as np
 import torch
 
 from engine import audio
-from engine.backends.cosyvoice import checkout, info, recipe
-from engine.types import Utterance
+from engine.backends.cosyvoice import checkout, info, recipe, speech_model, versions
+from engine.backends.cosyvoice.versions import FIRST, SECOND, THIRD, VERSIONS, Version
+from engine.types import GenerationSettings, SpeakRow, Utterance
+from tests.cosyvoice_yaml import CODES, IS_REAL, WIDTHS, yaml_of
 
-SECOND, THIRD = "cosyvoice2", "cosyvoice3"
+__all__ = ["CODE", "EARS", "FIRST", "IS_REAL", "SECOND", "TEXTS", "THIRD", "WIDTHS", "make", "yaml_of"]
+
+SHORT = GenerationSettings(temperature=0.9, top_k=25, top_p=0.8, max_factor=0.4)
+GREEDY = GenerationSettings(temperature=0.0, max_factor=1.0)
 TEXTS = ("a cat sat", "we go", "it is a big dog", "no")
-CODES = 300  # with fewer, random weights stop at once: the ids that end are 200
 # Words before the marks. Upstream's class has the id of the third mark, 151646, written into it.
 WORDS = 151_643
 DOUBLE = Path(__file__).parent / "doubles" / "cosyvoice_checkout"
 EARS = Path(__file__).parent / "doubles" / "cosyvoice_ears"  # what the stand-in hears with: a folder for PYTHONPATH
 # Upstream's checkout where the environment names one, else the stand-in.
 CODE = Path(os.environ["COSYVOICE_DIR"]) if os.environ.get("COSYVOICE_DIR") else DOUBLE
-IS_REAL = CODE != DOUBLE
-WIDTHS = {SECOND: 896 if IS_REAL else 64, THIRD: 64}  # upstream's second class has 896 written into it
-CONDITION = "qwen_pretrain_path: ''\ntoken_frame_rate: 25\ntoken_mel_ratio: 2\nspk_embed_dim: 192\nsample_rate: 24000\n"
-
-_LLM = """llm: !new:cosyvoice.llm.llm.{kind}
-    llm_input_size: {width}
-    llm_output_size: {width}
-    speech_token_size: {codes}
-    length_normalized_loss: True
-    lsm_weight: 0
-    mix_ratio: [5, 15]
-    llm: !new:cosyvoice.llm.llm.Qwen2Encoder
-        pretrain_path: !ref <qwen_pretrain_path>
-    sampling: !name:cosyvoice.utils.common.ras_sampling
-        top_p: 0.8
-        top_k: 25
-        win_size: 10
-        tau_r: 0.1
-"""
-_CFM = """    decoder: !new:cosyvoice.flow.flow_matching.CausalConditionalCFM
-        in_channels: 240
-        n_spks: 1
-        spk_emb_dim: 80
-        cfm_params: !new:omegaconf.DictConfig
-            content: {{sigma_min: 1e-06, solver: 'euler', t_scheduler: 'cosine', training_cfg_rate: 0.2,
-                      inference_cfg_rate: 0.7, reg_loss_type: 'l1'}}
-"""
-_FLOW = {
-    THIRD: """flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithDiT
-    input_size: 80
-    output_size: 80
-    spk_embed_dim: !ref <spk_embed_dim>
-    output_type: 'mel'
-    vocab_size: {codes}
-    input_frame_rate: !ref <token_frame_rate>
-    only_mask_loss: True
-    token_mel_ratio: !ref <token_mel_ratio>
-    pre_lookahead_len: 3
-    pre_lookahead_layer: !new:cosyvoice.transformer.upsample_encoder.PreLookaheadLayer
-        in_channels: 80
-        channels: 32
-        pre_lookahead_len: 3
-"""
-    + _CFM
-    + """        estimator: !new:cosyvoice.flow.DiT.dit.DiT
-            dim: 32
-            depth: 2
-            heads: 2
-            dim_head: 16
-            ff_mult: 2
-            mel_dim: 80
-            mu_dim: 80
-            spk_dim: 80
-            out_channels: 80
-            static_chunk_size: 50
-            num_decoding_left_chunks: -1
-""",
-    SECOND: """flow: !new:cosyvoice.flow.flow.CausalMaskedDiffWithXvec
-    input_size: 512
-    output_size: 80
-    spk_embed_dim: !ref <spk_embed_dim>
-    output_type: 'mel'
-    vocab_size: {codes}
-    input_frame_rate: !ref <token_frame_rate>
-    only_mask_loss: True
-    token_mel_ratio: !ref <token_mel_ratio>
-    pre_lookahead_len: 3
-    encoder: !new:cosyvoice.transformer.upsample_encoder.UpsampleConformerEncoder
-        output_size: 512
-        attention_heads: 2
-        linear_units: 32
-        num_blocks: 1
-        dropout_rate: 0.1
-        positional_dropout_rate: 0.1
-        attention_dropout_rate: 0.1
-        normalize_before: True
-        input_layer: 'linear'
-        pos_enc_layer_type: 'rel_pos_espnet'
-        selfattention_layer_type: 'rel_selfattn'
-        input_size: 512
-        use_cnn_module: False
-        macaron_style: False
-        static_chunk_size: 25
-"""
-    + _CFM
-    + """        estimator: !new:cosyvoice.flow.decoder.CausalConditionalDecoder
-            in_channels: 320
-            out_channels: 80
-            channels: [32]
-            dropout: 0.0
-            attention_head_dim: 16
-            n_blocks: 1
-            num_mid_blocks: 1
-            num_heads: 2
-            act_fn: 'gelu'
-            static_chunk_size: 50
-            num_decoding_left_chunks: -1
-""",
-}
-_HIFT = """hift: !new:cosyvoice.hifigan.generator.{generator}
-    in_channels: 80
-    base_channels: 32
-    nb_harmonics: 8
-    sampling_rate: !ref <sample_rate>
-    nsf_alpha: 0.1
-    nsf_sigma: 0.003
-    nsf_voiced_threshold: 10
-    upsample_rates: [8, 5, 3]
-    upsample_kernel_sizes: [16, 11, 7]
-    istft_params: {{n_fft: 16, hop_len: 4}}
-    resblock_kernel_sizes: [3]
-    resblock_dilation_sizes: [[1, 3]]
-    source_resblock_kernel_sizes: [7, 7, 11]
-    source_resblock_dilation_sizes: [[1, 3], [1, 3], [1, 3]]
-    lrelu_slope: 0.1
-    audio_limit: 0.99
-    f0_predictor: !new:cosyvoice.hifigan.f0_predictor.{predictor}
-        num_class: 1
-        in_channels: 80
-        cond_channels: 16
-"""
-_REST = """get_tokenizer: !name:cosyvoice.tokenizer.tokenizer.get_qwen_tokenizer
-    token_path: !ref <qwen_pretrain_path>
-    skip_special_tokens: True
-    version: {name}
-feat_extractor: !name:matcha.utils.audio.mel_spectrogram
-    n_fft: 1920
-    num_mels: 80
-    sampling_rate: !ref <sample_rate>
-    hop_size: 480
-    win_size: 1920
-    fmin: 0
-    fmax: null
-    center: False
-"""
-_NAMES = {
-    SECOND: {"kind": "Qwen2LM", "generator": "HiFTGenerator", "predictor": "ConvRNNF0Predictor"},
-    THIRD: {"kind": "CosyVoice3LM", "generator": "CausalHiFTGenerator", "predictor": "CausalConvRNNF0Predictor"},
-}
-
-
-def yaml_of(name: str) -> str:
-    """The yaml of a tiny model: upstream's entries with smaller numbers."""
-    told = {**_NAMES[name], "name": name, "codes": CODES, "width": WIDTHS[name]}
-    return "".join(part.format(**told) for part in (CONDITION, _LLM, _FLOW[name], _HIFT, _REST))
+SPEAKERS = ("robin", "wren")  # the voices that a folder of version 1 brings
 
 
 def make(folder: Path, name: str, *, seed: int = 0) -> Path:
     """Write yaml, language model's folder, weights, and (for upstream's classes) the two models in ONNX."""
     folder.mkdir(parents=True)
-    (folder / info.YAMLS[name]).write_text(yaml_of(name), encoding="utf-8")
-    _write_qwen(folder / info.QWEN, WIDTHS[name], seed)
-    told = recipe.read(folder / info.YAMLS[name])
+    version = VERSIONS[name]
+    (folder / version.yaml).write_text(yaml_of(name), encoding="utf-8")
+    told = recipe.read(folder / version.yaml)
+    language = told["llm"]
+    if version.qwen:
+        _write_qwen(folder / version.qwen, WIDTHS[name], seed)
+        inner = recipe.Call(language.arguments["llm"].path, {"pretrain_path": str(folder / version.qwen)}, False)
+        language = recipe.Call(language.path, {**language.arguments, "llm": inner}, False)
     with checkout.importable(CODE), torch.random.fork_rng():
         torch.manual_seed(seed)
-        encoder = told["llm"].arguments["llm"]
-        language = recipe.Call(
-            told["llm"].path,
-            {
-                **told["llm"].arguments,
-                "llm": recipe.Call(encoder.path, {"pretrain_path": str(folder / info.QWEN)}, False),
-            },
-            False,
-        )
         for stem, call in (("llm", language), ("flow", told["flow"]), ("hift", told["hift"])):
             net = recipe.build(call)
             torch.manual_seed(seed + 1)
             _make_lively(net)
             torch.save({key: tensor.clone() for key, tensor in net.state_dict().items()}, folder / f"{stem}.pt")
+        if version.knows_speakers:
+            voices = {one: {"embedding": torch.randn(1, 192)} for one in SPEAKERS}
+            torch.save(voices, folder / versions.SPEAKERS)
     if IS_REAL:
-        _write_onnx(folder, name)
+        _write_onnx(folder, version)
     else:
-        for file in (info.TOKENIZERS[name], info.SPEAKER_MODEL):
+        for file in (version.tokenizer, info.SPEAKER_MODEL):
             (folder / file).write_text(str(CODES), encoding="utf-8")
     return folder
+
+
+LOUDER = ("v_proj.weight", "o_proj.weight", "down_proj.weight", "linear_v.weight", "linear_out.weight")
 
 
 @torch.no_grad()
@@ -209,7 +72,7 @@ def _make_lively(net: Any) -> None:
     for key, parameter in net.named_parameters():
         if key.endswith(("attn_norm.linear.weight", "norm_out.linear.weight", "proj_out.weight", "final_proj.weight")):
             parameter.normal_(0.0, 0.2)
-        if key.endswith(("v_proj.weight", "o_proj.weight", "down_proj.weight")):
+        if key.endswith(LOUDER):
             parameter.mul_(3.0)
         if key.startswith(("llm_decoder.weight", "speech_embedding")):
             # logits that differ by some nats, whatever the width
@@ -251,12 +114,12 @@ def _write_qwen(folder: Path, width: int, seed: int) -> None:
         Qwen2ForCausalLM(config).save_pretrained(folder)
 
 
-def _write_onnx(folder: Path, name: str) -> None:
-    """Ears of the right shapes: a token every fourth frame, a vector a recording; both follow what they hear."""
+def _write_onnx(folder: Path, version: Version) -> None:
+    """Ears of the right shapes: a token every so many frames, a vector a recording; both follow what they hear."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    random = np.random.default_rng(0)
+    random, every = np.random.default_rng(0), 2 if version.name == FIRST else 4
 
     def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: dict[str, Any]) -> None:
         made = [numpy_helper.from_array(value, key) for key, value in weights.items()]
@@ -267,9 +130,9 @@ def _write_onnx(folder: Path, name: str) -> None:
 
     value = helper.make_tensor_value_info
     save(
-        folder / info.TOKENIZERS[name],
+        folder / version.tokenizer,
         [
-            helper.make_node("Conv", ["feats", "w"], ["scores"], strides=[4], kernel_shape=[4]),
+            helper.make_node("Conv", ["feats", "w"], ["scores"], strides=[every], kernel_shape=[every]),
             helper.make_node("ArgMax", ["scores"], ["tokens"], axis=1, keepdims=0),
         ],
         [
@@ -277,7 +140,7 @@ def _write_onnx(folder: Path, name: str) -> None:
             value("feats_length", TensorProto.INT32, [1]),
         ],
         [value("tokens", TensorProto.INT64, [1, "tokens"])],
-        {"w": random.normal(size=(CODES, 128, 4)).astype(np.float32)},
+        {"w": random.normal(size=(CODES, 128, every)).astype(np.float32)},
     )
     save(
         folder / info.SPEAKER_MODEL,
@@ -317,3 +180,13 @@ def hear(model: Any) -> Any:
         spec.loader.exec_module(ears)
         model._frontend._session = lambda name: ears.InferenceSession(str(model._folder.path / name))
     return model
+
+
+def load(folder: Path, name: str) -> Any:
+    """A loaded model with ears."""
+    return hear(speech_model.load(name, folder, "cpu"))
+
+
+def row(text: str = TEXTS[0], **changes: object) -> SpeakRow:
+    """A short row."""
+    return replace(SpeakRow(text=text, voice="default", seed=3, settings=SHORT), **changes)  # type: ignore[arg-type]

@@ -33,13 +33,14 @@ class Tests:
 QWEN = Path("tests/backends/qwen3_tts")
 INDEX = Path("tests/backends/indextts2")
 COSY = Path("tests/backends/cosyvoice")
+COSY_THERE = ("first", "invariants", "model", "native", "upstream")
 ALL = (
     Tests(
         voices=("qwen3_tts",), there=(str(QWEN / "test_real_classes.py"),), here=(str(QWEN / "test_served_loop.py"),)
     ),
     Tests(
-        voices=("cosyvoice2", "cosyvoice3"),
-        there=(str(COSY / "test_cosyvoice_model.py"), str(COSY / "test_cosyvoice_native.py")),
+        voices=("cosyvoice1", "cosyvoice2", "cosyvoice3"),
+        there=tuple(str(COSY / f"test_cosyvoice_{name}.py") for name in COSY_THERE),
         here=(str(COSY / "test_cosyvoice_served.py"),),
         packages=("onnx>=1.23,<2",),
         variable="COSYVOICE_DIR",

@@ -228,6 +228,7 @@ def loss_names(model: SpeechModel, parts: Sequence[str]) -> tuple[str, ...]:
 # module may serve several: their `load(name, folder, device)`, `info(name, folder)` and `size(name, folder)` are told
 # which and where.
 FOLDERS: dict[str, str] = {
+    "cosyvoice1": "EARMARK_COSYVOICE1",
     "cosyvoice2": "EARMARK_COSYVOICE2",
     "cosyvoice3": "EARMARK_COSYVOICE3",
     "csm": "EARMARK_CSM",
@@ -241,6 +242,7 @@ FOLDERS: dict[str, str] = {
 
 # name -> module that has `load(base_model: str, device: str) -> SpeechModel`
 BACKENDS: dict[str, str] = {
+    "cosyvoice1": "engine.backends.cosyvoice.speech_model",
     "cosyvoice2": "engine.backends.cosyvoice.speech_model",
     "cosyvoice3": "engine.backends.cosyvoice.speech_model",
     "csm": "engine.backends.transformers_tts.speech_model",
@@ -254,6 +256,7 @@ BACKENDS: dict[str, str] = {
 }
 # name -> module that has `info() -> BackendInfo` and imports no torch
 INFO: dict[str, str] = {
+    "cosyvoice1": "engine.backends.cosyvoice.info",
     "cosyvoice2": "engine.backends.cosyvoice.info",
     "cosyvoice3": "engine.backends.cosyvoice.info",
     "csm": "engine.backends.transformers_tts.info",
@@ -269,6 +272,7 @@ INFO: dict[str, str] = {
 # Voices that have an environment of their own -> the folder that declares it: `requirements.txt`, and in
 # `requirements-alone.txt` what is installed without what it asks for. Voices of one folder share one.
 ENVIRONMENTS: dict[str, Path] = {
+    "cosyvoice1": Path(__file__).with_name("cosyvoice"),
     "cosyvoice2": Path(__file__).with_name("cosyvoice"),
     "cosyvoice3": Path(__file__).with_name("cosyvoice"),
     "indextts2": Path(__file__).with_name("indextts2"),
@@ -277,6 +281,7 @@ ENVIRONMENTS: dict[str, Path] = {
 
 # Licences that go with the weights that people bring, as forms and lists show them before anything is loaded.
 LICENCES: dict[str, str] = {
+    "cosyvoice1": "Apache 2.0",
     "cosyvoice2": "Apache 2.0",
     "cosyvoice3": "Apache 2.0",
     "indextts2": "bilibili Model Use License: for commercial use, contact its makers",
@@ -287,6 +292,7 @@ LICENCES: dict[str, str] = {
 
 # name -> module that is an `Exporter`; a backend without one is exported in PEFT's format alone
 EXPORTERS: dict[str, str] = {
+    "cosyvoice1": "engine.backends.cosyvoice.exporting",
     "cosyvoice2": "engine.backends.cosyvoice.exporting",
     "cosyvoice3": "engine.backends.cosyvoice.exporting",
     "csm": "engine.backends.transformers_tts.csm_export",

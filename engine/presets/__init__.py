@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine import backends
+from engine.presets.cosyvoice import COSYVOICE
 from engine.presets.finch import FINCH
 from engine.presets.upstream import UPSTREAM
 from engine.types import NotFound, Preset, RunConfig
@@ -15,7 +16,7 @@ from engine.types import NotFound, Preset, RunConfig
 DEFAULT = "default"
 LORA_PREFLIGHT = "lora-preflight"
 
-PRESETS: tuple[Preset, ...] = (*FINCH, *UPSTREAM)
+PRESETS: tuple[Preset, ...] = (*FINCH, *UPSTREAM, *COSYVOICE)
 
 
 def of(backend: str) -> tuple[Preset, ...]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.presets.making import ALL_STEPS, INSTAVAR
+from engine.presets.making import full as _full
+from engine.presets.making import lora_preflight as _lora_preflight
+from engine.presets.making import preset as _preset
+from engine.presets.making import small as _small
 from engine.types import Preset, RunConfig
 
-PAGED = "paged_adamw_8bit"
-INSTAVAR = "Instavar, LoRA or full SFT for voice models on a 24 GB GPU (2026)"
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 ATTENTION_AND_MLP = (*ATTENTION, "gate_proj", "up_proj", "down_proj")
-ALL_STEPS = 100  # epochs, where the steps end the run
 
 # --------------------------------------------------------------------------------------------------------- Qwen3-TTS
 _QWEN = RunConfig(
@@ -58,22 +60,6 @@ _VOXCPM = RunConfig(
 _VOXCPM2 = replace(_VOXCPM, backend="voxcpm2", rank=32, alpha=32.0, batch_tokens=600, accumulation=13)
 _VOXCPM_WHOLE = ("lm", "dit", "proj")  # all but the codec
 _VOXCPM_SOURCE = "OpenBMB/VoxCPM conf/voxcpm_v1.5 and conf/voxcpm_v2 (2026)"
-
-# --------------------------------------------------------------------------------------------------------- CosyVoice
-_COSY3 = RunConfig(
-    backend="cosyvoice3",
-    parts=("llm",),
-    target_modules=ATTENTION,
-    rank=16,
-    alpha=64.0,
-    learning_rate=5e-5,
-    epochs=20,
-    batch_tokens=2000,
-    accumulation=2,
-    max_grad_norm=5.0,
-    precision="bf16",
-)
-_COSY_SOURCE = "instavar/cosyvoice3-lora-finetuning; Instavar, CosyVoice 3 LoRA rerun (2026)"
 
 # ------------------------------------------------------------------------------ transformers' own and IndexTTS2
 _POCKET = RunConfig(
@@ -138,46 +124,6 @@ _INDEX_LORA = replace(
 )
 
 
-def _preset(config: RunConfig, name: str, purpose: str, reason: str, source: str) -> Preset:
-    return Preset(backend=config.backend, name=name, purpose=purpose, reason=reason, source=source, config=config)
-
-
-def _lora_preflight(config: RunConfig) -> Preset:
-    """The default's first 200 steps with two checkpoints."""
-    short = replace(config, name="preflight", epochs=ALL_STEPS, max_steps=200, save_every=100, save_unit="steps")
-    return _preset(
-        short,
-        "lora-preflight",
-        "Ask whether a dataset moves the model in the right direction: 200 steps, two checkpoints.",
-        "100 to 500 steps, at least two checkpoints, the same script from each, compared with the base. If the model "
-        "does not move in the right direction under LoRA, the dataset or the recipe is probably wrong.",
-        INSTAVAR,
-    )
-
-
-def _full(config: RunConfig, *, learning_rate: float, reason: str, source: str = INSTAVAR) -> Preset:
-    """All weights with the memory stack that fitted a 24 GB card: checkpointing, paged 8-bit AdamW, one clip a "
-    "batch."""
-    whole = replace(
-        config,
-        method="full",
-        target_modules=(),
-        learning_rate=learning_rate,
-        batch_tokens=600,
-        accumulation=8,
-        gradient_checkpointing=True,
-        optimizer=PAGED,
-        stop_when=("validation_rising",),
-    )
-    purpose = "Train every weight on a 24 GB card, once LoRA has shown that the data is clean and not enough."
-    return _preset(whole, "full", purpose, reason, source)
-
-
-def _small(config: RunConfig, *, reason: str, source: str) -> Preset:
-    small = replace(config, rank=8, alpha=16.0, batch_tokens=300, accumulation=16, gradient_checkpointing=True)
-    return _preset(small, "small-gpu", "A card with 8 to 16 GB: short batches, layers computed twice.", reason, source)
-
-
 def _voxcpm_others(config: RunConfig) -> tuple[Preset, Preset]:
     reason = "Checkpointing every decoder layer gives the same gradients; upstream has none, so batches do the rest."
     return _lora_preflight(config), _small(config, reason=reason, source=_VOXCPM_SOURCE)
@@ -234,89 +180,6 @@ UPSTREAM: tuple[Preset, ...] = (
         learning_rate=1e-5,
         reason="1e-5 is upstream's. With one clip a batch, 8 batches a step, checkpointing and paged 8-bit AdamW "
         "the 2B model was trained on 24 GB in 5 hours; the best checkpoint by validation was step 2000 of 9000.",
-    ),
-    _preset(
-        _COSY3,
-        "default",
-        "LoRA of CosyVoice 3's language model on one speaker.",
-        "Rank 16, alpha 64 on attention at 5e-5 went on improving for 12 epochs (validation 3.21 to 3.04) in 7 GB, "
-        "where training all 506 million weights failed after epoch 1.",
-        _COSY_SOURCE,
-    ),
-    _preset(
-        replace(_COSY3, backend="cosyvoice2", alpha=32.0),
-        "default",
-        "LoRA of CosyVoice 2's language model on one speaker.",
-        "As for version 3, with half of its strength: nobody reported numbers for version 2.",
-        _COSY_SOURCE,
-    ),
-    _preset(
-        replace(
-            _COSY3,
-            parts=("llm", "flow"),
-            target_modules=(),
-            rank=8,
-            alpha=16.0,
-            dropout=0.15,
-            learning_rate=2e-4,
-            warmup_steps=50,
-            part_patience=3,
-            train_loss_floor=1.5,
-            stop_when=("talks_to_itself",),
-        ),
-        "joint",
-        "Language model and flow together, for a voice that needs no audio prompt.",
-        "Rank 8 and dropout 0.15 held back a model that talked to itself: below a train loss of 1.5 it went on "
-        "after the text. That floor is CosyVoice 300M's; find another model's own.",
-        "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025)",
-    ),
-    _preset(
-        replace(
-            _COSY3, parts=("flow",), target_modules=(), rank=8, alpha=16.0, learning_rate=1e-4, train_loss_floor=0.0
-        ),
-        "flow",
-        "The flow alone: timbre, for a voice that needs no audio prompt. The second run where both do not fit.",
-        "Attention alone with rank 8 at 1e-4. It hears the recordings' own tokens, so it does not depend on what the "
-        "language model has learnt.",
-        "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025); rate and rank are a judgement",
-    ),
-    _lora_preflight(_COSY3),
-    _small(
-        _COSY3,
-        reason="Batch 1, 16 batches a step and rank 8 trained on a laptop's 8 GB; train language model and flow in two "
-        "runs there, or one after the other in each step (joint-small-gpu).",
-        source="CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",
-    ),
-    _preset(
-        replace(
-            _COSY3,
-            parts=("llm", "flow"),
-            target_modules=(),
-            rank=8,
-            alpha=16.0,
-            dropout=0.15,
-            learning_rate=2e-4,
-            warmup_steps=50,
-            batch_tokens=300,
-            accumulation=16,
-            gradient_checkpointing=True,
-            one_part_at_a_time=True,
-            part_patience=3,
-            train_loss_floor=1.5,
-            stop_when=("talks_to_itself",),
-        ),
-        "joint-small-gpu",
-        "Language model and flow in one run on 8 GB: only the part at work is on the card.",
-        "As joint, with batch 1 and 16 batches a step. The parts share no gradient, so one after the other teaches the "
-        "same; moving them costs time at every step. Not measured on a card.",
-        "CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",
-    ),
-    _full(
-        _COSY3,
-        learning_rate=1e-5,
-        reason="1e-5 is upstream's. The run that is known with it failed: the best epoch was the first, 43 checkpoints "
-        "took 174 GB. Hear epoch 1 before anything else.",
-        source=_COSY_SOURCE,
     ),
     _preset(
         _INDEX,

@@ -1,1 +1,1 @@
-"""CosyVoice 2 and 3: trained and spoken with upstream's own classes, from a checkout and weights that people bring."""
+"""CosyVoice 1, 2 and 3: trained and spoken with the classes of a checkout and weights that people bring."""

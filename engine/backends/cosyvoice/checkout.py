@@ -26,13 +26,15 @@ INSTALL = "python -m engine voices install cosyvoice3"
 # What a checkout imports beyond Earmark's own requirements, and what hears.
 NEEDED = ("yaml", "diffusers", "einops", "omegaconf", "x_transformers", "onnxruntime")
 # Imported by upstream's files at their top, and used by nothing that runs here. `matcha.utils` would import a
-# configuration framework, a training framework and download tools.
+# configuration framework, a training framework and download tools, `whisper` a compiler.
 _UNUSED: Mapping[str, tuple[str, ...]] = {
     "conformer": ("ConformerBlock",),
     "tiktoken": ("Encoding", "get_encoding"),
     "whisper": (),
     "whisper.tokenizer": ("Tokenizer",),
 }
+# Of these one module is used: it is found in the package's folder, and the package itself is not imported.
+_PASSED_BY = ("whisper",)
 
 
 def path(environment: Mapping[str, str]) -> Path:
@@ -109,15 +111,23 @@ def _stand_ins(checkout: Path) -> list[str]:
         sys.modules |= {utils.__name__: utils, logger.__name__: logger}
         matcha.utils = utils  # type: ignore[attr-defined]
     for name, attributes in _UNUSED.items():
-        if name in sys.modules or _is_installed(name):
+        if name in sys.modules or (_is_installed(name) and name not in _PASSED_BY):
             continue
         module = types.ModuleType(name)
-        module.__path__ = []
+        module.__path__ = _places(name) if name in _PASSED_BY else []
         for attribute in attributes:
             setattr(module, attribute, type(attribute, (), {}))
         sys.modules[name] = module
         made.append(name)
     return made
+
+
+def _places(name: str) -> list[str]:
+    """The folders of a package that is installed, which is not imported; none where it is not."""
+    from importlib.util import find_spec
+
+    found = find_spec(name)
+    return list(found.submodule_search_locations or ()) if found else []
 
 
 def _is_installed(name: str) -> bool:

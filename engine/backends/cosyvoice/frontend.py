@@ -7,6 +7,8 @@ Reads audio with soundfile: upstream's own reader needs a decoder library.
 from __future__ import annotations
 
 import functools
+import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,12 @@ from engine.types import BadInput, NotFound
 HEARING_RATE = 16_000  # Hz, of tokens and speakers
 MELS = 128  # that the tokenizer hears
 END_OF_PROMPT = "<|endofprompt|>"
-# Upstream's template for every text of version 3 (example.py); its language model wants the mark once in each.
-ASSISTANT = "You are a helpful assistant."
-TEMPLATE = f"{ASSISTANT}{END_OF_PROMPT}"
+_ENDS = (END_OF_PROMPT, "<endofprompt>")
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Of one recording: `tokens` (n,), `mel` (n * ratio, 80) in natural log, `speaker` (192,)."""
+    """Of one recording: `tokens` (n,), `mel` (frames of n tokens, 80) in natural log, `speaker` (192,)."""
 
     tokens: Tensor
     mel: Tensor
@@ -42,39 +42,41 @@ class Frontend:
 
     def __init__(self, folder: ModelFolder, code: Path) -> None:
         self._folder = folder
-        with checkout.importable(code):
-            self._mel = recipe.build(folder.told["feat_extractor"])
-            self._tokenizer = recipe.build(
-                recipe.Call(
-                    folder.told["get_tokenizer"].path,
-                    {**folder.told["get_tokenizer"].arguments, "token_path": str(folder.qwen)},
-                    False,
-                )
-            )
+        told = folder.told["get_tokenizer"]
+        own = {"token_path": str(folder.qwen)} if folder.qwen else {}
+        try:
+            with checkout.importable(code):
+                self._mel = recipe.build(folder.told["feat_extractor"])
+                self._tokenizer = recipe.build(recipe.Call(told.path, {**told.arguments, **own}, False))
+        except AttributeError as error:  # an empty stand-in, where a package is not installed
+            raise NotFound(
+                f"{folder.version.title}'s tokenizer needs {told.path}: run `{checkout.INSTALL}`."
+            ) from error
+        self._filters: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
 
     # --------------------------------------------------------------------------------------------------------- text
     def ids(self, text: str) -> list[int]:
-        """Token ids of a text as it stands."""
-        found: list[int] = self._tokenizer.encode(text)
+        """Token ids of a text as it stands, marks and all."""
+        found: list[int] = self._tokenizer.encode(text, allowed_special="all")
         return found
 
     def prompt_ids(self, transcript: str = "", instruction: str = "") -> list[int]:
-        """What stands before a text: upstream's template, its mark exactly once, and the words of the reference, which
-        version 2 has alone. With an instruction it stands in their place, within version 3's template.
+        """What stands before a text: version 3's template, its mark exactly once, and the words of the reference, which
+        1 and 2 have alone. An instruction stands in their place, within that template.
         """
-        said = transcript.replace(END_OF_PROMPT, "").strip()
+        said, version = _unmarked(transcript).strip(), self._folder.version
         if instruction:
-            words = instruction.replace(END_OF_PROMPT, "").strip()
-            if self._folder.name == "cosyvoice3":
-                words = f"{ASSISTANT} {words.removeprefix(ASSISTANT).strip()}"
-            return self.ids(f"{words}{END_OF_PROMPT}")
-        if self._folder.name == "cosyvoice3":
-            return self.ids(TEMPLATE + said)
+            words = _unmarked(instruction).strip()
+            if version.assistant:
+                words = f"{version.assistant} {words.removeprefix(version.assistant).strip()}"
+            return self.ids(f"{words}{version.end_of_prompt}")
+        if version.assistant:
+            return self.ids(f"{version.assistant}{version.end_of_prompt}{said}")
         return self.ids(said) if said else []
 
     def text_ids(self, text: str) -> list[int]:
         """A text to be said: without a mark of its own, which belongs to the prompt."""
-        return self.ids(" ".join(text.replace(END_OF_PROMPT, " ").split()))
+        return self.ids(" ".join(_unmarked(text, " ").split()))
 
     # -------------------------------------------------------------------------------------------------------- audio
     def features(self, path: Path) -> Features:
@@ -90,17 +92,25 @@ class Frontend:
             )
         sounding, _ = audio.read(path, self._folder.sample_rate)
         tokens = self._tokens(heard)
-        mel = self._mel(torch.from_numpy(sounding)[None])[0].T.float()
-        count = min(len(tokens), len(mel) // self._folder.mel_ratio)
-        if not count:
+        mel = self._spectrogram(sounding)
+        count = min(len(tokens), math.floor(len(mel) / self._folder.mel_ratio))
+        frames = self._folder.frames(count)
+        if not frames:
             raise BadInput(f"{path.name} is too short to be heard; leave it out.")
-        return Features(
-            tokens=tokens[:count], mel=mel[: count * self._folder.mel_ratio].contiguous(), speaker=self._speaker(heard)
-        )
+        return Features(tokens=tokens[:count], mel=mel[:frames].contiguous(), speaker=self._speaker(heard))
+
+    def _spectrogram(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
+        """(frames, 80) in natural log. Upstream's function keeps filters and a window for the process, by one number
+        that versions share: another version's would be used. So each model has its own.
+        """
+        module: Any = sys.modules[getattr(self._mel, "func", self._mel).__module__]
+        module.mel_basis, module.hann_window = self._filters
+        found: Tensor = self._mel(torch.from_numpy(samples)[None])[0].T.float()
+        return found
 
     def _tokens(self, samples: np.ndarray[Any, np.dtype[np.float32]]) -> Tensor:
         mel = _whisper_mel(samples)
-        session = self._session(info.TOKENIZERS[self._folder.name])
+        session = self._session(self._folder.version.tokenizer)
         names = [one.name for one in session.get_inputs()]
         found = session.run(None, {names[0]: mel[None], names[1]: np.array([mel.shape[1]], np.int32)})[0]
         return torch.from_numpy(np.asarray(found).reshape(-1)).long()
@@ -139,3 +149,9 @@ def _whisper_mel(samples: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[A
     told = made(feature_size=MELS)(samples, sampling_rate=HEARING_RATE, padding="do_not_pad", return_tensors="np")
     found: np.ndarray[Any, np.dtype[np.float32]] = told["input_features"][0].astype(np.float32)
     return found
+
+
+def _unmarked(text: str, instead: str = "") -> str:
+    for mark in _ENDS:
+        text = text.replace(mark, instead)
+    return text

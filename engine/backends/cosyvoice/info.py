@@ -5,106 +5,133 @@ Imports no torch and nothing of the checkout. Knows no tensors.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from engine.backends import INSTRUCTION, BackendInfo, folders, sizes
-from engine.backends.cosyvoice import checkout, recipe, sizing
+from engine.backends.cosyvoice import checkout, recipe, sizing, speakers
 from engine.backends.cosyvoice.recipe import Call
+from engine.backends.cosyvoice.versions import SPEAKERS, VERSIONS, Version, of_yaml
 from engine.types import BadInput, GenerationSettings, NotFound, Refused, SpeakingSetting
 
 PARTS = ("llm", "flow")
-VOICE = "default"  # there are no named voices: a reference, or the mean speaker vector of an adapter, makes one
+VOICE = "default"  # a reference, or the mean speaker vector of an adapter, makes it sound like somebody
 MIN_SEC, MAX_SEC = 1.0, 30.0  # upstream drops shorter rows in silence, and its tokenizer takes no longer ones
 SPEAKING_VERSION = "2"  # changes when the same row would sound different
 SHORTEN_SILENCES = "shorten_silences"  # what only version 3 can be told: 1, as upstream does, or 0
-LANGUAGES = ("zh", "en", "ja", "ko", "de", "es", "fr", "it", "ru")
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
-QWEN = "CosyVoice-BlankEN"
 WEIGHTS = ("llm.pt", "flow.pt", "hift.pt")
 SPEAKER_MODEL = "campplus.onnx"
-# name -> the yaml that says so, and the model that hears its tokens
-YAMLS: Mapping[str, str] = {"cosyvoice2": "cosyvoice2.yaml", "cosyvoice3": "cosyvoice3.yaml"}
-TOKENIZERS: Mapping[str, str] = {"cosyvoice2": "speech_tokenizer_v2.onnx", "cosyvoice3": "speech_tokenizer_v3.onnx"}
-TITLES: Mapping[str, str] = {"cosyvoice2": "CosyVoice 2", "cosyvoice3": "CosyVoice 3"}
-FIRST = "cosyvoice.yaml"
-LLM_CLASSES: Mapping[str, str] = {
-    "cosyvoice2": "cosyvoice.llm.llm.Qwen2LM",
-    "cosyvoice3": "cosyvoice.llm.llm.CosyVoice3LM",
-}
-# The Linears of the flow that carry LoRA, by the flow's class: attention alone. `to_out` is a list whose first is one.
-FLOW_TARGETS: Mapping[str, tuple[str, ...]] = {
-    "cosyvoice2": ("to_q", "to_k", "to_v", "to_out.0", "linear_q", "linear_k", "linear_v", "linear_out"),
-    "cosyvoice3": ("to_q", "to_k", "to_v", "to_out.0"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFolder:
     """A folder of CosyVoice's files. Rates in Hz; a token is `mel_ratio` frames of the spectrogram."""
 
-    name: str
+    version: Version
     path: Path
     told: Mapping[str, Any]
     sample_rate: int
     token_rate: int
-    mel_ratio: int
+    mel_ratio: Fraction  # frames of the spectrogram a token: 2, and 1.72 in version 1
     codes: int  # speech tokens that stand for a sound
 
     @property
-    def yaml(self) -> Path:
-        return self.path / YAMLS[self.name]
+    def name(self) -> str:
+        return self.version.name
 
     @property
-    def qwen(self) -> Path:
-        return self.path / QWEN
+    def yaml(self) -> Path:
+        return self.path / self.version.yaml
+
+    @property
+    def qwen(self) -> Path | None:
+        """The folder of the language model inside, of versions that have one."""
+        return self.path / self.version.qwen if self.version.qwen else None
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """The one without a sound of its own, and those that the folder brings."""
+        brought = speakers.names(self.path / SPEAKERS) if self.version.knows_speakers else ()
+        return (VOICE, *(name for name in brought if INSTRUCTION not in name and name != VOICE))
+
+    @property
+    def instructs(self) -> bool:
+        """Whether a voice can be told something. Of version 1 only one model was taught to listen, and nothing but its
+        name tells it apart: another would say the instruction aloud.
+        """
+        if not self.version.knows_speakers:
+            return True
+        return any("instruct" in name.lower() for path in (self.path, self.path.resolve()) for name in _names(path))
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All that a clip depends on."""
-        config = tuple(sorted(path for path in self.qwen.iterdir() if path.suffix in (".json", ".txt")))
-        named = (*WEIGHTS, SPEAKER_MODEL, TOKENIZERS[self.name])
+        inner = self.qwen.iterdir() if self.qwen else ()
+        config = tuple(sorted(path for path in inner if path.suffix in (".json", ".txt")))
+        named = [*WEIGHTS, SPEAKER_MODEL, self.version.tokenizer]
+        if self.version.knows_speakers and (self.path / SPEAKERS).is_file():
+            named.append(SPEAKERS)
         return (self.yaml, *(self.path / name for name in named), *config)
+
+    def frames(self, tokens: int) -> int:
+        """Frames of the spectrogram that so many tokens stand for."""
+        return math.floor(tokens * self.mel_ratio)
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    """What a folder is called, by itself or, of the hub's cache, as a model."""
+    is_snapshot = path.parent.name == "snapshots"
+    return (path.name, path.parent.parent.name) if is_snapshot else (path.name,)
 
 
 def read(name: str, path: Path) -> ModelFolder:
     """The folder's description, checked. Raises NotFound for files that are missing, BadInput for a model of another
     version than `name`.
     """
-    found = next((version for version, file in YAMLS.items() if (path / file).is_file()), None)
-    if found is None and (path / FIRST).is_file():
-        raise BadInput(f"{path} holds CosyVoice 1, and 2 and 3 are known here; name the folder of one of these.")
+    version = VERSIONS[name]
+    found = of_yaml(frozenset(file.name for file in path.glob("*.yaml")))
     if found is None:
-        raise NotFound(f"{path} has none of {', '.join(YAMLS.values())}: it is no folder of CosyVoice's weights.")
-    if found != name:
+        known = ", ".join(one.yaml for one in VERSIONS.values())
+        raise NotFound(f"{path} has none of {known}: it is no folder of CosyVoice's weights.")
+    if found != version:
         raise BadInput(
-            f"{path} holds {TITLES[found]} and was named for {name}: choose {found}, or name another folder."
+            f"{path} holds {found.title} and was named for {name}: choose {found.name}, or name another folder."
         )
-    checkout.must_be_whole(path, (*WEIGHTS, SPEAKER_MODEL, TOKENIZERS[name], QWEN))
-    checkout.must_be_whole(path / QWEN, ("config.json",))
-    return _described(name, path, recipe.read(path / YAMLS[name]))
+    checkout.must_be_whole(path, (*WEIGHTS, SPEAKER_MODEL, version.tokenizer, *filter(None, (version.qwen,))))
+    if version.qwen:
+        checkout.must_be_whole(path / version.qwen, ("config.json",))
+    return _described(version, path, recipe.read(path / version.yaml))
 
 
-def _described(name: str, path: Path, told: Mapping[str, Any]) -> ModelFolder:
-    file = path / YAMLS[name]
+def _described(version: Version, path: Path, told: Mapping[str, Any]) -> ModelFolder:
+    file = path / version.yaml
     llm = told.get("llm")
-    if not isinstance(llm, Call) or llm.path != LLM_CLASSES[name]:
-        raise Refused(f"{file} names {getattr(llm, 'path', llm)} as its llm, and {LLM_CLASSES[name]} is known here.")
+    if not isinstance(llm, Call) or llm.path != version.llm_class:
+        raise Refused(f"{file} names {getattr(llm, 'path', llm)} as its llm, and {version.llm_class} is known here.")
     try:
+        rate, token_rate = int(told["sample_rate"]), int(told["flow"].arguments["input_frame_rate"])
         return ModelFolder(
-            name=name,
+            version=version,
             path=path,
             told=told,
-            sample_rate=int(told["sample_rate"]),
-            token_rate=int(told["token_frame_rate"]),
-            mel_ratio=int(told["token_mel_ratio"]),
+            sample_rate=rate,
+            token_rate=token_rate,
+            mel_ratio=_mel_ratio(version, told, rate, token_rate),
             codes=int(llm.arguments["speech_token_size"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{file} lacks {error}; download the model again.") from error
+
+
+def _mel_ratio(version: Version, told: Mapping[str, Any], rate: int, token_rate: int) -> Fraction:
+    if version.mel_ratio_told:
+        return Fraction(int(told["token_mel_ratio"]))
+    return Fraction(rate, int(told["feat_extractor"].arguments["hop_size"]) * token_rate)
 
 
 def info(name: str, folder: Path) -> BackendInfo:
@@ -113,9 +140,9 @@ def info(name: str, folder: Path) -> BackendInfo:
     found = read(name, folder)
     return BackendInfo(
         name=name,
-        title=TITLES[name],
+        title=found.version.title,
         sample_rate=found.sample_rate,
-        voices=(VOICE,),
+        voices=found.voices,
         parts=PARTS,
         min_sec=MIN_SEC,
         max_sec=MAX_SEC,
@@ -125,11 +152,11 @@ def info(name: str, folder: Path) -> BackendInfo:
         full_sft=True,
         reference="optional",
         mixes_rows=True,
-        languages=LANGUAGES,
+        languages=found.version.languages,
         usual=GenerationSettings(temperature=1.0, top_k=25, top_p=0.8),  # upstream's
         unloaded_loss=unloaded_loss(found),
-        instructs=True,
-        own_settings=own_settings(name),
+        instructs=found.instructs,
+        own_settings=own_settings(found.version),
         tells_tokens=True,
     )
 
@@ -139,16 +166,16 @@ def size(name: str, folder: Path) -> sizes.ModelSize:
     found = read(name, folder)
     return sizing.size(
         [folder / file for file in WEIGHTS],
-        found.qwen / "config.json",
-        targets={"llm": ATTENTION, "flow": FLOW_TARGETS[name]},
+        found.qwen / "config.json" if found.qwen else None,
+        targets={"llm": found.version.llm_targets, "flow": found.version.flow_targets},
         token_rate=found.token_rate,
-        mel_ratio=found.mel_ratio,
+        mel_ratio=float(found.mel_ratio),
     )
 
 
-def own_settings(name: str) -> tuple[SpeakingSetting, ...]:
+def own_settings(version: Version) -> tuple[SpeakingSetting, ...]:
     """Version 3 alone has tokens that upstream knows for silence, shortens, and learnt pauses with them."""
-    if name != "cosyvoice3":
+    if not version.shortens_silences:
         return ()
     return (
         SpeakingSetting(
@@ -163,22 +190,21 @@ def own_settings(name: str) -> tuple[SpeakingSetting, ...]:
     )
 
 
-def instruction(voice: str) -> str | None:
-    """What a voice is told ("default@Speak slowly." is told the words after the mark), "" for nothing; None for a voice
-    that there is not.
+def told(folder: ModelFolder, voice: str) -> tuple[str, str] | None:
+    """Who speaks and what they are told: "default@Speak slowly." is "default" that is told the words after the mark,
+    "" for nothing. None for a voice that there is not.
     """
     name, mark, words = voice.partition(INSTRUCTION)
-    return None if name != VOICE or (mark and not words.strip()) else words.strip()
+    if name not in folder.voices or (mark and not (words.strip() and folder.instructs)):
+        return None
+    return name, words.strip()
 
 
 def unloaded_loss(folder: ModelFolder) -> Mapping[str, float]:
     """Where a model without its weights starts: the language model at the logarithm of its classes (8.8 nats), the flow
     far above what a constant gets (10 for the mean of real log mel spectrograms; 38 to 48 for zero).
     """
-    import math
-
-    extra = {"cosyvoice2": 3, "cosyvoice3": 200}[folder.name]
-    return {"llm": math.log(folder.codes + extra), "flow": 10.0}
+    return {"llm": math.log(folder.codes + folder.version.outputs), "flow": 10.0}
 
 
 def base_sha256(folder: ModelFolder) -> str:

@@ -1,7 +1,7 @@
 """Upstream's own classes with the weights of a folder, mended where upstream relies on versions, and tested at once.
 
-Knows three things that go wrong in silence: cached decoding with a mask of one token, which newer transformers take at
-its word; weights that newer transformers load in 16 bits; and a tokenizer's stop tokens. Knows no training.
+Knows what goes wrong in silence: cached decoding with a mask of one token, as upstream has it, which newer transformers
+take at its word; weights that newer transformers load in 16 bits. Knows no training.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from types import MethodType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from engine.backends.cosyvoice import checkout, recipe
+from engine.backends.cosyvoice import checkout, recipe, steps
 from engine.backends.cosyvoice.info import ModelFolder
 from engine.backends.cosyvoice.recipe import Call
 from engine.types import BadInput, Refused
@@ -65,7 +65,7 @@ def _seeded() -> Iterator[None]:
 
 def _built(folder: ModelFolder, name: str) -> nn.Module:
     told = folder.told[name]
-    if name == "llm":
+    if name == "llm" and folder.qwen:
         arguments = {**told.arguments, "llm": _with_path(told.arguments["llm"], folder.qwen)}
         told = Call(told.path, arguments, told.partial)
     try:
@@ -109,40 +109,29 @@ def _fill(net: nn.Module, path: Path) -> None:
 
 def _mend(nets: Nets) -> None:
     llm: Any = nets.llm
-    llm.mix_ratio = list(UNISTREAM)
-    # in training nobody asks for a cache, and layers computed twice would append to it twice
-    llm.llm.model.config.use_cache = False
-    llm.llm.forward_one_step = MethodType(_one_step, llm.llm)
+    if hasattr(llm, "mix_ratio"):
+        llm.mix_ratio = list(UNISTREAM)
+        # in training nobody asks for a cache, and layers computed twice would append to it twice
+        llm.llm.model.config.use_cache = False
 
 
-def _one_step(encoder: Any, xs: Tensor, masks: Tensor, cache: Any = None) -> tuple[Tensor, Any]:
-    """Upstream's `forward_one_step` with a mask as long as what is seen. Upstream's own is as long as what is new, and
-    transformers from 4.52 on take that to mean that the rest is padding.
-    """
-    seen = (cache.get_seq_length() if cache is not None else 0) + xs.shape[1]
-    told = encoder.model(
-        inputs_embeds=xs,
-        attention_mask=torch.ones(xs.shape[0], seen, dtype=torch.bool, device=xs.device),
-        output_hidden_states=True,
-        return_dict=True,
-        use_cache=True,
-        cache=cache,
-    )
-    return told.hidden_states[-1], told.cache
+def layers(llm: Any) -> tuple[nn.Module, ...]:
+    """The layers of a language model, those of version 1's encoder of texts first."""
+    if hasattr(llm, "text_encoder"):
+        return (*llm.text_encoder.encoders, *llm.llm.encoders)
+    return tuple(llm.llm.model.model.layers)
 
 
 @torch.no_grad()
-def check_cached_decoding(llm: Any, steps: int = 6) -> None:
+def check_cached_decoding(llm: Any, positions: int = 8) -> None:
     """Raises Refused when position by position is not the same as all at once: every word after the first would be
     drawn from noise, as with some versions of transformers.
     """
     width = llm.llm_input_size
-    xs = torch.randn(1, steps + 2, width, generator=torch.Generator().manual_seed(0)).to(next(llm.parameters()).device)
-    whole, _ = llm.llm(xs, torch.tensor([xs.shape[1]], device=xs.device))
-    found, cache = [], None
-    for begin, end in ((0, 2), *((i, i + 1) for i in range(2, steps + 2))):
-        step, cache = llm.llm.forward_one_step(xs[:, begin:end], masks=None, cache=cache)
-        found.append(step)
+    xs = torch.randn(1, positions, width, generator=torch.Generator().manual_seed(0)).to(next(llm.parameters()).device)
+    whole, _ = llm.llm(xs, torch.tensor([positions], device=xs.device))
+    following = steps.begun(llm, [2])
+    found = [following.forward(xs[:, begin:end]) for begin, end in pairwise((0, *range(2, positions + 1)))]
     off = (torch.cat(found, dim=1) - whole).abs().max() / whole.abs().max()
     if not off < TOLERANCE:
         import transformers

@@ -17,7 +17,7 @@ from typing import Any
 from engine.types import BadInput
 
 # Whoever else a yaml names is refused: the weights' folder is not a program.
-PACKAGES = ("cosyvoice.", "matcha.", "omegaconf.DictConfig")
+PACKAGES = ("cosyvoice.", "matcha.", "omegaconf.DictConfig", "whisper.tokenizer.")
 # What upstream's reader takes for a number and PyYAML, which follows the older standard, for a word.
 _EXPONENT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+")
 _REFERENCE = re.compile(r"<(\w+)>")

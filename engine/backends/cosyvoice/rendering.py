@@ -6,6 +6,7 @@ adapters.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,26 +45,36 @@ def nothing(like: Features | None = None) -> Features:
 
 
 @torch.inference_mode()
-def spectrogram(flow: Any, tokens: Sequence[int], prompt: Features, *, device: str, rate: int) -> Tensor:
-    """(1, 80, frames) of speech tokens, after and like `prompt`. Its noise is upstream's, the same for all rows."""
+def spectrogram(flow: Any, tokens: Sequence[int], prompt: Features, *, device: str, rate: int, seed: int = 0) -> Tensor:
+    """(1, 80, frames) of speech tokens, after and like `prompt`. The noise of version 1 follows the seed alone; the
+    others' is upstream's, the same for all rows.
+    """
     total = (len(tokens) + len(prompt.tokens)) / rate
     if total > LONGEST_SEC:
         raise BadInput(f"The text takes {total:.0f} s with its reference and {LONGEST_SEC} s is the most; split it.")
     said = torch.tensor([list(tokens)], device=device)
     before = prompt.tokens[None].to(device)
-    mel, _ = flow.inference(
-        token=said,
-        token_len=torch.tensor([said.shape[1]], dtype=torch.int32, device=device),
-        prompt_token=before,
-        prompt_token_len=torch.tensor([before.shape[1]], dtype=torch.int32, device=device),
-        prompt_feat=prompt.mel[None].to(device),
-        prompt_feat_len=torch.tensor([prompt.mel.shape[0]], dtype=torch.int32, device=device),
-        embedding=prompt.speaker[None].to(device),
-        streaming=False,
-        finalize=True,
-    )
+    with torch.random.fork_rng([device] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        mel, _ = flow.inference(
+            token=said,
+            token_len=torch.tensor([said.shape[1]], dtype=torch.int32, device=device),
+            prompt_token=before,
+            prompt_token_len=torch.tensor([before.shape[1]], dtype=torch.int32, device=device),
+            prompt_feat=prompt.mel[None].to(device),
+            prompt_feat_len=torch.tensor([prompt.mel.shape[0]], dtype=torch.int32, device=device),
+            embedding=prompt.speaker[None].to(device),
+            **_at_once(flow, device),
+        )
     found: Tensor = mel
     return found
+
+
+def _at_once(flow: Any, device: str) -> dict[str, Any]:
+    """What says that all of it is wanted now: version 1 keeps what overlaps between pieces, of which there is none."""
+    if "flow_cache" in inspect.signature(flow.inference).parameters:
+        return {"flow_cache": torch.zeros(1, MELS, 0, 2, device=device)}
+    return {"streaming": False, "finalize": True}
 
 
 @torch.inference_mode()

@@ -26,25 +26,25 @@ class Example:
     mel: Tensor
     speaker: Tensor
 
-    @property
-    def positions(self) -> int:
-        """Of the language model's sequence: start, template, text, the task's mark, tokens."""
-        return len(self.prompt) + len(self.text) + len(self.tokens) + 2
 
-
-def for_llm(examples: Sequence[Example]) -> dict[str, Tensor]:
-    """A batch of the language model's. Targets follow in its class, already shifted."""
+def for_llm(examples: Sequence[Example], *, prompt_apart: bool) -> dict[str, Tensor]:
+    """A batch of the language model's. Targets follow in its class, already shifted. What stands before a text is given
+    apart to a class that takes it so, and as the text's beginning to the others, which would leave it out.
+    """
     prompts = [torch.tensor(example.prompt, dtype=torch.long) for example in examples]
     texts = [torch.tensor(example.text, dtype=torch.long) for example in examples]
+    if not prompt_apart:
+        texts = [torch.cat(both) for both in zip(prompts, texts, strict=True)]
     return {
-        **_padded("instruct_token", prompts),
+        **(_padded("instruct_token", prompts) if prompt_apart else {}),
         **_padded("text_token", texts),
         **_padded("speech_token", [example.tokens for example in examples]),
+        "embedding": torch.stack([example.speaker for example in examples]),
     }
 
 
 def for_flow(examples: Sequence[Example]) -> dict[str, Tensor]:
-    """A batch of the flow's. Its frames are exactly so many a token, or its class fails."""
+    """A batch of the flow's. Its frames are exactly so many a token, or the classes of version 2 and 3 fail."""
     return {
         **_padded("speech_token", [example.tokens for example in examples]),
         **_padded("speech_feat", [example.mel for example in examples]),

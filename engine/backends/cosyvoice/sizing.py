@@ -20,38 +20,82 @@ from engine.types import BadInput
 CHARACTERS_A_SECOND = 17.0  # at most one text token each
 LAYERS = ".transformer_blocks."  # of version 3's flow, which can be computed twice
 OUTPUTS_A_MEL = 3  # velocity, its target, their difference
+# Of version 1's language model, whose attention keeps its scores: with 50 tokens a second a clip of 10 s and its text.
+SCORED_POSITIONS = 600
+HEAD = 64  # numbers of a head, in all of upstream's models
 
 
 def size(
-    weights: Sequence[Path], config: Path, *, targets: Mapping[str, tuple[str, ...]], token_rate: int, mel_ratio: int
+    weights: Sequence[Path],
+    config: Path | None,
+    *,
+    targets: Mapping[str, tuple[str, ...]],
+    token_rate: int,
+    mel_ratio: float,
 ) -> sizes.ModelSize:
     """Sizes of language model and flow; the vocoder is beside them and never trained. The ears, which stay in the
-    machine's memory, are not counted. `weights` are the three files in this order, `config` is the language model's.
-    Raises BadInput for one that cannot be read.
+    machine's memory, are not counted. `weights` are the three files in this order, `config` is the language model's
+    where it is Qwen2. Raises BadInput for one that cannot be read.
     """
     llm, flow, hift = (_shapes(path) for path in weights)
     flow = {key: shape for key, shape in flow.items() if not key.endswith("inv_freq")}  # rotations: never trained
-    told = _qwen(config)
-    if told.get("tie_word_embeddings"):  # a file may hold the same numbers twice
-        llm = {key: shape for key, shape in llm.items() if not key.endswith("lm_head.weight")}
-    try:
-        spoken = sizes.transformer(
-            layers=int(told["num_hidden_layers"]),
-            width=int(told["hidden_size"]),
-            feed_forward=int(told["intermediate_size"]),
-            outputs=llm["llm_decoder.weight"][0],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{config} is damaged ({error!r}); download the model again.") from error
+    if config is None:
+        spoken = own_saves(llm, CHARACTERS_A_SECOND / (token_rate + CHARACTERS_A_SECOND))
+    else:
+        llm, spoken = _qwen_saves(llm, config)
     return sizes.ModelSize(
         parts=(
             _part("llm", llm, targets["llm"], spoken, 1.0),
-            _part("flow", flow, targets["flow"], flow_saves(flow), float(mel_ratio)),
+            _part("flow", flow, targets["flow"], flow_saves(flow), mel_ratio),
         ),
         frozen_parameters=sum(sizes.numbers(hift)),
         bytes_a_weight=4,
         tokens_a_second=token_rate + CHARACTERS_A_SECOND,
-        feature_bytes_a_second=4 * token_rate * (1 + mel_ratio * 80),
+        feature_bytes_a_second=math.ceil(4 * token_rate * (1 + mel_ratio * 80)),
+    )
+
+
+def _qwen_saves(found: sizes.Shapes, config: Path) -> tuple[sizes.Shapes, sizes.Saved]:
+    """The language model's tensors, each counted once, and what it keeps a position."""
+    told = _qwen(config)
+    if told.get("tie_word_embeddings"):  # a file may hold the same numbers twice
+        found = {key: shape for key, shape in found.items() if not key.endswith("lm_head.weight")}
+    try:
+        return found, sizes.transformer(
+            layers=int(told["num_hidden_layers"]),
+            width=int(told["hidden_size"]),
+            feed_forward=int(told["intermediate_size"]),
+            outputs=found["llm_decoder.weight"][0],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{config} is damaged ({error!r}); download the model again.") from error
+
+
+def own_saves(found: sizes.Shapes, text_share: float) -> sizes.Saved:
+    """Numbers that version 1's language model keeps a position, of which `text_share` are text and pass its encoder.
+
+    A layer keeps both norms' inputs and outputs (4 widths), queries with each of two biases, keys, values and the
+    attention's output (5), distances of both directions before and after their Linear (4), two masks of dropout (2),
+    and the feed-forward's inner width three times; of scores it keeps two matrices, before and after what is hidden is
+    left out. With frozen weights, inputs of Linears are not needed again.
+    """
+    trained = frozen = boundary = layer = 0.0
+    for key, shape in found.items():
+        if not key.endswith("self_attn.linear_q.weight"):
+            continue
+        share = text_share if key.startswith("text_encoder.") else 1.0
+        wide, forward = shape[1], _forward(found, key.rsplit(".", 3)[0])
+        scores = 2 * shape[0] // HEAD * SCORED_POSITIONS
+        layer = 15 * wide + 3 * forward + scores
+        trained += share * layer
+        frozen += share * (10 * wide + 2 * forward + scores)
+        boundary += share * wide
+    return sizes.Saved(
+        trained=math.ceil(trained),
+        frozen=math.ceil(frozen),
+        layer=math.ceil(layer),
+        boundary=math.ceil(boundary),
+        outputs=2 * found["llm_decoder.weight"][0],
     )
 
 

@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.backends import Capabilities, LoraPart, RowMixer
-from engine.backends.cosyvoice import checkout, feature_cache, generation, info, loading, rendering, sequences
+from engine.backends.cosyvoice import checkout, feature_cache, generation, info, loading, rendering, sequences, speakers
 from engine.backends.cosyvoice.feature_cache import FeatureCache
 from engine.backends.cosyvoice.frontend import Features, Frontend
 from engine.backends.cosyvoice.generation import Asked, Drawn
-from engine.backends.cosyvoice.info import ATTENTION, FLOW_TARGETS, LANGUAGES, PARTS, VOICE, ModelFolder
+from engine.backends.cosyvoice.info import PARTS, VOICE, ModelFolder
 from engine.backends.cosyvoice.loading import Nets
 from engine.backends.cosyvoice.sequences import Example
+from engine.backends.cosyvoice.versions import SPEAKERS
 from engine.types import BadInput, NotFound, Reference, Refused, SpeakRow, Speech, SpeechTokens, Stop, Utterance
 
 REFERENCES = 16  # audio prompts whose features are remembered
@@ -53,7 +54,7 @@ def must_be_usable() -> None:
 
 
 class CosyVoiceModel:
-    """CosyVoice 2 or 3. Language model and flow can be trained; the vocoder is frozen."""
+    """CosyVoice 1, 2 or 3. Language model and flow can be trained; the vocoder is frozen."""
 
     def __init__(self, nets: Nets, frontend: Frontend, folder: ModelFolder, sha256: str, device: str) -> None:
         self.name = folder.name
@@ -61,7 +62,11 @@ class CosyVoiceModel:
         self.base_sha256 = sha256
         self.sample_rate = folder.sample_rate
         self.capabilities = Capabilities(
-            parts=PARTS, voices=(VOICE,), languages=LANGUAGES, full_sft=True, reference="optional"
+            parts=PARTS,
+            voices=folder.voices,
+            languages=folder.version.languages,
+            full_sft=True,
+            reference="optional",
         )
         self._nets = nets
         self._frontend = frontend
@@ -79,15 +84,15 @@ class CosyVoiceModel:
     def lora_parts(self) -> tuple[LoraPart, ...]:
         """Attention of the language model, and of the flow."""
         return (
-            LoraPart(name="llm", target_modules=ATTENTION),
-            LoraPart(name="flow", target_modules=FLOW_TARGETS[self.name]),
+            LoraPart(name="llm", target_modules=self._folder.version.llm_targets),
+            LoraPart(name="flow", target_modules=self._folder.version.flow_targets),
         )
 
     def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
         """The transformer layers of a part: what activations are kept for."""
         net: Any = getattr(self._nets, part)
         if part == "llm":
-            return tuple(net.llm.model.model.layers)
+            return loading.layers(net)
         return tuple(getattr(net.decoder.estimator, "transformer_blocks", ()))
 
     def keep_one_part(self) -> None:
@@ -104,12 +109,12 @@ class CosyVoiceModel:
 
     # ------------------------------------------------------------------------------------------------------- training
     def closest_voice(self, utterances: Sequence[Utterance]) -> str:
-        """There is one: CosyVoice has no named voices."""
+        """The one that is nobody's: a tuned voice has the speaker vector of its own rows."""
         return VOICE
 
     def features(self, utterances: Sequence[Utterance], voice: str, cache: Path) -> list[Example]:
         """One training example an utterance, in order, each with the mean speaker vector of all."""
-        return self._cache.examples(utterances, cache, self._told(voice))
+        return self._cache.examples(utterances, cache, self._told(voice)[1])
 
     def measure(self, utterances: Sequence[Utterance], cache: Path) -> None:
         """Put what the ears make of these clips into `cache`, where it is not there yet."""
@@ -126,7 +131,7 @@ class CosyVoiceModel:
 
     def length(self, example: Example) -> int:
         """Positions of the language model's sequence: texts, marks and speech tokens."""
-        return example.positions
+        return len(example.prompt) + len(example.text) + len(example.tokens) + self._folder.version.marks
 
     def loss_tokens(self, example: Example) -> int:
         """Speech tokens and the end: what the language model's loss is a mean over, and the flow's in proportion."""
@@ -144,7 +149,8 @@ class CosyVoiceModel:
         found: dict[str, Tensor] = {}
         if "llm" in parts:
             with self._mode("llm", seed):
-                found["llm"] = self._loss("llm", sequences.for_llm(examples))
+                batch = sequences.for_llm(examples, prompt_apart=self._folder.version.prompt_apart)
+                found["llm"] = self._loss("llm", batch)
         if "flow" in parts:
             found["flow"] = self._flow_loss(examples) if seed is None else self._trained_flow(examples, seed)
         return found
@@ -218,39 +224,50 @@ class CosyVoiceModel:
         with serving:
             return generation.generate(self._on_device("llm"), asked, rows)
 
-    def _told(self, voice: str) -> str:
-        words = info.instruction(voice)
-        if words is None:
-            raise NotFound(
-                f"{self.name} has no voice {voice!r}; its only one is {VOICE}, with {VOICE}@WORDS as one that is told "
-                "something, and a reference makes others."
-            )
-        return words
+    def _told(self, voice: str) -> tuple[str, str]:
+        """Who speaks, and what they are told."""
+        found = info.told(self._folder, voice)
+        if found is not None:
+            return found
+        instructed = f"; {VOICE}@WORDS is one that is told something" if self._folder.instructs else ""
+        deaf = "" if self._folder.instructs else " CosyVoice 1 is told something in a folder named ...-Instruct alone."
+        raise NotFound(
+            f"{self.name} has no voice {voice!r}; it has {', '.join(self._folder.voices)}{instructed}, and a reference "
+            f"makes others.{deaf}"
+        )
 
     def _asked(self, row: SpeakRow) -> Asked:
-        instruction = self._told(row.voice)
+        _, instruction = self._told(row.voice)
         text = self._frontend.text_ids(row.text)
         if not text or info.unpronounceable(row.text):
             raise BadInput(f"The text {row.text!r} has nothing to say; give it words.")
         least, most = generation.bounds(len(text), row.settings.max_factor)
         # an instruction stands in the place of the reference's words: upstream's instruct mode
         transcript = row.reference.text.strip() if row.reference and not instruction else ""
+        prompt = self._prompt(row)
+        is_tuned = row.lora_scale and row.adapter_sha256 is not None
         return Asked(
             prompt=tuple(self._frontend.prompt_ids(transcript, instruction)),
             text=tuple(text),
             # a reference without its words is for the flow alone: upstream's cross-lingual mode
-            speech=self._prompt(row).tokens if transcript else torch.zeros(0, dtype=torch.long),
+            speech=prompt.tokens if transcript else torch.zeros(0, dtype=torch.long),
             least=least,
             most=most,
+            # a base that is told in words who speaks hears nobody, as upstream has it; a tuned one was taught with both
+            speaker=prompt.speaker if not instruction or is_tuned else None,
         )
 
     def _prompt(self, row: SpeakRow) -> Features:
-        """What flow and language model go on from: the reference, or the adapter's own speaker without one."""
+        """What flow and language model go on from: the reference, or without one the adapter's own speaker, or one that
+        the folder brings.
+        """
         if row.reference:
             return self._reference(row.reference)
         nothing = rendering.nothing()
         if not (row.lora_scale and row.voice_settings):
-            return nothing
+            name, _ = self._told(row.voice)
+            brought = speakers.vectors(self._folder.path / SPEAKERS) if name != VOICE else {}
+            return Features(tokens=nothing.tokens, mel=nothing.mel, speaker=brought.get(name, nothing.speaker))
         try:
             own = [row.voice_settings[SPEAKER.format(place)] for place in range(rendering.SPEAKER_SIZE)]
         except KeyError as error:
@@ -264,11 +281,16 @@ class CosyVoiceModel:
 
     def _speech(self, row: SpeakRow, prompt: Features, drawn: Drawn, share_sec: float) -> Speech:
         started = time.perf_counter()
-        shortens = self.name == "cosyvoice3" and row.settings.own.get(info.SHORTEN_SILENCES, 1) > 0
+        shortens = self._folder.version.shortens_silences and row.settings.own.get(info.SHORTEN_SILENCES, 1) > 0
         tokens = rendering.shortened(drawn.tokens) if shortens else list(drawn.tokens)
         # one that stops before it began still has a place in time
         mel = rendering.spectrogram(
-            self._on_device("flow"), tokens or [0], prompt, device=self.device, rate=self._folder.token_rate
+            self._on_device("flow"),
+            tokens or [0],
+            prompt,
+            device=self.device,
+            rate=self._folder.token_rate,
+            seed=row.seed,
         )
         samples = rendering.samples(self._on_device("hift"), mel, seed=row.seed)
         return Speech(

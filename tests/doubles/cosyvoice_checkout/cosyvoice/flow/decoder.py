@@ -1,4 +1,4 @@
-"""A stand-in, for tests: the second version's estimator."""
+"""A stand-in, for tests: the estimators of the first two versions."""
 
 from cosyvoice.flow.DiT.dit import DiT
 
@@ -14,3 +14,7 @@ class CausalConditionalDecoder(DiT):
             mu_dim=out_channels,
             spk_dim=out_channels,
         )
+
+
+class ConditionalDecoder(CausalConditionalDecoder):
+    """The first version's: it sees what follows."""
