@@ -15,21 +15,27 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any
 
-from engine.types import OTHER, REASON_CODES, BadInput, Gate, Hearing, Rule, Tier
+from engine.types import OTHER, REASON_CODES, BadInput, Control, ControlPrompt, Gate, Hearing, Rule, Tier
 
 MAX_REVIEWERS, MAX_CLIPS = 20, 100
 MAX_CATCH_RATE = 0.5
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GATE_FIELDS = tuple(
-    "name version about tiers reasons hearing hidden_control catch_rate scripts measured_tiers".split()
+    "name version about tiers reasons hearing hidden_control catch_rate scripts measured_tiers control".split()
 )
+_CONTROL_FIELDS = tuple("backend voice prompt reference_sha256 base_sha256".split())
 _RULE_FIELDS = tuple("tier min_pass max_fail reviewers fatal_reasons lines automatic".split())
 
 
 def to_record(gate: Gate) -> dict[str, Any]:
-    """The gate as JSON has it, every field named; `from_record` gives the same gate back."""
-    record: dict[str, Any] = {key: _plain(value) for key, value in asdict(gate).items() if key != "rules"}
+    """The gate as JSON has it; `from_record` gives the same gate back. Every field is named, but for a control that is
+    not of another model: gates from before there were any keep their hashes.
+    """
+    apart = ("rules", "control")
+    record: dict[str, Any] = {key: _plain(value) for key, value in asdict(gate).items() if key not in apart}
+    if gate.control is not None:
+        record["control"] = {key: _plain(value) for key, value in asdict(gate.control).items()}
     record["tiers"] = [{key: _plain(value) for key, value in asdict(rule).items()} for rule in gate.rules]
     return record
 
@@ -67,6 +73,7 @@ def from_record(data: Any, *, where: str, screeners: Collection[str] | None = No
         catch_rate=record.share("catch_rate", MAX_CATCH_RATE),
         scripts=record.names("scripts", ()),
         measured_tiers=record.yes_no("measured_tiers", True),
+        control=_control(record.part("control"), f"{where}, control"),
     )
     check(gate, where=where, screeners=screeners)
     return gate
@@ -90,6 +97,46 @@ def check(gate: Gate, *, where: str = "", screeners: Collection[str] | None = No
     for script in gate.scripts:
         if not _SHA256.fullmatch(script):
             raise BadInput(f"{where}: scripts has {script!r}, which is no script's SHA-256 (64 hex digits).")
+    if gate.control is not None:
+        _check_control(gate.control, f"{where}, control")
+        if gate.hearing is Hearing.ALONE and not gate.hidden_control:
+            raise BadInput(
+                f"{where} names a control that nobody would hear: set hearing to {Hearing.BESIDE_CONTROL.value!r} or "
+                "hidden_control to true, or leave the control out."
+            )
+
+
+def _control(data: Any, where: str) -> Control | None:
+    if data is None:
+        return None
+    record = _Fields(data, where, _CONTROL_FIELDS)
+    return Control(
+        backend=record.text("backend", None),
+        voice=record.text("voice", None),
+        prompt=ControlPrompt(record.one_of("prompt", [each.value for each in ControlPrompt], ControlPrompt.SAME.value)),
+        reference_sha256=record.text("reference_sha256", ""),
+        base_sha256=record.text("base_sha256", ""),
+    )
+
+
+def _check_control(control: Control, where: str) -> None:
+    if not control.backend or not control.voice:
+        raise BadInput(f"{where}: name the control's backend and its base voice, such as cosyvoice2 and default.")
+    if control.base_sha256 and not _SHA256.fullmatch(control.base_sha256):
+        raise BadInput(
+            f"{where}: base_sha256 is {control.base_sha256!r}, no SHA-256 of weights; leave it empty for any."
+        )
+    has_own = control.prompt is ControlPrompt.OWN
+    if has_own and not _SHA256.fullmatch(control.reference_sha256):
+        raise BadInput(
+            f"{where}: prompt is 'own' and reference_sha256 is {control.reference_sha256!r}; give the hash (64 hex "
+            "digits) of a reference that the workspace keeps."
+        )
+    if control.reference_sha256 and not has_own:
+        raise BadInput(
+            f"{where}: prompt is {control.prompt.value!r} and a reference is named too; set prompt to 'own', or leave "
+            "reference_sha256 out."
+        )
 
 
 def _check_rule(rule: Rule, gate: Gate, where: str, screeners: Collection[str] | None) -> None:
@@ -186,6 +233,10 @@ class _Fields:
         if not isinstance(found, list):
             raise self._bad(key, "a list with one rule for each tier")
         return found
+
+    def part(self, key: str) -> Any:
+        """An object of its own; None where there is none."""
+        return self._data.get(key)
 
     def _get(self, key: str, default: object) -> Any:
         found = self._data.get(key, default)

@@ -42,8 +42,8 @@ LEARNT_FROM = 200  # the latest clips of a backend: enough to know its pace, and
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What the sweep form says. `tiers` None: all lines of the script. `settings` are those that were set, the rest
-    is as each model has it. Every candidate is rendered with each of the `references` that its voice can take; None is
-    none.
+    is as each model has it. Every candidate is rendered with each of the `references` that its voice can take, or with
+    its `own_references`; None is none.
     """
 
     candidates: tuple[Candidate, ...]
@@ -52,6 +52,7 @@ class Request:
     settings: Mapping[str, float] = field(default_factory=dict)
     tiers: tuple[Tier, ...] | None = None
     references: tuple[Reference | None, ...] = (None,)
+    own_references: Mapping[Candidate, tuple[Reference | None, ...]] = field(default_factory=dict)
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -139,20 +140,17 @@ def plan(
             raise BadInput(f"A sweep needs at least one {what}; choose one and try again.")
     candidates = dict.fromkeys(request.candidates)
     speaking_settings.check_names(request.settings, infos.values())
-    prompts = {
-        backend: _prompts(backend, request, infos)
-        for backend in dict.fromkeys(candidate.backend for candidate in candidates)
-    }
+    prompts = {candidate: _prompts(candidate, request, infos) for candidate in candidates}
     jobs = tuple(
         _job(request, candidate, line, seed, prompt, adapters, infos)
         for seed in dict.fromkeys(request.seeds)
         for line in request.lines
         for candidate in candidates
-        for prompt in prompts[candidate.backend]
+        for prompt in prompts[candidate]
     )
     cached = frozenset(job.key for job in jobs if clip_cache.find(clips, job.key) is not None)
     made = Plan(request=request, jobs=jobs, cached=cached, audio_sec=0.0, estimate_sec=0.0, estimate_bytes=0)
-    known = {backend: (paces or {}).get(backend, Pace()) for backend in prompts}
+    known = {backend: (paces or {}).get(backend, Pace()) for backend in made.backends}
     lengths = [(expected_sec(job) * known[job.candidate.backend].audio_sec, job) for job in made.missing]
     return replace(
         made,
@@ -221,8 +219,9 @@ def render(
 
 
 # ------------------------------------------------------------------------------------------------------------- planning
-def _prompts(backend: str, request: Request, infos: Mapping[str, BackendInfo]) -> tuple[Reference | None, ...]:
-    """The references that a model is rendered with; what it cannot speak is said here."""
+def _prompts(candidate: Candidate, request: Request, infos: Mapping[str, BackendInfo]) -> tuple[Reference | None, ...]:
+    """The references that a candidate is rendered with; what its model cannot speak is said here."""
+    backend = candidate.backend
     if backend not in infos:
         raise NotFound(
             f"There is no backend named {backend!r}; choose candidates of: {', '.join(sorted(infos)) or 'none'}."
@@ -238,7 +237,7 @@ def _prompts(backend: str, request: Request, infos: Mapping[str, BackendInfo]) -
             raise BadInput(f"The line {line.id!r} cannot be spoken by {backend}: {why.rstrip('.')}.")
     if info.reference == "none":
         return (None,)
-    given = tuple(dict.fromkeys(request.references)) or (None,)
+    given = tuple(dict.fromkeys(request.own_references.get(candidate, request.references))) or (None,)
     if info.reference == "required" and None in given:
         raise BadInput(f"{info.title} speaks only after a reference: choose a recording of the voice with its words.")
     return given

@@ -8,14 +8,14 @@ also in another process, renders only what is missing. The script's lines are ke
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from engine import durable, references, scripts, sweep
-from engine.types import BadInput, Candidate, NotFound, Tier
+from engine.types import BadInput, Candidate, NotFound, Reference, Tier
 
 AUTOMATIC = "automatic"  # folder with a file a run, and who asked where nobody did
 SCALES = (0.2, 0.3, 0.35, 0.5, 1.0)
@@ -127,7 +127,8 @@ def request_to_json(request: sweep.Request) -> dict[str, Any]:
         "seeds": list(request.seeds),
         "settings": dict(request.settings),
         "tiers": None if request.tiers is None else list(request.tiers),
-        "references": [None if each is None else each.sha256 for each in request.references],
+        "references": _hashes(request.references),
+        "own_references": [[asdict(each), _hashes(own)] for each, own in request.own_references.items()],
     }
 
 
@@ -139,10 +140,19 @@ def request_from_json(told: Mapping[str, Any], prompts: Path) -> sweep.Request:
         seeds=tuple(int(seed) for seed in told["seeds"]),
         settings=dict(told["settings"]),
         tiers=None if told["tiers"] is None else tuple(Tier(tier) for tier in told["tiers"]),
-        references=tuple(
-            None if key is None else references.load(prompts, str(key)).reference for key in told["references"]
-        ),
+        references=_loaded(told["references"], prompts),
+        own_references={  # sweeps of before have none
+            Candidate(**each): _loaded(own, prompts) for each, own in told.get("own_references", [])
+        },
     )
+
+
+def _hashes(given: Sequence[Reference | None]) -> list[str | None]:
+    return [None if each is None else each.sha256 for each in given]
+
+
+def _loaded(keys: Sequence[str | None], prompts: Path) -> tuple[Reference | None, ...]:
+    return tuple(None if key is None else references.load(prompts, str(key)).reference for key in keys)
 
 
 # ------------------------------------------------------------------------------------------------------------ automatic

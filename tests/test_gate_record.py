@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import gate_files, gate_record
-from engine.types import REASON_CODES, BadInput, Gate, Hearing, Rule, Tier
+from engine.types import REASON_CODES, BadInput, Control, ControlPrompt, Gate, Hearing, Rule, Tier
 
 DEFAULT = gate_files.load()
 lists = st.lists(st.sampled_from(["s1", "s2", "s3"]), unique=True).map(tuple)
@@ -35,6 +35,18 @@ gates = st.builds(
     hidden_control=st.booleans(),
     catch_rate=st.floats(0, 0.5),
     scripts=st.sampled_from([(), ("a" * 64,)]),
+    control=st.none(),
+) | st.builds(
+    lambda control, hidden: replace(DEFAULT, hearing=Hearing.BESIDE_CONTROL, hidden_control=hidden, control=control),
+    st.builds(
+        Control,
+        backend=st.sampled_from(["cosyvoice2", "finch"]),
+        voice=st.just("default"),
+        prompt=st.sampled_from([ControlPrompt.SAME, ControlPrompt.NONE]),
+        base_sha256=st.sampled_from(["", "b" * 64]),
+    )
+    | st.just(Control(backend="finch", voice="reed", prompt=ControlPrompt.OWN, reference_sha256="c" * 64)),
+    st.booleans(),
 )
 
 
@@ -60,6 +72,11 @@ def test_the_hash_of_the_default_gate_is_pinned() -> None:
 
 def changed(**fields: Any) -> dict[str, Any]:
     return {**gate_record.to_record(DEFAULT), **fields}
+
+
+def with_control(**fields: Any) -> dict[str, Any]:
+    control = {"backend": "cosyvoice2", "voice": "default", "prompt": "none"}
+    return changed(hearing="beside control", control={**control, **fields})
 
 
 def with_long(**fields: Any) -> dict[str, Any]:
@@ -94,6 +111,13 @@ def with_long(**fields: Any) -> dict[str, Any]:
         (with_long(fatal_reasons=["ugly"]), "it, long tier: fatal_reasons has 'ugly'"),
         (with_long(fatal_reasons="noise"), "a list of texts"),
         (with_long(min_pass=3, lines=["l1"]), "asks for 3 passes of 1 lines"),
+        (with_control(speaker="x"), "it, control has the field 'speaker', which no gate has"),
+        (with_control(voice=""), "it, control: name the control's backend and its base voice"),
+        (with_control(prompt="mine"), 'it, control: prompt is "mine"; give one of same, own, none'),
+        (with_control(prompt="own"), "give the hash (64 hex digits) of a reference"),
+        (with_control(reference_sha256="a" * 64), "set prompt to 'own', or leave reference_sha256 out"),
+        (with_control(base_sha256="abc"), "base_sha256 is 'abc', no SHA-256 of weights"),
+        (with_control() | {"hearing": "alone"}, "names a control that nobody would hear: set hearing"),
         (with_long(automatic=["nose"]), "it, long tier: automatic has 'nose', which is none of end, words"),
     ],
 )

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from engine.types import REASON_CODES, BadInput, Gate, Hearing, Rule, Tier
+from engine.types import REASON_CODES, BadInput, Control, ControlPrompt, Gate, Hearing, Rule, Tier
 from ui import theme, view, view_gate_rules
 from ui.events import on
 
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-SHARED = ("about", "hearing", "hidden_control", "catch_rate", "measured_tiers", "scripts", "reasons")
+SHARED = tuple("about hearing control control_prompt hidden_control catch_rate measured_tiers scripts reasons".split())
+OWN_BASE = ""  # the control is each candidate's own base
 OF_A_TIER = ("min_pass", "reviewers", "max_fail", "fatal_reasons", "lines", "automatic")
 
 
@@ -73,7 +74,17 @@ def _shared(made: dict[str, Any]) -> None:
         made["catch_rate"] = gr.Number(
             label="Asked twice", info="Share of clips, 0 to 0.5.", minimum=0, maximum=0.5, step=0.05, min_width=120
         )
-    made["hidden_control"] = gr.Checkbox(label="Ask about the base too, without its name")
+    with gr.Row():
+        made["control"] = gr.Dropdown(
+            [],
+            label="The control",
+            info="What is heard beside a candidate, or asked about too.",
+            elem_id="gate-control",
+        )
+        made["control_prompt"] = gr.Dropdown(
+            [], label="The control's audio prompt", info="Of another model's base.", elem_id="gate-control-prompt"
+        )
+    made["hidden_control"] = gr.Checkbox(label="Ask about the control too, without its name")
     made["measured_tiers"] = gr.Checkbox(label="Leave out lines that are too short for their tier with this voice")
     made["scripts"] = gr.Dropdown(
         [], multiselect=True, label="Scripts that count",
@@ -101,6 +112,7 @@ def filled(studio: Studio, name: str) -> tuple[object, ...]:
     shared = (
         gate.about,
         gate.hearing.value,
+        *_of_control(studio, gate.control),
         gate.hidden_control,
         gate.catch_rate,
         gate.measured_tiers,
@@ -108,7 +120,26 @@ def filled(studio: Studio, name: str) -> tuple[object, ...]:
         list(gate.reasons),
     )
     own = [value for tier in Tier for value in _of_rule(gate.rule(tier) or Rule(tier=tier), measures)]
-    return view.heading("The rules", view_gate_rules.rules(gate)), "", *shared, *own
+    prompts = {each.reference.sha256: each.name for each in studio.references()}
+    return view.heading("The rules", view_gate_rules.rules(gate, prompts)), "", *shared, *own
+
+
+def _of_control(studio: Studio, control: Control | None) -> tuple[object, object]:
+    """Which base is the control, and what it speaks after: what is here, and what the gate has whether it is or not."""
+    bases = [("each candidate's own base", OWN_BASE)]
+    bases += [
+        (f"{voice} of {name}", f"{name}/{voice}") for name in studio.backends() for voice in studio.base_voices(name)
+    ]
+    prompts = [("the candidate's own", ControlPrompt.SAME.value), ("none", ControlPrompt.NONE.value)]
+    prompts += [(f"{each.name} ({each.id})", each.reference.sha256) for each in studio.references()]
+    if control is None:
+        return gr.update(choices=bases, value=OWN_BASE), gr.update(choices=prompts, value=ControlPrompt.SAME.value)
+    base, prompt = f"{control.backend}/{control.voice}", control.reference_sha256 or control.prompt.value
+    if base not in {value for _, value in bases}:
+        bases.append((f"{control.voice} of {control.backend}, not installed here", base))
+    if prompt not in {value for _, value in prompts}:
+        prompts.append((f"{prompt[:12]}, not kept here", prompt))
+    return gr.update(choices=bases, value=base), gr.update(choices=prompts, value=prompt)
 
 
 def _of_rule(rule: Rule, measures: list[tuple[str, str]]) -> tuple[object, ...]:
@@ -154,11 +185,28 @@ def _read(present: Gate, values: tuple[Any, ...]) -> Gate:
         rules=rules,
         about=str(told["about"] or "").strip(),
         hearing=Hearing(told["hearing"]),
+        control=_control(told["control"], told["control_prompt"], present.control),
         hidden_control=bool(told["hidden_control"]),
         catch_rate=float(_number("Asked twice", told["catch_rate"])),
         measured_tiers=bool(told["measured_tiers"]),
         scripts=tuple(told["scripts"] or ()),
         reasons=tuple(reason for reason in REASON_CODES if reason in (told["reasons"] or ())),
+    )
+
+
+def _control(base: str | None, prompt: str | None, present: Control | None) -> Control | None:
+    """The control that the form says; the weights that the gate names stay those of the same base."""
+    if not base:
+        return None
+    backend, _, voice = base.partition("/")
+    told = ControlPrompt(prompt) if prompt in set(ControlPrompt) else ControlPrompt.OWN
+    same_base = present is not None and (present.backend, present.voice) == (backend, voice)
+    return Control(
+        backend=backend,
+        voice=voice,
+        prompt=told,
+        reference_sha256=(prompt or "") if told is ControlPrompt.OWN else "",
+        base_sha256=present.base_sha256 if present is not None and same_base else "",
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.studio import Studio
 
 NO_REFERENCE = "none"
+OF_GATE = "gate:"  # before a gate's name: the control that it names
 
 
 class Asked(BaseModel):
@@ -32,7 +33,8 @@ class Sweep(Asked):
     script: str = Field(default="english-brief", max_length=60)
     tiers: list[Tier] = Field(default_factory=lambda: list(Tier))
     references: list[str] = Field(default_factory=list, max_length=50)
-    controls: list[str] = Field(default_factory=list, max_length=50)  # bases of other voices: "base:backend/voice"
+    # bases of other voices: "base:backend/voice", or what a gate names: "gate:name"
+    controls: list[str] = Field(default_factory=list, max_length=50)
     settings: dict[str, float] = Field(
         default_factory=dict, max_length=50
     )  # those that were set; bounds are the engine's
@@ -41,14 +43,19 @@ class Sweep(Asked):
     def request(self, studio: Studio) -> Request:
         """What is asked for. Raises BadInput for text that is no numbers, NotFound for a name that is not there."""
         own = studio.candidates(self.checkpoints, numbers(self.scales, "Scales", "0.3, 1.0"))
-        return Request(
-            candidates=(*own, *(_base(name) for name in self.controls)),
+        bases = [_base(name) for name in self.controls if not name.startswith(OF_GATE)]
+        request = Request(
+            candidates=(*own, *bases),
             script=studio.script(self.script),
             seeds=whole_numbers(self.seeds),
             settings=self.settings,
             tiers=tuple(self.tiers),
             references=tuple(_reference(studio, name) for name in self.references) or (None,),
         )
+        for name in self.controls:
+            if name.startswith(OF_GATE):
+                request = studio.with_control(request, name.removeprefix(OF_GATE))
+        return request
 
     def automatic(self) -> AutomaticSweep:
         """The same for checkpoints that are not there yet."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.types import BadInput, Candidate, EngineError, ListeningTest, NotFound, Run, Script, Tier, TrialKind
 from ui import figures, view, view_leaks, view_sweep, view_sweep_form, view_sweep_trend
+from ui.sweep_asked import OF_GATE
 from ui.view_sweep_form import ACTIVE, Offered
 
 if TYPE_CHECKING:
@@ -174,6 +175,11 @@ def _offered(studio: Studio, run: Run) -> Offered:
         except EngineError:  # the dataset was removed; recordings can still be chosen
             rows = []
     controls = [
+        (f"Control of {each.name}: {each.gate.control.voice} of {each.gate.control.backend}", f"{OF_GATE}{each.name}")
+        for each in studio.gates()
+        if each.gate and each.gate.control
+    ]
+    controls += [
         (f"{voice} of {name}", f"base:{name}/{voice}")
         for name in studio.backends()
         if name != backend

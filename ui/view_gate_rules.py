@@ -6,11 +6,11 @@ Pure like `view`: records in, HTML out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from engine.types import Gate, Hearing, Outcome, Rule
+from engine.types import Control, ControlPrompt, Gate, Hearing, Outcome, Rule
 from ui import view
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 SHAPES = {Outcome.PASS: "pass", Outcome.FAIL: "fail", Outcome.UNDECIDED: "wait"}
 
 
-def rules(gate: Gate) -> str:
-    """A gate in sentences that a reviewer understands."""
+def rules(gate: Gate, prompts: Mapping[str, str] | None = None) -> str:
+    """A gate in sentences that a reviewer understands. `prompts` are the names of audio prompts, by hash."""
     tiers = "".join(f"<li><strong>{rule.tier.value}</strong>: {escape(_rule(rule))}</li>" for rule in gate.rules)
-    shared = "".join(f"<li>{escape(each)}</li>" for each in _shared(gate))
+    shared = "".join(f"<li>{escape(each)}</li>" for each in _shared(gate, prompts or {}))
     about = f"<p>{escape(gate.about)}</p>" if gate.about else ""
     head = f"<p><small>{escape(gate.name)}, version {gate.version}</small></p>"
     return f'{head}{about}<ul class="em-plain">{tiers}{shared}</ul>'
@@ -42,14 +42,16 @@ def _rule(rule: Rule) -> str:
     return "; ".join(told) + "."
 
 
-def _shared(gate: Gate) -> list[str]:
+def _shared(gate: Gate, prompts: Mapping[str, str]) -> list[str]:
     told = [
         "Heard beside the named control."
         if gate.hearing is Hearing.BESIDE_CONTROL
         else "Heard alone, without a control beside it.",
     ]
+    if gate.control is not None:
+        told.append(_control(gate.control, prompts))
     if gate.hidden_control:
-        told.append("The base is asked about too, without its name.")
+        told.append(f"The {'control' if gate.control else 'base'} is asked about too, without its name.")
     if gate.catch_rate:
         told.append(f"{gate.catch_rate:.0%} of the clips are asked about twice.")
     if gate.measured_tiers:
@@ -59,6 +61,17 @@ def _shared(gate: Gate) -> list[str]:
     if not any(rule.automatic for rule in gate.rules):
         told.append("Screeners flag; no flag decides anything by itself.")
     return told
+
+
+def _control(control: Control, prompts: Mapping[str, str]) -> str:
+    own = prompts.get(control.reference_sha256, control.reference_sha256[:12])
+    after = {
+        ControlPrompt.SAME: "after the candidate's own audio prompt",
+        ControlPrompt.OWN: f"after the audio prompt {own}",
+        ControlPrompt.NONE: "without an audio prompt",
+    }
+    weights = f", by the weights {control.base_sha256[:12]}" if control.base_sha256 else ""
+    return f"The control is the base {control.voice} of {control.backend}, {after[control.prompt]}{weights}."
 
 
 def changes(found: Sequence[GateChange], gate: Gate) -> str:

@@ -119,7 +119,8 @@ def _controls(offered: Offered) -> str:
         return ""
     boxes = "".join(_box("controls", name, label) for label, name in offered.controls)
     return (
-        '<details><summary>More controls: bases of other voices</summary><fieldset><legend class="em-visually-hidden">'
+        "<details><summary>More controls: what gates name, and bases of other voices</summary>"
+        '<fieldset><legend class="em-visually-hidden">'
         f'More controls</legend><div class="em-row em-boxes">{boxes}</div></fieldset></details>'
     )
 

@@ -86,12 +86,20 @@ def _shown(gate: Gate, told: str) -> Answer:
     ]
     columns = ("tier", "passes", "people", "fails", "fails at once", "lines", "automatic")
     rest = (
-        f"heard {gate.hearing}; hidden control {'on' if gate.hidden_control else 'off'}; {gate.catch_rate:.0%} asked "
-        f"twice; tiers {'measured' if gate.measured_tiers else 'as the script says'}; scripts "
-        f"{', '.join(sha[:12] for sha in gate.scripts) or 'all'}"
+        f"heard {gate.hearing}; control: {_control(gate)}; hidden control {'on' if gate.hidden_control else 'off'}; "
+        f"{gate.catch_rate:.0%} asked twice; tiers {'measured' if gate.measured_tiers else 'as the script says'}; "
+        f"scripts {', '.join(sha[:12] for sha in gate.scripts) or 'all'}"
     )
     text = "\n\n".join(filter(None, [told, head, table(columns, rows, empty=""), rest]))
     return Answer(data={"gate": gate_record.to_record(gate), "sha256": sha256}, text=text)
+
+
+def _control(gate: Gate) -> str:
+    if gate.control is None:
+        return "the candidate's own base"
+    prompt = gate.control.reference_sha256[:12] or gate.control.prompt.value
+    weights = f", weights {gate.control.base_sha256[:12]}" if gate.control.base_sha256 else ""
+    return f"{gate.control.candidate.id}, audio prompt {prompt}{weights}"
 
 
 VERBS = (

@@ -29,6 +29,9 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--controls", nargs="+", default=[], metavar="BASE", help="bases of other voices too: base:BACKEND/VOICE"
     )
+    parser.add_argument(
+        "--gate", default="", metavar="NAME", help="the control too that this gate names of another model"
+    )
     parser.add_argument("--tiers", nargs="+", choices=[t.value for t in Tier], help="only these tiers (default: all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[42], help="a clip for each seed (default: 42)")
     parser.add_argument("--by", default="", metavar="NAME", help="who asks for it")
@@ -61,7 +64,7 @@ def _request(studio: Studio, args: Namespace) -> Request:
     from engine import sweep
     from engine.cli.choosing import parse_candidate
 
-    return sweep.Request(
+    request = sweep.Request(
         candidates=(*candidates_of(studio, args), *(parse_candidate(studio, name) for name in args.controls)),
         script=studio.script(args.script),
         seeds=tuple(args.seeds),
@@ -69,6 +72,7 @@ def _request(studio: Studio, args: Namespace) -> Request:
         tiers=tuple(Tier(tier) for tier in args.tiers) if args.tiers else None,
         references=tuple(None if n == "none" else studio.reference(n) for n in args.references or ["none"]),
     )
+    return studio.with_control(request, args.gate) if args.gate else request
 
 
 def _automatic(studio: Studio, args: Namespace) -> Answer:

@@ -21,6 +21,8 @@ from engine.workspace import Workspace
 if TYPE_CHECKING:
     from engine.adapters import AdapterHost
 
+ROOM = 1.3  # times its weights: what a model needs to speak, as a rule of thumb
+
 
 class Core:
     """An open workspace. One process holds it; closing releases the lock, the database and the running jobs."""
@@ -133,9 +135,7 @@ class Core:
             if self._has_device or not self._hosts:
                 return
             self._forget_models()
-            if torch := sys.modules.get("torch"):
-                gc.collect()
-                torch.cuda.empty_cache()
+            free_memory()
         finally:
             self._lane.release()
 
@@ -144,9 +144,23 @@ class Core:
             from engine import backends, environments
             from engine.adapters import AdapterHost
 
+            self._let_go_for(backend)
             used = environments.interpreter(self.workspace, backend)
             self._hosts[backend] = AdapterHost(backends.load(backend, device=self._device, interpreter=used))
         return self._hosts[backend]
+
+    def _let_go_for(self, backend: str) -> None:
+        """Let go of the other models where this one would not fit beside them; where nobody knows, they stay."""
+        from engine import backends
+        from engine.backends import sizes
+
+        if not self._hosts:
+            return
+        size = sizes.of(backend) if backend in backends.INFO else None
+        memory = device.memory(device.resolve(self._device)) if size else None
+        if size and memory and memory.free_bytes < ROOM * size.parameters * size.bytes_a_weight:
+            self._forget_models()
+            free_memory()
 
     def _forget_models(self) -> None:
         """Those in processes of their own end with them."""
@@ -156,3 +170,10 @@ class Core:
             if isinstance(host.model, HostsAdapters):
                 host.model.close()
         self._hosts.clear()
+
+
+def free_memory() -> None:
+    """Give the memory of models that nobody holds any more back to the device."""
+    gc.collect()
+    if torch := sys.modules.get("torch"):
+        torch.cuda.empty_cache()

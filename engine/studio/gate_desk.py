@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import gate_files, gate_record, screeners
+from engine import backends, gate_files, gate_record, screeners
 from engine.studio.leak_checking import LeakChecking
-from engine.types import BadInput, EngineError, Gate, Refused, Verdict
+from engine.types import BadInput, Control, EngineError, Gate, Refused, Verdict
 from engine.workspace import Workspace
 
 
@@ -65,7 +65,8 @@ class GateDesk(LeakChecking):
         return gate
 
     def save_gate(self, gate: Gate, *, by: str) -> Gate:
-        """Keep a gate in the workspace, as a new version when its rules differ from the present ones; returns it.
+        """Keep a gate in the workspace, as a new version when its rules differ from the present ones; returns it. A
+        control of another model is that of the weights that are here now, unless the gate names others.
 
         Raises BadInput for one that cannot decide, or without a name of who says so.
         """
@@ -73,6 +74,7 @@ class GateDesk(LeakChecking):
             raise BadInput("Write your name first: changed rules are an act of a named person.")
         where = f"The gate {gate.name!r}"
         asked = gate_record.from_record(gate_record.to_record(gate), where=where, screeners=screeners.SCREENERS)
+        asked = replace(asked, control=_with_weights(asked.control))
         known = self._known_gates()
         present = next((g.gate for g in self.gates() if g.name == asked.name and g.gate), None)
         if present and replace(asked, version=present.version) == present:
@@ -111,3 +113,13 @@ class GateDesk(LeakChecking):
     def _known_gates(self) -> list[Gate]:
         listed = [found.gate for found in self.gates() if found.gate]
         return [*self.store.gates().values(), *listed]
+
+
+def _with_weights(control: Control | None) -> Control | None:
+    """A control by its weights too, where they are here."""
+    if control is None or control.base_sha256:
+        return control
+    try:
+        return replace(control, base_sha256=backends.info(control.backend).base_sha256)
+    except EngineError:  # a gate may be written for another machine
+        return control

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from engine import calibration, listening
 from engine.listening import Question
 from engine.sittings import Given, Sittings
-from engine.studio.answers import Record, common_takes, one_take, reference_of
-from engine.studio.gate_desk import GateDesk
+from engine.studio.answers import Record, common_takes, one_take
+from engine.studio.gate_controls import GateControls
 from engine.types import (
     BadInput,
     Candidate,
@@ -44,7 +44,7 @@ class Outline:
     minutes: float
 
 
-class ListeningLab(GateDesk):
+class ListeningLab(GateControls):
     """What the Listen page does, and what sends candidates there."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
@@ -81,7 +81,7 @@ class ListeningLab(GateDesk):
         rules = self.gate(gate)
         clips = self._asked(rules, candidates, frozenset(tiers))
         trials = self._gate_trials(rules, clips, self._session(TrialKind.GATE, "nobody", 0, simulated=False))
-        return outline(trials, [*clips, *self._controls(rules, clips).values()])
+        return outline(trials, [*clips, *self._heard_beside(rules, clips).values()])
 
     def preference_outline(self, pairs: Sequence[tuple[Candidate, Candidate]]) -> Outline:
         """What A/B over these pairs would ask of a reviewer. Raises BadInput for pairs without a line in common."""
@@ -205,7 +205,7 @@ class ListeningLab(GateDesk):
             seed=session.seed,
             new_token=self._new_token,
             repeats=round(rules.catch_rate * len(clips)),
-            controls=self._controls(rules, clips),
+            controls=self._heard_beside(rules, clips),
         )
 
     def _preference_trials(self, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Trial]:
@@ -221,32 +221,24 @@ class ListeningLab(GateDesk):
         )
 
     def _asked(self, rules: Gate, candidates: Sequence[Candidate], tiers: frozenset[Tier]) -> list[Clip]:
-        """The clips that a gate asks about: of the candidates, and of their bases where it has a hidden control."""
-        bases = [_base_of(candidate) for candidate in candidates] if rules.hidden_control else []
+        """The clips that a gate asks about: of the candidates, and of their controls where it has a hidden one."""
+        controls = [self.control_of(rules, candidate) for candidate in candidates] if rules.hidden_control else []
         return [
             clip
-            for candidate in dict.fromkeys([*candidates, *bases])
+            for candidate in dict.fromkeys([*candidates, *controls])
             for clip in self._counted(rules, candidate)
             if clip.tier in tiers
         ]
 
     def _counted(self, rules: Gate, candidate: Candidate) -> list[Clip]:
         """One take of each line that counts under the gate, after each reference."""
-        return Record(clips=self.clips([candidate, _base_of(candidate)])).takes(rules, candidate)
+        base = Candidate(backend=candidate.backend, voice=candidate.voice)
+        own = self._control_clips(rules, candidate) if candidate.is_base else self.clips([candidate, base])
+        return Record(clips=own).takes(rules, candidate)
 
-    def _controls(self, rules: Gate, clips: Sequence[Clip]) -> dict[str, Clip]:
-        """The base's clip to hear beside each clip, by the clip's id; none where the gate lets it be heard alone."""
-        if rules.hearing is Hearing.ALONE:
-            return {}
-        bases = {_base_of(clip.candidate) for clip in clips}
-        spoken = {(base, *_said(clip)): clip for base in bases for clip in self._one_take(base)}
-        found = {clip.id: spoken.get((_base_of(clip.candidate), *_said(clip))) for clip in clips}
-        if missing := sorted({clip.line_id for clip in clips if found[clip.id] is None}):
-            raise BadInput(
-                f"{rules.name} lets candidates be heard beside the base, which has not spoken {', '.join(missing)}; "
-                "render the base with the same script, after the same reference."
-            )
-        return {clip_id: control for clip_id, control in found.items() if control is not None}
+    def _heard_beside(self, rules: Gate, clips: Sequence[Clip]) -> dict[str, Clip]:
+        """The control's clip beside each clip, by the clip's id; none where the gate lets it be heard alone."""
+        return {} if rules.hearing is Hearing.ALONE else self._controls(rules, clips)
 
     def _session(self, kind: TrialKind, reviewer: str, seed: int | None, simulated: bool) -> Session:
         if not reviewer.strip():
@@ -296,15 +288,6 @@ def outline(trials: Sequence[Trial], clips: Iterable[Clip]) -> Outline:
         catches=sum(trial.is_catch for trial in trials),
         minutes=(heard + SECONDS_TO_ANSWER * len(trials)) / 60.0,
     )
-
-
-def _base_of(candidate: Candidate) -> Candidate:
-    return Candidate(backend=candidate.backend, voice=candidate.voice)
-
-
-def _said(clip: Clip) -> tuple[str, str, str]:
-    """What two clips must share to be compared: line, text and audio prompt."""
-    return clip.line_id, clip.text, reference_of(clip)
 
 
 def _token() -> str:

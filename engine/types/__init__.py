@@ -25,6 +25,8 @@ from engine.types.data import (
 )
 from engine.types.deciding import (
     Bundle,
+    Control,
+    ControlPrompt,
     Finding,
     Flag,
     FlagAnswer,
@@ -134,6 +136,8 @@ __all__ = [
     "CheckpointMark",
     "Choice",
     "Clip",
+    "Control",
+    "ControlPrompt",
     "Dataset",
     "Decision",
     "Design",

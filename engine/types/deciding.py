@@ -33,17 +33,43 @@ class Rule:
 
 class Hearing(StrEnum):
     ALONE = "alone"  # one clip a question
-    BESIDE_CONTROL = "beside control"  # beside the base's clip of the same line, which is named as the control
+    BESIDE_CONTROL = "beside control"  # beside the control's clip of the same line, which is named so
+
+
+class ControlPrompt(StrEnum):
+    """After which audio prompt a control of another model speaks."""
+
+    SAME = "same"  # that of the clip which it is heard beside
+    OWN = "own"  # one of its own, whatever the candidates have
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """The base of another model as a gate's control. `reference_sha256` is of its own audio prompt, and else empty;
+    `base_sha256` of its weights, empty where any will do.
+    """
+
+    backend: str
+    voice: str
+    prompt: ControlPrompt = ControlPrompt.SAME
+    reference_sha256: str = ""
+    base_sha256: str = ""
+
+    @property
+    def candidate(self) -> Candidate:
+        """The base whose clips are heard."""
+        return Candidate(backend=self.backend, voice=self.voice)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
     """Versioned rules: data, not code. A changed gate is a new version, and the hash of its record says which.
 
-    `reasons` are those offered to reviewers. With `hidden_control` the base is asked about too, like any candidate and
-    without its name. `catch_rate` is the share of clips that are asked about twice. Only clips of `scripts` (hashes)
-    count; without any, those of every script. With `measured_tiers`, a line that the voice's base speaks too fast for
-    its tier does not count for it.
+    `reasons` are those offered to reviewers. The control is each candidate's own base, or the `control` that is named
+    here. With `hidden_control` it is asked about too, like any candidate and without its name. `catch_rate` is the
+    share of clips that are asked about twice. Only clips of `scripts` (hashes) count; without any, those of every
+    script. With `measured_tiers`, a line that the voice's base speaks too fast for its tier does not count for it.
     """
 
     name: str
@@ -56,6 +82,7 @@ class Gate:
     catch_rate: float = 0.0
     scripts: tuple[str, ...] = ()
     measured_tiers: bool = True
+    control: Control | None = None
 
     def rule(self, tier: Tier) -> Rule | None:
         """What the gate asks for in a tier."""

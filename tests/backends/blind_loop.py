@@ -4,7 +4,6 @@ be able to go.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,10 @@ from engine.types import (
     Bundle,
     Candidate,
     Choice,
+    Control,
     Dataset,
     GenerationSettings,
+    Hearing,
     Line,
     Outcome,
     PrepareSettings,
@@ -51,10 +52,13 @@ def script(text: str) -> Script:
     return Script(name="tiny", language="en", lines=lines, sha256="e" * 64)
 
 
-def _write_gate(workspace: Workspace) -> None:
-    """The default gate without measured tiers: a tiny random voice says nothing that lasts half a minute."""
-    shipped = gate_files.load()
-    gate_files.write(replace(shipped, name=GATE, measured_tiers=False), workspace.gates)
+def _write_gate(workspace: Workspace, control: Control | None = None) -> None:
+    """The default gate without measured tiers: a tiny random voice says nothing that lasts half a minute. Beside a
+    control of another model, where one is named.
+    """
+    hearing = Hearing.BESIDE_CONTROL if control else Hearing.ALONE
+    rules = replace(gate_files.load(), name=GATE, measured_tiers=False, control=control, hearing=hearing)
+    gate_files.write(rules, workspace.gates)
 
 
 def judged_and_exported(
@@ -62,26 +66,25 @@ def judged_and_exported(
     candidate: Candidate,
     text: str,
     settings: GenerationSettings,
-    others: Sequence[Request] = (),
+    control: Control | None = None,
     references: tuple[Reference | None, ...] = (None,),
 ) -> Bundle:
     """Sweep, a blind sitting in which everything passes, verdicts, promotion, export, and the export heard again.
 
-    The candidates of `others` are asked about in the same sitting, as other models' controls are.
+    A control of another model is rendered in the same sweep, heard beside every clip, and asked about as well.
     """
     base = Candidate(backend=candidate.backend, voice=candidate.voice)
-    beside = [one for request in others for one in request.candidates]
+    beside = [control.candidate] if control else []
+    _write_gate(studio.workspace, control)
     own = Request(candidates=(base, candidate), script=script(text), settings=settings.flat, references=references)
-    for request in (own, *others):
-        studio.render(request)
-    _write_gate(studio.workspace)
+    studio.render(studio.with_control(own, GATE) if control else own)
     sitting = studio.open_gate_session([base, candidate, *beside], reviewer="Ana", gate=GATE)
     heard = 0
     while (view := studio.next_trial(sitting.id)) is not None:
         told = repr(view)
         assert candidate.checkpoint_id is None or candidate.checkpoint_id not in told
-        for _, token in view.slots:
-            assert studio.stimulus(token)
+        assert (len(view.slots), view.control) == ((2, "A") if control else (1, None))
+        assert len({len(studio.stimulus(token)) for _, token in view.slots}) == 1
         studio.answer(view.trial_id, Choice.PASS, plays={label: 1 for label, _ in view.slots})
         heard += 1
     assert heard >= (2 + len(beside)) * len(Tier)  # and what other sweeps of this workspace have rendered

@@ -12,6 +12,7 @@ from engine.sittings import Sittings
 from engine.store import MEMORY, Store
 from engine.studio.deciding import Deciding
 from engine.studio.evidence import Evidence
+from engine.studio.gate_controls import GateControls
 from engine.studio.gate_desk import GateDesk
 from engine.studio.listening_lab import ListeningLab
 from engine.studio.listening_tests import ListeningTests
@@ -46,7 +47,8 @@ class FakeListening(Deciding):
     @classmethod
     def offers(cls, name: str) -> bool:
         """Whether the studio has this from its listening lab or its gates."""
-        found = {*vars(ListeningLab), *vars(ListeningTests), *vars(GateDesk), *vars(Evidence), *JUDGING}
+        gates = {*vars(GateDesk), *vars(GateControls)}
+        found = {*vars(ListeningLab), *vars(ListeningTests), *gates, *vars(Evidence), *JUDGING}
         return name in found and not name.startswith("__")
 
     def clips(self, candidates: Iterable[Candidate] | None = None) -> list[Clip]:
@@ -60,6 +62,9 @@ class FakeListening(Deciding):
 
     def label(self, candidate: Candidate) -> str:
         return self.fake.label(candidate)
+
+    def reference(self, name: str) -> Any:
+        return self.fake.reference(name)
 
     def script(self, name: str = "english") -> Any:
         return self.fake.script(name)

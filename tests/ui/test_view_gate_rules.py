@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine import gate_files
 from engine.studio import GateChange
-from engine.types import Hearing, Outcome
+from engine.types import Control, ControlPrompt, Hearing, Outcome
 from tests.judgement_factory import make_candidate
 from ui import view_gate_rules
 
@@ -28,6 +28,12 @@ def test_a_gate_is_told_in_sentences() -> None:
                   "without its name", "10% of the clips", "Only clips of 1 script"):  # fmt: skip
         assert piece in told
     assert "no flag decides" not in told
+    own = Control(
+        backend="cosyvoice2", voice="default", prompt=ControlPrompt.OWN, reference_sha256="a" * 64, base_sha256="b" * 64
+    )
+    told = view_gate_rules.rules(replace(strict, control=own), {"a" * 64: "captain"})
+    assert "base default of cosyvoice2, after the audio prompt captain, by the weights bbbbbbbbbbbb." in told
+    assert "The control is asked about too, without its name." in told
 
 
 def test_what_would_change_is_counted_and_listed() -> None:

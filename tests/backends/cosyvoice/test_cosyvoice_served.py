@@ -14,13 +14,23 @@ from pathlib import Path
 
 import pytest
 
-from engine import checkpoints, dataset, environments, runs
+from engine import checkpoints, clip_tokens, dataset, environments, runs
 from engine.backends.serve.proxy import ServedModel
-from engine.studio import Request, Studio
-from engine.types import Candidate, Checkpoint, GenerationSettings, NotFound, RunConfig, RunState, Tier
+from engine.studio import Studio
+from engine.types import (
+    Candidate,
+    Checkpoint,
+    Control,
+    ControlPrompt,
+    GenerationSettings,
+    NotFound,
+    RunConfig,
+    RunState,
+    Tier,
+)
 from engine.workspace import Workspace
 from tests import cosyvoice_factory
-from tests.backends.blind_loop import audited_and_prepared, judged_and_exported, script
+from tests.backends.blind_loop import audited_and_prepared, judged_and_exported
 from tests.cosyvoice_factory import CODE, EARS, IS_REAL, SECOND, THIRD
 
 SHORT = GenerationSettings(temperature=0.9, top_k=25, top_p=0.8, max_factor=0.4)
@@ -87,8 +97,9 @@ def _checkpoint(workspace: Workspace) -> Checkpoint:
 
 
 def test_the_loop_with_another_model_as_control(workspace: Workspace, checkpoint: Checkpoint) -> None:
-    """A voice without a reference, tuned in one process and spoken in another, is judged blind in one gate with
-    CosyVoice 2 cloning a reference, promoted, exported and verified; all processes are gone afterwards.
+    """A voice without a reference, tuned in one process and spoken in another, is judged blind by a gate whose
+    control is CosyVoice 2 cloning a reference of its own, promoted, exported and verified; all processes are gone
+    afterwards.
     """
     assert checkpoint.adapter.parts == ("llm", "flow")
     assert sum(name.startswith("speaker_") for name in checkpoint.adapter.voice_settings) == 192
@@ -98,12 +109,14 @@ def test_the_loop_with_another_model_as_control(workspace: Workspace, checkpoint
     clip = dataset.utterances(prepared)[0]
     with Studio(workspace, clock=lambda: 1.0, device="cpu") as studio:
         prompt = studio.reference(studio.reference_of_row(prepared.id, clip.id).name)
-        cloned = Request(candidates=(control,), script=script(TEXT), settings=SHORT.flat, references=(prompt,))
-        bundle = judged_and_exported(studio, candidate, TEXT, SHORT, others=(cloned,))
+        cloning = Control(backend=SECOND, voice="default", prompt=ControlPrompt.OWN, reference_sha256=prompt.sha256)
+        bundle = judged_and_exported(studio, candidate, TEXT, SHORT, control=cloning)
         assert any("Spoken through plain PEFT" in note for note in bundle.notes), bundle.notes
         heard = studio.clips([control])
         assert len(heard) == len(Tier)
         assert all(one.reference is not None for one in heard)
+        told = [clip_tokens.read(one.path) for one in heard]
+        assert all(chunks and chunks[0].said and chunks[0].reference for chunks in told), "tokens come over the pipe"
         pids = []
         for name in (SECOND, THIRD):
             with studio.host(name) as host:
