@@ -19,7 +19,8 @@ FADE = 96  # samples: 6 ms
 SEARCHED_SEC = 0.04  # around a word's edge, for the quietest point
 GAP_SEC = (0.03, 0.12)  # of silence around what is pasted
 SQUEEZED = (1.8, 2.6)  # times as fast: two words squeezed together
-OVERLAP_SEC = (0.07, 0.13)  # of two words that were laid over each other
+OVERLAP_SEC = (0.07, 0.13)  # of two words that were laid over each other ...
+COVERED = 0.6  # ... and at most so much of the shorter one
 Samples = NDArray[np.float32]
 
 
@@ -103,15 +104,17 @@ def doubled(said: Said, place: int, draw: random.Random) -> Edited:
 
 
 def merged(said: Said, place: int, draw: random.Random) -> Edited:
-    """Words `place` and the one after it run together: squeezed in time, or laid over each other."""
+    """Words `place` and the one after it run together: squeezed in time, or laid over each other where the shorter one
+    is long enough for that to be heard.
+    """
     start, middle, end = said.edges[place : place + 3]
-    if draw.random() < 0.5:
+    shorter = min(middle - start, end - middle)
+    if draw.random() < 0.5 or COVERED * shorter < OVERLAP_SEC[0] * RATE:
         fast = librosa.effects.time_stretch(said.samples[start:end], rate=draw.uniform(*SQUEEZED), n_fft=512)
         samples, starts = joined([said.samples[:start], fast.astype(np.float32), said.samples[end:]])
         heard = (starts[1], starts[2])
     else:
-        shorter = min(middle - start, end - middle)
-        over = min(round(draw.uniform(*OVERLAP_SEC) * RATE), round(0.6 * shorter))
+        over = min(round(draw.uniform(*OVERLAP_SEC) * RATE), round(COVERED * shorter))
         samples = np.concatenate([said.samples[:middle], np.zeros(end - middle - over, np.float32)])
         samples[middle - over :] += said.samples[middle:end]
         samples, starts = joined([samples, said.samples[end:]])

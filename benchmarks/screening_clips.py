@@ -31,6 +31,8 @@ CLEAN_PERCENT = 12.0  # of phonemes wrong by the second ear, at most
 CLEAN_INSERTIONS = 3  # phonemes added by the second ear, at most: more may be a word
 CLEAN_WORD = -3.0  # the least mean log posterior of a word by the second ear
 ROWS_A_BATCH = 24
+LEAST_REACH_SEC = 0.005  # from the middle between two words whose phonemes touch
+SHORTEST_WORD_SEC = 0.06  # an "a" said fast; less is a part of a vowel, and the rest of it would stay
 
 
 def finch(
@@ -91,14 +93,22 @@ def verified(listener: Listener, samples: NDArray[np.float32], text: str, voice:
 
 
 def _edges(samples: NDArray[np.float32], words: Sequence[HeardWord]) -> tuple[int, ...]:
-    """Between two words the quietest point from the last phoneme of one to the first of the next."""
+    """Between two words the quietest point from the last phoneme of one to the first of the next, and never beyond
+    either; a word that would be shorter than any has all there is between its neighbours' phonemes.
+
+    A search that goes farther puts both edges of a short word into one pause, and cutting the word then cuts nothing.
+    """
     inner = [
-        quietest(samples, round((a.end_s + b.start_s) / 2 * RATE), max(0.03, (b.start_s - a.end_s) / 2))
+        quietest(samples, round((a.end_s + b.start_s) / 2 * RATE), max(LEAST_REACH_SEC, (b.start_s - a.end_s) / 2))
         for a, b in pairwise(words)
     ]
     first = quietest(samples, round((words[0].start_s - 0.06) * RATE))
     last = quietest(samples, round((words[-1].end_s + 0.1) * RATE))
-    return tuple(np.maximum.accumulate([first, *inner, last]).tolist())
+    edges = [first, *inner, last]
+    for n in range(1, len(words) - 1):
+        if edges[n + 1] - edges[n] < SHORTEST_WORD_SEC * RATE:
+            edges[n : n + 2] = [round(words[n - 1].end_s * RATE), round(words[n + 1].start_s * RATE)]
+    return tuple(np.maximum.accumulate(edges).tolist())
 
 
 def espeak(voices: Sequence[phonemes.EspeakVoice], texts: Sequence[str]) -> Iterator[Said]:

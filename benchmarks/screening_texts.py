@@ -1,8 +1,8 @@
-"""What the benchmark of screening lets voices say: one list for choosing thresholds, another for reporting.
+"""What the benchmark of screening lets voices say: two lists for choosing thresholds, another for reporting.
 
-Own texts, public domain (CC0). Both have function words, numbers, names, questions, very short lines and paragraphs of
+Own texts, public domain (CC0). All have function words, numbers, names, questions, very short lines and paragraphs of
 30 s and more; they share no sentence with each other, nor with what the built-in voice and ear were trained on.
-`EARLIER` was reported once, has been looked at since, and is for choosing thresholds now.
+`EARLIER` was reported, has been looked at since, and is for choosing thresholds now.
 """
 
 from __future__ import annotations
@@ -63,9 +63,6 @@ EARLIER = (
     "water it even if it is raining. In the first spring you must cut all of it down by half. This is the part "
     "that nobody wants to do, and it is the part that matters. A hedge that was not cut is a row of sticks with a "
     "hat on, and a sheep will find the way through it in a week.",
-)
-
-REPORTED = (
     "A lamp on the desk had burned all night, and the ink in the jar was as thick as tar.",
     "Gate 22 opens at 7:40, and a seat by the aisle is 12 pounds more than one in the back.",
     "Doctor Ferreira and Miss Nakamura took the tram from Ghent to Bruges on a Sunday.",
@@ -94,4 +91,41 @@ REPORTED = (
     "to. Shape it on a board, let it rest for an hour, and cut the top with a sharp knife so that it knows where to "
     "open. Then it is 40 minutes in the hottest oven that you have. Knock on the bottom of the loaf: if it sounds "
     "like a door, it is done.",
+)
+
+REPORTED = (
+    "The gate at the end of the lane was left open, and two of the goats are in the road.",
+    "Take 4 eggs, 200 grams of sugar, and as much flour as fits in a cup.",
+    "Captain Moreau and her sister Ines sailed from Cork to Lisbon in the spring.",
+    "Where did you put the key to the shed when you came in from the rain?",
+    "After you.",
+    "It was not what he said to me, it was the way that he looked at the floor.",
+    "On Monday the post comes at 11, and on the other days it comes when it likes.",
+    "If I were you, I would ask for the money before I gave him the car.",
+    "She has a shop by the harbour, and in the winter she lets a room to a painter.",
+    "Can any of us be sure that the bridge is safe for a lorry?",
+    "Of all the things that we took up the hill, the rope was the one that we had no need of.",
+    "An egg in the hand is of no use to a man without a pan.",
+    "I will be at the corner of Mill Street at half past 8, with a blue hat on.",
+    "So do I, Matteo.",
+    "There is a hole in the fence, and it is as big as the dog that made it.",
+    "He sold the house to a couple from Bergen, who have not been seen in it since.",
+    "The tide was out, so we walked to the island and back in under 2 hours.",
+    "You may sit on this one, but the chair with the red seat belongs to the cat.",
+    "What would you do with a day that no one else knew about?",
+    "For a long time they thought that the noise in the wall was an owl.",
+    "The school at Ardan has 3 rooms and 41 pupils, and at noon all of them eat at one table. The table was built "
+    "in the room, from an oak that fell on the road in a storm, and it can not be taken out again unless somebody "
+    "takes off the roof. At the top sits Miss Halloran, who has taught there since she was 22. She does not say "
+    "much. If there is a quarrel, she puts the two of them side by side and has them peel potatoes until it is "
+    "over. Does it work? There are fewer quarrels than there used to be, and a great many potatoes. In the spring a "
+    "man came from the county to look at the books. He stayed for lunch, and it is said that he peeled 6 of them "
+    "before he was allowed to leave.",
+    "Before you paint a door, take it off its hinges and lay it on two chairs. Wash it with soap and let it dry in "
+    "the sun. Fill the holes, and rub the whole of it with fine paper until it feels like the inside of your arm. "
+    "Wipe off the dust with a damp cloth, for what you leave on it now you will see for the next 10 years. Begin "
+    "with the edges, then the panels, then the long parts at the sides, and always draw the brush the way the wood "
+    "runs. Put on less than you think it needs. Two thin coats are better than one, and three are better than two. "
+    "In between, wait for a day. When it is dry, hang it up again, close it, and ask the others not to touch it. "
+    "They will touch it.",
 )
