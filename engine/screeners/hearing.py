@@ -59,11 +59,18 @@ class Hearing:
 
     def hurry(self, word: int) -> float:
         """The share of its usual time that a word that is there takes from its first to its last phoneme heard."""
+        took, usual = self.took(word)
+        return took / usual if usual >= LONG_ENOUGH_SEC else 1.0
+
+    def took(self, word: int) -> tuple[float, float]:
+        """What a word that is there takes from its first to its last phoneme heard, and what it usually takes, both in
+        units of `usual` at the clip's pace; the same where the pace is not known.
+        """
         places = [place for place, heard in enumerate(self.heard[word]) if heard]
         usual = sum(self.usual[word][places[0] : places[-1]])
         spikes = self.visits[word].spikes
         took = float(self.time[spikes[places[-1]]] - self.time[spikes[places[0]]])
-        return took / self.pace / usual if self.pace and usual >= LONG_ENOUGH_SEC else 1.0
+        return took / self.pace if self.pace else usual, usual
 
     def room(self, word: int) -> float:
         """The room for a word in units of its own time: about 1 where it, or something like it, was said."""
