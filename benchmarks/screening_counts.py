@@ -11,6 +11,9 @@ from engine.types import WordScore
 
 KINDS = ("dropped", "repeated", "inserted", "merged")
 NEAR_SEC = 0.15  # how far outside a fault an answer about it may lie
+LENGTHS = {1: "one letter", 2: "two letters", 3: "three letters"}
+LONGER = "four letters and more"
+FIGURES = "figures"
 
 
 @dataclass
@@ -23,12 +26,13 @@ class Counts:
     wrong: Counter[str] = field(default_factory=Counter)
     noticed: Counter[str] = field(default_factory=Counter)
     elsewhere: Counter[str] = field(default_factory=Counter)  # wrong, in copies without words run together
+    cut: Counter[tuple[str, str]] = field(default_factory=Counter)  # kinds of words cut out, and what they were told
     unjudged: int = 0
     clean: int = 0
     clean_flagged: int = 0
 
     def __iadd__(self, other: Counts) -> Counts:
-        for name in ("planted", "found", "right", "wrong", "noticed", "elsewhere"):
+        for name in ("planted", "found", "right", "wrong", "noticed", "elsewhere", "cut"):
             getattr(self, name).update(getattr(other, name))
         for name in ("unjudged", "clean", "clean_flagged"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -49,10 +53,25 @@ class Counts:
             self.found[fault.kind] += bool(own)
             self.noticed[fault.kind] += bool(own | other)
             matched |= own
+            if fault.kind == "dropped":
+                self._add_cut(copy, fault.words[0], words)
         for n, answer in enumerate(told):
             (self.right if n in matched else self.wrong)[answer.kind] += 1
             if n not in matched and not any(fault.kind == "merged" for fault in copy.faults):
                 self.elsewhere[answer.kind] += 1
+
+    def _add_cut(self, copy: Edited, place: int, words: Sequence[WordScore]) -> None:
+        told = [word.state for word in words if word.state not in ("inserted", "repeated")]
+        state = told[place] if place < len(told) else "not judged"
+        where = "first word" if place == 0 else "last word" if place == len(copy.said.words) - 1 else "inside"
+        for group in (kind_of_word(copy.said.words[place]), where):
+            self.cut[group, state] += 1
+
+
+def kind_of_word(word: str) -> str:
+    """How long a word is, the only thing that tells short function words from others without a list of them."""
+    plain = "".join(c for c in word if c.isalnum())
+    return FIGURES if any(c.isdigit() for c in plain) else LENGTHS.get(len(plain), LONGER)
 
 
 @dataclass(frozen=True)
