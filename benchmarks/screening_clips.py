@@ -89,10 +89,10 @@ def verified(listener: Listener, samples: NDArray[np.float32], text: str, voice:
     words = listener.words(waveform, spoken)
     if len(words) < len(text.split()) or min(w.mean_log_posterior for w in words) < CLEAN_WORD:
         return None
-    return Said(voice=voice, group=group, samples=samples, text=text, edges=_edges(samples, words))
+    return Said(voice=voice, group=group, samples=samples, text=text, edges=edges(samples, words))
 
 
-def _edges(samples: NDArray[np.float32], words: Sequence[HeardWord]) -> tuple[int, ...]:
+def edges(samples: NDArray[np.float32], words: Sequence[HeardWord]) -> tuple[int, ...]:
     """Between two words the quietest point from the last phoneme of one to the first of the next, and never beyond
     either; a word that would be shorter than any has all there is between its neighbours' phonemes.
 
@@ -104,11 +104,11 @@ def _edges(samples: NDArray[np.float32], words: Sequence[HeardWord]) -> tuple[in
     ]
     first = quietest(samples, round((words[0].start_s - 0.06) * RATE))
     last = quietest(samples, round((words[-1].end_s + 0.1) * RATE))
-    edges = [first, *inner, last]
+    found = [first, *inner, last]
     for n in range(1, len(words) - 1):
-        if edges[n + 1] - edges[n] < SHORTEST_WORD_SEC * RATE:
-            edges[n : n + 2] = [round(words[n - 1].end_s * RATE), round(words[n + 1].start_s * RATE)]
-    return tuple(np.maximum.accumulate(edges).tolist())
+        if found[n + 1] - found[n] < SHORTEST_WORD_SEC * RATE:
+            found[n : n + 2] = [round(words[n - 1].end_s * RATE), round(words[n + 1].start_s * RATE)]
+    return tuple(np.maximum.accumulate(found).tolist())
 
 
 def espeak(voices: Sequence[phonemes.EspeakVoice], texts: Sequence[str]) -> Iterator[Said]:
@@ -144,4 +144,4 @@ def recorded(folder: Path, ear: HamaEar) -> Iterator[Said]:
             for word, (_, sounds) in enumerate(words):
                 own = [next(spans) for _ in sounds]
                 found.append(HeardWord(word, own[0].start / 50, own[-1].end / 50, 0.0, 0.0))
-            yield Said(voice=folder.name, group="recorded", samples=samples, text=text, edges=_edges(samples, found))
+            yield Said(voice=folder.name, group="recorded", samples=samples, text=text, edges=edges(samples, found))

@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks import screening_texts
 from benchmarks.edited_speech import RATE, Edited, Said, cut, doubled, edited, merged
+from benchmarks.screening_clips import edges
 from benchmarks.screening_counts import Counts
+from engine.backends.finch.ear import HeardWord
 from engine.types import WordScore
 
 WORD = round(0.3 * RATE)
@@ -77,6 +79,8 @@ def test_answers_are_counted_by_kind_and_place() -> None:
     counts.add(copy, words)
     assert counts.found["dropped"] == counts.right["dropped"] == 1
     assert counts.wrong["merged"] == 1
+    assert sum(counts.cut.values()) == 2  # by its length and by its place
+    assert {state for _, state in counts.cut} == {"dropped"}
 
 
 def test_the_sentences_for_tuning_and_for_reporting_are_apart() -> None:
@@ -86,3 +90,15 @@ def test_the_sentences_for_tuning_and_for_reporting_are_apart() -> None:
         for texts in (screening_texts.TUNING + screening_texts.EARLIER, screening_texts.REPORTED)
     )
     assert not tuned & reported
+
+
+def test_a_short_word_lies_between_the_sounds_of_its_neighbours() -> None:
+    """Both edges of a short word never fall into one pause, where cutting it would cut nothing."""
+    samples = np.full(RATE, 0.5, np.float32)
+    samples[round(0.5 * RATE) :][:400] = 0.0  # the pause that draws both edges
+    words = [
+        HeardWord(n, start, end, 0.0, 0.0) for n, (start, end) in enumerate([(0.2, 0.46), (0.52, 0.54), (0.6, 0.8)])
+    ]
+    found = edges(samples, words)
+    assert found[1] == round(0.46 * RATE)
+    assert found[2] == round(0.6 * RATE)
