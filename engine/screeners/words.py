@@ -13,7 +13,7 @@ NAMED = 6  # words named in an explanation
 
 class Words:
     name = "words"
-    version = 5
+    version = 6
     unit = "%"
     better: Better = "less"
     title = "Words"
