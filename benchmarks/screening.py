@@ -2,9 +2,9 @@
 
 Clips are edited where words meet (`edited_speech`): of the built-in voice, of a tuned one where an adapter is given, of
 espeak-ng voices, and recordings of a person. The regression (`screening_fit`) was fitted to Finch's reed, rook, crane
-and heron reading `TUNING` and `EARLIER` with seeds 1, 2 and 11; limits were chosen with these and espeak-ng's en-us, +f4,
-+m5 and +grandma. What is reported here has texts and seeds that were never heard before this run, and other voices.
-Recordings chose nothing. A tuned voice is a checkpoint of `python -m engine demo --home FOLDER`.
+and heron reading `TUNING` and `EARLIER` with seeds 1, 2 and 11; limits were chosen with these and espeak-ng's en-us,
++f4, +m5 and +grandma. What is reported here has texts and seeds that were never heard before this run, and other
+voices. Recordings chose nothing. A tuned voice is a checkpoint of `python -m engine demo --home FOLDER`.
 """
 
 from __future__ import annotations
