@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, gate_files, sweep, sweep_records
+from engine import backends, device, gate_files, sweep, sweep_records
+from engine.backends import sizes
+from engine.backends.sizes import ModelSize
+from engine.device import DeviceMemory
 from engine.studio import Studio
 from engine.types import (
     BadInput,
@@ -212,3 +215,26 @@ def test_a_sweep_renders_the_control_after_its_own_prompt_beside_the_candidates(
     studio.render(request)
     studio.save_gate(replace(studio.gate("pair"), measured_tiers=False), by="Ada")
     assert studio.gate_outline([fake], gate="pair").trials == 2
+
+
+@pytest.mark.parametrize(("free_bytes", "left"), [(519, {"other"}), (521, {"fake", "other"})])
+def test_a_second_model_takes_the_place_of_the_first_where_both_do_not_fit(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, free_bytes: int, left: set[str]
+) -> None:
+    """A hundred weights of four bytes each, and what speaking takes beside them: the model that spoke before stays as
+    long as there is room for both.
+    """
+    size = ModelSize(
+        parts=(), frozen_parameters=100, bytes_a_weight=4, tokens_a_second=1.0, feature_bytes_a_second=1
+    )  # fmt: skip
+    model = FakeHost()
+    monkeypatch.setitem(backends.INFO, "other", "none")
+    monkeypatch.setattr(sizes, "of", lambda *_: size)
+    monkeypatch.setattr(device, "memory", lambda *_: DeviceMemory(free_bytes=free_bytes, total_bytes=1000))
+    monkeypatch.setattr(backends, "load", lambda *_, **__: model)
+    monkeypatch.setattr("engine.environments.interpreter", lambda *_: None)
+    monkeypatch.setattr("engine.adapters.AdapterHost", lambda loaded: loaded)
+    studio._hosts["fake"] = FakeHost()  # type: ignore[assignment]
+    with studio.host("other") as host:
+        assert host is model  # type: ignore[comparison-overlap]
+    assert set(studio._hosts) == left
