@@ -143,9 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Make the clips, edit them, listen, fit, print or write; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.screening_fit", description=__doc__)
     parser.add_argument("--workers", type=int, default=1, help="processes that listen (default 1)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="fewer are quicker, and fit less well")
     parser.add_argument("--write", type=Path, help="the file that gets the source (default: it is printed)")
     flags = parser.parse_args(arguments)
-    tasks = [(voice, seed) for seed in SEEDS for voice in FINCH_VOICES]
+    tasks = [(voice, seed) for seed in flags.seeds for voice in FINCH_VOICES]
     with ProcessPoolExecutor(flags.workers, get_context("spawn")) as pool:
         found = [example for examples in pool.map(of_voice, tasks) for example in examples]
     found = [example for example in found if len(example[0]) == doubts.OWN + 3 * doubts.OF_ANOTHER]

@@ -1,7 +1,9 @@
-"""The built-in ear as a recogniser of transcripts: English phonemes by CTC, trained on synthetic speech alone.
+"""An ear that hears English phonemes as a recogniser of transcripts: hama for real speech, else the built-in one.
 
-Knows posteriors. On real speech more than half of the phonemes that it writes down are wrong, yet the likelihood that
-it gives to a whole text is far higher for the right one than for others; that is what is compared here.
+Knows posteriors. An ear may write down a wrong phoneme, the built-in one does so more than half of the time on real
+speech, yet the likelihood that it gives to a whole text is far higher for the right one than for others; that is what
+is compared here. On 20 recordings of a person, 3 words exchanged in a text were told in 18 of 18 by hama and in 4 of 20
+by the built-in ear, which needs more excess to be sure.
 """
 
 from __future__ import annotations
@@ -18,21 +20,23 @@ from engine.types import BadInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from engine.screeners.finch_ear import FinchEar
+    from engine.screeners.phoneme_ear import PhonemeEar
 
 BLANK = 0
+# phonemes: right texts have up to 7 by the built-in ear, and by hama up to 3 of real speech and 6 of synthetic speech
+LEAST_EXCESS = {"the built-in ear": 9.0, "hama": 7.0}
 HIGHEST_COST = 12.0  # nats a phoneme: what a foreign text costs, and one that has more phonemes than the clip frames
 
 
 class EnglishEar:
     """A `recogniser.Recogniser` for English. Units are phoneme classes of the ear, as decimal numbers."""
 
-    name = "the built-in ear"
     languages: tuple[str, ...] = ("en",)
-    least_excess = 9.0  # phonemes: right texts of real speech have up to 7
 
-    def __init__(self, ear: FinchEar) -> None:
+    def __init__(self, ear: PhonemeEar) -> None:
         self._ear = ear
+        self.name = ear.name
+        self.least_excess = LEAST_EXCESS[ear.name]
 
     def read(self, text: str, language: str) -> Reading:
         """A text as phoneme classes. Raises BadInput for one that espeak-ng cannot read."""
@@ -117,8 +121,8 @@ class PhonemesHeard:
 
 
 def load(folder: Path | None = None) -> EnglishEar | None:
-    """The ear in `folder` (default: the shipped weights); None where none is installed."""
-    from engine.screeners import finch_ear
+    """hama where it is installed; else the ear in `folder` (default: the shipped weights); None without either."""
+    from engine.screeners import finch_ear, hama_ear
 
-    ear = finch_ear.load(folder)
+    ear = hama_ear.load() or finch_ear.load(folder)
     return None if ear is None else EnglishEar(ear)

@@ -12,10 +12,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from engine.audit import transcripts
+from engine.audit.english_ear import EnglishEar
 from engine.audit.recogniser import Reading, Recogniser
 from engine.audit.row import RowFacts
 from engine.backends.finch.phonemes import EspeakVoice
 from engine.backends.finch.pretrain.data import utter
+from engine.screeners import finch_ear
 from engine.types import Action, BadInput, Severity
 from engine.whisper import WordsHeard, units_of
 from tests.audit.fact_factory import fact
@@ -30,9 +32,9 @@ ALL_TEXTS = (
 
 @pytest.fixture(scope="module", name="ear")
 def _ear() -> Recogniser:
-    found = transcripts.builtin()
+    found = finch_ear.load()
     assert found is not None
-    return found
+    return EnglishEar(found)
 
 
 @pytest.fixture(scope="module", name="rows")
@@ -95,6 +97,17 @@ def test_other_words_in_the_middle_are_named(rows: list[RowFacts], ear: Recognis
     """The finding says which words of the text do not fit."""
     text = "Rice is often carefully photographed by journalists with lemons."
     (found,) = transcripts.judge(with_texts(rows, {8: text}), ear).findings
+    assert found.row == "r8"
+    assert "photographed" in found.explanation
+
+
+def test_the_ear_for_real_speech_is_the_first_choice(rows: list[RowFacts]) -> None:
+    """hama, where it is installed, leaves right texts alone and names three other words in one of them."""
+    recogniser = transcripts.builtin()
+    assert recogniser is not None
+    assert recogniser.name == "hama"
+    text = "Rice is often carefully photographed by journalists with lemons."
+    (found,) = transcripts.judge(with_texts(rows, {8: text})[4:], recogniser).findings
     assert found.row == "r8"
     assert "photographed" in found.explanation
 
