@@ -71,7 +71,7 @@ def batching(turns: int = 3) -> dict[str, object]:
             alone = [model.drawn([row], host)[0] for row in rows]
             spent["one by one"].append(time.perf_counter() - started)
             assert together == alone
-            tokens = sum(len(one.tokens) for one in alone)
+            tokens = sum(len(one.codes) for one in alone)
     return {
         "rows": len(rows),
         "tokens": tokens,

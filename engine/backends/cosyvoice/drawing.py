@@ -26,6 +26,11 @@ class Chooser:
         self._classes = classes
         self._generators = [torch.Generator().manual_seed(row.seed) for row in rows]
 
+    def keep(self, places: Sequence[int]) -> None:
+        """Only the rows at these places go on."""
+        self._rows = [self._rows[place] for place in places]
+        self._generators = [self._generators[place] for place in places]
+
     def choose(self, logits: Tensor, said: Sequence[Sequence[int]], refused: Sequence[bool], stops: int) -> list[int]:
         """Tokens for logits (rows, classes). `refused` rows may not stop yet: ids from `stops` on are not for them."""
         scores = logits.float().cpu()

@@ -16,9 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from engine.backends import drawn_rows
 from engine.backends.cosyvoice import steps
 from engine.backends.cosyvoice.drawing import Chooser
-from engine.types import SpeakRow, Stop
+from engine.backends.drawn_rows import Drawn, OnStep, Serving
+from engine.types import SpeakRow
 
 LEAST_A_TEXT_TOKEN = 2  # upstream's own bounds (llm.py, `inference`): 2 to 20 speech tokens a text token,
 MOST_A_TEXT_TOKEN = 20
@@ -40,48 +42,51 @@ class Asked:
     speaker: Tensor | None = None
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Speech tokens, and how they ended."""
-
-    tokens: tuple[int, ...]
-    stop: Stop
-
-
 def bounds(text_tokens: int, max_factor: float) -> tuple[int, int]:
     """Fewest and most speech tokens of a text."""
     most = math.ceil(text_tokens * MOST_A_TEXT_TOKEN * max_factor / USUAL_FACTOR)
     return min(LEAST_A_TEXT_TOKEN * text_tokens, most), max(1, most)
 
 
-@torch.no_grad()
-def generate(llm: Any, asked: Sequence[Asked], rows: Sequence[SpeakRow]) -> list[Drawn]:
-    """The tokens of every row, until each has ended or reached its cap."""
-    made = begun_with(llm, asked)
-    width = max(len(one) for one in made)
-    embeds = torch.stack([functional.pad(one, (0, 0, width - len(one), 0)) for one in made])
-    following = steps.begun(llm, [len(one) for one in made])
-    stops = first_stop(llm)
-    chooser = Chooser(rows, llm.llm_decoder.out_features)
-    said: list[list[int]] = [[] for _ in asked]
-    open_rows = set(range(len(asked)))
-    ends = [Stop.CAP] * len(asked)
-    while open_rows:
-        logits = llm.llm_decoder(following.forward(embeds)[:, -1])
-        too_early = [len(own) < one.least for own, one in zip(said, asked, strict=True)]
-        chosen = chooser.choose(logits, said, too_early, stops)
-        for place in sorted(open_rows):
-            if chosen[place] >= stops:
-                ends[place] = Stop.EOS
-                open_rows.discard(place)
-                continue
-            said[place].append(chosen[place])
-            if len(said[place]) >= asked[place].most:
-                open_rows.discard(place)
-        # rows that have ended go on with any token: nobody looks at them
-        drawn = torch.tensor([min(token, stops - 1) for token in chosen], device=embeds.device)
-        embeds = llm.speech_embedding(drawn)[:, None]
-    return [Drawn(tuple(own), end) for own, end in zip(said, ends, strict=True)]
+def generate(
+    llm: Any, asked: Sequence[Asked], rows: Sequence[SpeakRow], serving: Serving, on_step: OnStep | None = None
+) -> list[Drawn[int]]:
+    """The speech tokens of every row, drawn in one batch, until each has ended or reached its cap."""
+    return drawn_rows.draw(_Batch(llm, asked, rows), [one.most for one in asked], serving, on_step)
+
+
+class _Batch:
+    """The rows that are still drawing."""
+
+    def __init__(self, llm: Any, asked: Sequence[Asked], rows: Sequence[SpeakRow]) -> None:
+        self._llm, self._asked = llm, list(asked)
+        self._said: list[list[int]] = [[] for _ in asked]
+        self._chooser = Chooser(rows, llm.llm_decoder.out_features)
+        self._stops = first_stop(llm)
+
+    def step(self, step: int) -> tuple[list[int], list[bool]]:
+        """The next token of every row, and which rows ended instead."""
+        if step == 0:  # here, since version 1's encoder of texts carries adapters
+            self._embeds, seen = drawn_rows.left_padded(begun_with(self._llm, self._asked))
+            self._steps = steps.begun(self._llm, seen)
+        logits = self._llm.llm_decoder(self._steps.forward(self._embeds)[:, -1])
+        too_early = [len(own) < one.least for own, one in zip(self._said, self._asked, strict=True)]
+        chosen = self._chooser.choose(logits, self._said, too_early, self._stops)
+        ended = [token >= self._stops for token in chosen]
+        for own, token in zip(self._said, chosen, strict=True):
+            own.append(token)
+        # rows that have ended go on with any token while they are in the batch: nobody looks at them
+        following = torch.tensor([min(token, self._stops - 1) for token in chosen], device=self._embeds.device)
+        self._embeds = self._llm.speech_embedding(following)[:, None]
+        return chosen, ended
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Only these rows go on."""
+        self._asked, self._said = [self._asked[place] for place in places], [self._said[place] for place in places]
+        self._chooser.keep(places)
+        kept = torch.tensor(places, dtype=torch.long, device=self._embeds.device)
+        self._embeds = self._embeds[kept]
+        self._steps.keep(kept)
 
 
 def first_stop(llm: Any) -> int:

@@ -6,7 +6,8 @@ take at its word; weights that newer transformers load in 16 bits. Knows no trai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.backends.cosyvoice import checkout, recipe, steps
 from engine.backends.cosyvoice.info import ModelFolder
@@ -109,10 +110,23 @@ def _fill(net: nn.Module, path: Path) -> None:
 
 def _mend(nets: Nets) -> None:
     llm: Any = nets.llm
+    for net in (nets.llm, nets.flow):
+        positions: Iterable[Any] = net.modules()
+        for module in positions:
+            if hasattr(module, "extend_pe"):
+                module.extend_pe = functools.partial(_kept_for_training, module.extend_pe)
     if hasattr(llm, "mix_ratio"):
         llm.mix_ratio = list(UNISTREAM)
         # in training nobody asks for a cache, and layers computed twice would append to it twice
         llm.llm.model.config.use_cache = False
+
+
+def _kept_for_training(extend: Any, x: Tensor) -> None:
+    """Upstream's positions are made, or moved to the device, when they are first needed. Where that is while speaking,
+    torch would not let a training use them afterwards.
+    """
+    with torch.inference_mode(False):
+        extend(x)
 
 
 def layers(llm: Any) -> tuple[nn.Module, ...]:
@@ -130,7 +144,7 @@ def check_cached_decoding(llm: Any, positions: int = 8) -> None:
     width = llm.llm_input_size
     xs = torch.randn(1, positions, width, generator=torch.Generator().manual_seed(0)).to(next(llm.parameters()).device)
     whole, _ = llm.llm(xs, torch.tensor([positions], device=xs.device))
-    following = steps.begun(llm, [2])
+    following = steps.begun(llm, torch.ones(1, 2, dtype=torch.long, device=xs.device))
     found = [following.forward(xs[:, begin:end]) for begin, end in pairwise((0, *range(2, positions + 1)))]
     off = (torch.cat(found, dim=1) - whole).abs().max() / whole.abs().max()
     if not off < TOLERANCE:

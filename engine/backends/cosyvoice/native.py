@@ -1,4 +1,5 @@
-"""Adapters in the layouts that CosyVoice's tools use: merged `llm.pt` and `flow.pt` written, others' LoRA read.
+"""Adapters in the layouts that CosyVoice's tools use: merged `llm.pt` and `flow.pt` written, with a voice that upstream
+speaks by its name, and others' LoRA read.
 
 Upstream has no adapters: whoever wants a tuned voice there needs whole weights. Others train PEFT on the language model
 inside upstream's class, so that their names lack what is around it. Reads no pickles of adapters.
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.backends.cosyvoice.info import PARTS, ModelFolder
+from engine.backends.cosyvoice.versions import SPEAKERS
 from engine.types import Adapter, BadInput, Refused
 
 FULL_FILE = "full.safetensors"  # Earmark's own, a part
@@ -21,11 +23,12 @@ PEFT_CONFIG, PEFT_WEIGHTS, PEFT_PREFIX = "adapter_config.json", "adapter_model.s
 INNER = "llm.model."
 _INNERMOST = f"{PEFT_PREFIX}model.layers."
 VOICE_FILE = "voice.json"
+NAME = "tuned"  # of the voice, for upstream's sft mode
 
 
 def write(adapter: Adapter, lora_scale: float, folder: Path, base: ModelFolder) -> None:
     """Write the parts as upstream loads them, `llm.pt` and `flow.pt`, with the adapter at a scale in them, and what
-    speaking without a reference needs: the speaker vector.
+    speaking without a reference needs: the speaker vector, under a name among the base's own in `spk2info.pt`.
     """
     import torch
 
@@ -36,7 +39,11 @@ def write(adapter: Adapter, lora_scale: float, folder: Path, base: ModelFolder) 
         change(weights, adapter.path / part, lora_scale)
         torch.save(weights, folder / f"{part}.pt")
     speaker = [value for name, value in sorted(adapter.voice_settings.items()) if name.startswith("speaker_")]
+    if speaker:
+        own = torch.load(base.path / SPEAKERS, weights_only=True) if (base.path / SPEAKERS).is_file() else {}
+        torch.save({**own, NAME: {"embedding": torch.tensor([speaker])}}, folder / SPEAKERS)
     told = {"backend": adapter.backend, "parts": list(adapter.parts), "lora_scale": lora_scale, "speaker": speaker}
+    told |= {"voice": NAME} if speaker else {}
     (folder / VOICE_FILE).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 

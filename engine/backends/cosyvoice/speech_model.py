@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,31 @@ import torch
 from torch import Tensor, nn
 
 from engine.backends import Capabilities, LoraPart, RowMixer
-from engine.backends.cosyvoice import checkout, feature_cache, generation, info, loading, rendering, sequences, speakers
+from engine.backends.cosyvoice import (
+    checkout,
+    feature_cache,
+    generation,
+    info,
+    joint_checkpoint,
+    loading,
+    rendering,
+    sequences,
+    speakers,
+)
 from engine.backends.cosyvoice.feature_cache import FeatureCache
 from engine.backends.cosyvoice.frontend import Features, Frontend
-from engine.backends.cosyvoice.generation import Asked, Drawn
+from engine.backends.cosyvoice.generation import Asked
 from engine.backends.cosyvoice.info import PARTS, VOICE, ModelFolder
 from engine.backends.cosyvoice.loading import Nets
 from engine.backends.cosyvoice.sequences import Example
 from engine.backends.cosyvoice.versions import SPEAKERS
+from engine.backends.drawn_rows import Drawn, OnStep
 from engine.types import BadInput, NotFound, Reference, Refused, SpeakRow, Speech, SpeechTokens, Stop, Utterance
 
 REFERENCES = 16  # audio prompts whose features are remembered
 FLOW_DRAWS = 4  # fixed times and noises of each example in validation
-SPEAKER = "speaker_{:03d}"  # how an adapter keeps its voice's vector, number by number
+# how an adapter keeps its voice's vector, number by number
+SPEAKER_NAMES = tuple(f"speaker_{place:03d}" for place in range(rendering.SPEAKER_SIZE))
 
 
 def load(name: str, folder: Path, device: str) -> CosyVoiceModel:
@@ -73,6 +86,7 @@ class CosyVoiceModel:
         self._folder = folder
         self._cache = FeatureCache(sha256, frontend)
         self._keeps_one = False
+        self.on_step: OnStep | None = None
         self._heard = functools.lru_cache(maxsize=REFERENCES)(frontend.features)
 
     # ------------------------------------------------------------------------------------------------------- adapters
@@ -123,7 +137,7 @@ class CosyVoiceModel:
     def voice_settings(self, examples: Sequence[Example], voice: str) -> Mapping[str, float]:
         """The mean speaker vector: with it the voice is spoken without a reference."""
         vector = feature_cache.mean_speaker([example.speaker for example in examples])
-        return {SPEAKER.format(place): float(value) for place, value in enumerate(vector)}
+        return dict(zip(SPEAKER_NAMES, vector.tolist(), strict=True))
 
     def unloaded_loss(self, examples: Sequence[Example]) -> Mapping[str, float]:
         """The flow's where it hears nothing: it knows how loud each bin of these clips is on average, and no more."""
@@ -217,12 +231,14 @@ class CosyVoiceModel:
                 spoken.append(self._speech(row, prompt, one, share_sec))
         return spoken
 
-    def drawn(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Drawn]:
+    def drawn(self, rows: Sequence[SpeakRow], mixer: RowMixer | None = None) -> list[Drawn[int]]:
         """The speech tokens of each row, and how it ended."""
         asked = [self._asked(row) for row in rows]
-        serving: AbstractContextManager[None] = mixer.using(rows) if mixer else nullcontext()
-        with serving:
-            return generation.generate(self._on_device("llm"), asked, rows)
+
+        def serving(places: Sequence[int]) -> AbstractContextManager[None]:
+            return mixer.using([rows[place] for place in places]) if mixer else nullcontext()
+
+        return generation.generate(self._on_device("llm"), asked, rows, serving, self.on_step)
 
     def _told(self, voice: str) -> tuple[str, str]:
         """Who speaks, and what they are told."""
@@ -264,12 +280,12 @@ class CosyVoiceModel:
         if row.reference:
             return self._reference(row.reference)
         nothing = rendering.nothing()
-        if not (row.lora_scale and row.voice_settings):
+        if not (row.lora_scale and any(name in row.voice_settings for name in SPEAKER_NAMES)):
             name, _ = self._told(row.voice)
             brought = speakers.vectors(self._folder.path / SPEAKERS) if name != VOICE else {}
             return Features(tokens=nothing.tokens, mel=nothing.mel, speaker=brought.get(name, nothing.speaker))
         try:
-            own = [row.voice_settings[SPEAKER.format(place)] for place in range(rendering.SPEAKER_SIZE)]
+            own = [row.voice_settings[name] for name in SPEAKER_NAMES]
         except KeyError as error:
             raise BadInput(
                 f"The adapter's voice lacks {error}; bring in the adapter again, or give a reference."
@@ -279,10 +295,12 @@ class CosyVoiceModel:
     def _reference(self, reference: Reference) -> Features:
         return self._heard(reference.audio_path)
 
-    def _speech(self, row: SpeakRow, prompt: Features, drawn: Drawn, share_sec: float) -> Speech:
+    def _speech(self, row: SpeakRow, prompt: Features, drawn: Drawn[int], share_sec: float) -> Speech:
         started = time.perf_counter()
         shortens = self._folder.version.shortens_silences and row.settings.own.get(info.SHORTEN_SILENCES, 1) > 0
-        tokens = rendering.shortened(drawn.tokens) if shortens else list(drawn.tokens)
+        tokens = rendering.shortened(drawn.codes) if shortens else drawn.codes
+        range_of_its_own = joint_checkpoint.mel_range(row.voice_settings, row.lora_scale)
+        prompt = replace(prompt, mel=range_of_its_own.into(prompt.mel))
         # one that stops before it began still has a place in time
         mel = rendering.spectrogram(
             self._on_device("flow"),
@@ -292,15 +310,15 @@ class CosyVoiceModel:
             rate=self._folder.token_rate,
             seed=row.seed,
         )
-        samples = rendering.samples(self._on_device("hift"), mel, seed=row.seed)
+        samples = rendering.samples(self._on_device("hift"), range_of_its_own.back(mel), seed=row.seed)
         return Speech(
             samples=samples if tokens else samples * 0,
             sample_rate=self.sample_rate,
-            tokens=len(drawn.tokens),
-            stop=drawn.stop if drawn.tokens else Stop.EOS,
+            tokens=len(drawn.codes),
+            stop=drawn.stop or Stop.CAP,
             render_sec=share_sec + time.perf_counter() - started,
             speech_tokens=SpeechTokens(
-                said=drawn.tokens, reference=tuple(prompt.tokens.tolist()), rate_hz=self._folder.token_rate
+                said=tuple(drawn.codes), reference=tuple(prompt.tokens.tolist()), rate_hz=self._folder.token_rate
             ),
         )
 

@@ -8,7 +8,6 @@ does not matter where a row begins. Knows no texts and draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -23,16 +22,14 @@ class Steps(Protocol):
         """Hidden states (rows, positions, width) of what follows all that was given before."""
         ...
 
-
-def begun(llm: Any, lengths: Sequence[int]) -> Steps:
-    """For rows of so many positions at first, which are the last ones of the first `embeds`."""
-    kind = QwenSteps if hasattr(llm.llm, "model") else OwnSteps
-    return kind(llm, _seen(lengths, next(llm.parameters()).device))
+    def keep(self, rows: Tensor) -> None:
+        """Only these rows go on."""
+        ...
 
 
-def _seen(lengths: Sequence[int], device: torch.device) -> Tensor:
-    width = max(lengths)
-    return torch.tensor([[0] * (width - length) + [1] * length for length in lengths], device=device)
+def begun(llm: Any, seen: Tensor) -> Steps:
+    """For rows of which `seen` (rows, positions) says where the first `embeds` hold something: at their end."""
+    return QwenSteps(llm, seen) if hasattr(llm.llm, "model") else OwnSteps(llm, seen)
 
 
 class QwenSteps:
@@ -60,6 +57,11 @@ class QwenSteps:
         self._cache = told.cache
         found: Tensor = told.hidden_states[-1]
         return found
+
+    def keep(self, rows: Tensor) -> None:
+        """As `Steps` has it."""
+        self._seen, self._positions = self._seen[rows], self._positions[rows]
+        self._cache.batch_select_indices(rows)
 
 
 class OwnSteps:
@@ -92,3 +94,7 @@ class OwnSteps:
         self._cache = kept
         found: Tensor = encoder.after_norm(hidden) if encoder.normalize_before else hidden
         return found
+
+    def keep(self, rows: Tensor) -> None:
+        """As `Steps` has it."""
+        self._seen, self._cache = self._seen[rows], [layer[rows] for layer in self._cache]

@@ -5,6 +5,7 @@ number a token, a model that can be told something and others that cannot.
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -115,11 +116,16 @@ def test_spectrograms_are_the_same_beside_another_version(folders: dict[str, Pat
     assert torch.equal(first._frontend.features(clip).mel, alone.mel)
 
 
-def test_more_positions_than_upstream_keeps_are_made(first: speech_model.CosyVoiceModel) -> None:
-    """A long reference and a long text have more positions than its class was built for, and an error would be lost."""
+def test_more_positions_than_upstream_keeps_are_made(first: speech_model.CosyVoiceModel, tmp_path: Path) -> None:
+    """A long reference and a long text have more positions than its class was built for; what is made while speaking
+    can be trained on afterwards.
+    """
     llm, most = first._nets.llm, first._nets.llm.llm.embed.pos_enc.pe.shape[1] // 2 + 10
     asked = generation.Asked(
         prompt=(), text=(1, 2), speech=torch.full((most,), 3), least=0, most=3, speaker=torch.zeros(192)
     )
-    drawn = generation.generate(llm, [asked], [row(settings=GREEDY)])
-    assert len(drawn[0].tokens) <= 3
+    drawn = generation.generate(llm, [asked], [row(settings=GREEDY)], lambda places: nullcontext())
+    assert len(drawn[0].codes) <= 3
+    llm.requires_grad_(True)
+    example = first.features(cosyvoice_factory.make_utterances(tmp_path, count=1), "default", tmp_path / "cache")
+    first.loss(example, "default", ("llm",), 1)["llm"].backward()

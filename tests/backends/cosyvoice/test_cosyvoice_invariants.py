@@ -5,6 +5,7 @@ The classes are upstream's where COSYVOICE_DIR names a checkout, else a stand-in
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,12 @@ from tests.cosyvoice_factory import FIRST, GREEDY, SECOND, SHORT, TEXTS, THIRD, 
 def spoken_example(model: speech_model.CosyVoiceModel, row: SpeakRow, _speech: Speech) -> Example:
     """The text with the tokens that were drawn for it. Its spectrogram is the flow's own."""
     asked, drawn = model._asked(row), model.drawn([row])[0]
-    mel = rendering.spectrogram(model._nets.flow, drawn.tokens, rendering.nothing(), device="cpu", rate=25)
+    mel = rendering.spectrogram(model._nets.flow, drawn.codes, rendering.nothing(), device="cpu", rate=25)
     return Example(
         key="0" * 64,
         prompt=asked.prompt,
         text=asked.text,
-        tokens=torch.tensor(drawn.tokens),
+        tokens=torch.tensor(drawn.codes),
         mel=mel[0].T.clone(),
         speaker=rendering.nothing().speaker,
     )
@@ -59,19 +60,19 @@ class Invariants(SpeechModelInvariants):
         for one in case.rows()[:3]:
             greedy = replace(one, settings=GREEDY)
             asked = replace(model._asked(greedy), least=0)
-            drawn = generation.generate(model._nets.llm, [asked], [greedy])[0]
+            drawn = generation.generate(model._nets.llm, [asked], [greedy], lambda places: nullcontext())[0]
             example = Example(
                 "0" * 64,
                 asked.prompt,
                 asked.text,
-                torch.tensor(drawn.tokens, dtype=torch.long),
+                torch.tensor(drawn.codes, dtype=torch.long),
                 torch.zeros(0, 80),
                 torch.zeros(192),
             )
             with torch.no_grad():
                 batch = sequences.for_llm([example], prompt_apart=model._folder.version.prompt_apart)
                 told = model._nets.llm(batch, torch.device("cpu"))
-            places = len(drawn.tokens) + 1
+            places = len(drawn.codes) + 1
             assert float(told["acc"]) * places >= places - (drawn.stop is Stop.CAP) - 1e-4
 
 

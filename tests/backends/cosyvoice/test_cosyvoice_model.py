@@ -13,6 +13,7 @@ import torch
 from engine import speaking_settings
 from engine.backends.cosyvoice import drawing, generation, info, loading, rendering, sequences, speech_model, steps
 from engine.backends.cosyvoice.frontend import END_OF_PROMPT
+from engine.backends.drawn_rows import Drawn
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, Refused, Stop
 from tests import cosyvoice_factory
 from tests.cosyvoice_factory import FIRST, SECOND, SHORT, THIRD, row
@@ -58,7 +59,7 @@ def test_long_silences_are_kept_where_that_is_asked_for(
     nothing else are told apart by their settings.
     """
     told = info.info(model.name, folders[model.name])
-    drawn = generation.Drawn((1,) * 12, Stop.EOS)
+    drawn = Drawn([1] * 12, Stop.EOS)
     kept, shortened = (speaking_settings.in_force({info.SHORTEN_SILENCES: value}, told) for value in (0, 1))
     long, short, unsaid = (
         len(model._speech(row(settings=settings), rendering.nothing(), drawn, 0.0).samples)
@@ -89,8 +90,8 @@ def test_a_reference_is_gone_on_from_with_its_words_and_sounded_like_without(
     assert plain.speech_tokens is not None
     assert like.speech_tokens is not None
     assert plain.speech_tokens.reference == ()
-    assert plain.speech_tokens.said == model.drawn([row()])[0].tokens
-    assert like.speech_tokens.said == model.drawn([unknown])[0].tokens
+    assert plain.speech_tokens.said == tuple(model.drawn([row()])[0].codes)
+    assert like.speech_tokens.said == tuple(model.drawn([unknown])[0].codes)
     assert like.speech_tokens.reference == tuple(model._asked(known).speech.tolist())
     if model.name == FIRST:  # its language model hears who speaks
         assert torch.equal(model._asked(unknown).speaker, model._frontend.features(clip).speaker)

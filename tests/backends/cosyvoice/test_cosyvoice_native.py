@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import peft
 import pytest
@@ -15,39 +15,31 @@ from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
 from engine.backends.cosyvoice import info, native, speech_model
 from engine.types import Adapter, GenerationSettings, Refused, SpeakRow
-from tests import cosyvoice_factory
 from tests.backends.invariants import assert_same
-from tests.cosyvoice_factory import CODE, TEXTS, THIRD
+from tests.cosyvoice_factory import FIRST, SPEAKERS, TEXTS, THIRD, load
 
 
-@pytest.fixture(scope="module", name="base")
-def _base(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("EARMARK_COSYVOICE_CHECKOUT", str(CODE))
-        yield cosyvoice_factory.make(tmp_path_factory.mktemp("cosyvoice") / THIRD, THIRD)
+@pytest.fixture(name="base")
+def _base(folders: dict[str, Path]) -> Path:
+    return folders[THIRD]
 
 
-def load(base: Path) -> speech_model.CosyVoiceModel:
-    made: speech_model.CosyVoiceModel = cosyvoice_factory.hear(speech_model.load(THIRD, base, "cpu"))
-    return made
-
-
-def adapter(base: Path, folder: Path) -> Adapter:
+def adapter(base: Path, folder: Path, name: str = THIRD, voice_settings: dict[str, float] | None = None) -> Adapter:
     """Adapters of both parts that are far from nothing."""
-    model = load(base)
+    model = load(base, name)
     for part in model.lora_parts():
         torch.manual_seed(1)
         config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=list(part.target_modules), init_lora_weights=False)
-        peft.get_peft_model(model.part(part.name), config).save_pretrained(str(folder / part.name))  # type: ignore[arg-type]
+        peft.get_peft_model(model.part(part.name), config).save_pretrained(str(folder / part.name))
     return write_adapter(
         folder,
-        backend=THIRD,
+        backend=name,
         base_sha256=model.base_sha256,
         voice="default",
         parts=("llm", "flow"),
         rank=4,
         alpha=8.0,
-        voice_settings={},
+        voice_settings=voice_settings or {},
     )
 
 
@@ -66,21 +58,42 @@ def rows(one: Adapter | None = None, scale: float = 0.0) -> list[SpeakRow]:
     ]
 
 
-def test_merged_weights_are_the_voice_at_its_scale(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [FIRST, THIRD])
+def test_merged_weights_are_the_voice_at_its_scale(folders: dict[str, Path], tmp_path: Path, name: str) -> None:
     """Loaded as a model of its own, what is written says what the adapter says at that scale."""
-    one = adapter(base, tmp_path / "adapter")
-    host = AdapterHost(load(base))
+    base = folders[name]
+    one = adapter(base, tmp_path / "adapter", name)
+    host = AdapterHost(load(base, name))
     host.add(one)
     told = host.speak(rows(one, 0.5))
-    merged = tmp_path / "merged"
-    merged.mkdir()
-    for file in base.iterdir():
-        (merged / file.name).symlink_to(file)
-    for part in ("llm", "flow"):
-        (merged / f"{part}.pt").unlink()
-    native.write(one, 0.5, merged, info.read(THIRD, base))
-    assert_same(load(merged).speak(rows()), told, 1e-3)
+    merged = merged_into(base, one, tmp_path)
+    assert_same(load(merged, name).speak(rows()), told, 1e-3)
     assert json.loads((merged / "voice.json").read_text())["lora_scale"] == 0.5
+
+
+def merged_into(base: Path, one: Adapter, folder: Path, scale: float = 0.5) -> Path:
+    """A model's folder whose weights are the voice."""
+    merged = folder / "merged"
+    native.write(one, scale, merged, info.read(one.backend, base))
+    for file in base.iterdir():
+        if not (merged / file.name).exists():
+            (merged / file.name).symlink_to(file)
+    return merged
+
+
+def test_a_voice_has_a_name_for_upstreams_own_program(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Without a reference upstream speaks by a name of `spk2info.pt`: the voice is among the base's there, and says
+    the same as its adapter.
+    """
+    vector = torch.nn.functional.normalize(torch.randn(192, generator=torch.Generator().manual_seed(2)), dim=0)
+    settings = dict(zip(speech_model.SPEAKER_NAMES, vector.tolist(), strict=True))
+    one = adapter(folders[FIRST], tmp_path / "adapter", FIRST, settings)
+    merged = load(merged_into(folders[FIRST], one, tmp_path), FIRST)
+    assert merged.capabilities.voices == ("default", *SPEAKERS, native.NAME)
+    host = AdapterHost(load(folders[FIRST], FIRST))
+    host.add(one)
+    told = host.speak([replace(each, voice_settings=settings) for each in rows(one, 0.5)])
+    assert_same(merged.speak([replace(each, voice=native.NAME) for each in rows()]), told, 1e-3)
 
 
 def test_an_adapter_of_the_inner_language_model_is_brought_in(base: Path, tmp_path: Path) -> None:
@@ -118,7 +131,7 @@ def test_an_adapter_of_the_inner_language_model_is_brought_in(base: Path, tmp_pa
         alpha=8.0,
         voice_settings={},
     )
-    host = AdapterHost(load(base))
+    host = AdapterHost(load(base, THIRD))
     host.add(made)
     host.add(alone)
     assert_same(host.speak(rows(made, 1.0)), host.speak(rows(alone, 1.0)), 1e-6)
