@@ -99,14 +99,15 @@ class Going:
         )
         self._screen_pace = self.record.screen_sec / max(1e-9, self.record.audio_sec)
 
-    def left_sec(self) -> float:
-        """Seconds until the end, as far as anybody can tell; what goes on now has taken its part already."""
+    def left_sec(self) -> float | None:
+        """Seconds until the end; what goes on now has taken its part already. None once that takes longer than all of
+        it was expected to: then nobody can tell.
+        """
         speaking = self._to_speak_sec * self._speak_pace
         screening = max(0.0, self._to_screen_sec) * self._screen_pace
         gone = self._clock() - self._since if self._since is not None else 0.0
-        if speaking:
-            return max(0.0, speaking - gone) + screening
-        return max(0.0, screening - gone)
+        at_work, later = (speaking, screening) if speaking else (screening, 0.0)
+        return at_work - gone + later if gone <= at_work else None
 
 
 def _expected_sec(rows: Sequence[SpeakRow]) -> float:

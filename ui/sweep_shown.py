@@ -95,9 +95,10 @@ def grid(studio: Studio, chosen: Chosen) -> dict[str, Any]:
             takes.setdefault(key, []).append(
                 [clip.id, clip.line_id, clip.tier.value, clip.seed, after, apart.get(clip.id, "")]
             )
-    shown = replace(found, cells={k: c for k, c in found.cells.items()})
+    own = any(not each.candidate.is_base for each in found.cells.values())
+    table = view_sweep.grid_table(found, measure.title, current="", marked=(), verdicts=verdicts)
     return {
-        "table": view_sweep.grid_table(shown, measure.title, current="", marked=(), verdicts=verdicts),
+        "table": table if own else view_sweep.BASE_ALONE + table,
         "about": measure.about,
         "curves": figures.response(found, label),
         "trend": figures.trend(found, label) + view_sweep_trend.rates(_rates(studio, chosen)),

@@ -45,7 +45,7 @@ def budget(lines: Sequence[Spent], free_bytes: int) -> str:
     told = view.table(
         ("on the disk", "how many", "size", "may go"),
         (
-            (escape(s.what), str(s.count), view.size(s.bytes), view.size(s.may_go_bytes) if s.may_go_bytes else "–")
+            (escape(s.what), str(s.count), _size(s.bytes), _size(s.may_go_bytes) if s.may_go_bytes else "–")
             for s in lines
         ),
         caption="How the disk is spent",
@@ -54,6 +54,10 @@ def budget(lines: Sequence[Spent], free_bytes: int) -> str:
     return (
         f"{told}<p><small>{view.size(free_bytes)} free.{escape(short)} Nothing is ever removed by itself.</small></p>"
     )
+
+
+def _size(count: int) -> str:
+    return f'<span class="em-onerow">{view.size(count)}</span>'
 
 
 def inspected(told: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.studio import Grid, GridCell, Measure
 
 HEATS = 5
+NO_DIFFERENCE = {"%": 5.0}  # by unit: a grid whose values lie less apart has no darkest cell
 _SETTING = {"max_factor": "cap"}  # shorter than its name
 CANNOT_JUDGE = "cannot judge"
 NOT_YET = "not listened to yet"
@@ -49,7 +50,7 @@ def heat(grid: Grid) -> Mapping[str, int]:
     elif grid.better == "neither" and base is not None:
         values = {key: abs(value - base) for key, value in values.items()}
     low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
-    span = high - low
+    span = max(high - low, NO_DIFFERENCE.get(grid.unit, 0.0))
     return {key: min(HEATS - 1, int(HEATS * (value - low) / span)) if span else 0 for key, value in values.items()}
 
 
@@ -293,6 +294,10 @@ def _value(score: Score) -> str:
 NOT_RENDERED = (
     '<div class="em-empty"><h2>Nothing is rendered yet</h2><p>Choose checkpoints and scales above and press Render. '
     "Clips are kept, so a second sweep renders what is new alone.</p></div>"
+)
+BASE_ALONE = view.notice(
+    "No checkpoint of this run is rendered yet: choose scales above and press Render, or let new checkpoints be swept "
+    "by themselves. Below is the base, as other runs have it."
 )
 PICK_A_CELL = (
     '<div class="em-empty"><h2>Listen in place</h2><p>Click a cell to hear it. Click it again to mark it for blind '

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ACTIVE = ("waiting", "running")
 SHOWN_PAST = 3
+SHOWN_GOING = 2
 SCALES = "0.2, 0.3, 0.35, 0.5, 1.0"
 
 
@@ -77,8 +78,9 @@ def references(offered: Offered) -> str:
     )
     rows = "".join(_option(row, f"{row}: {text[:60]}") for row, text in offered.rows)
     row = (
-        f'<label class="em-field"><b>A row of {escape(offered.dataset)}</b><select name="row" data-row>{rows}</select>'
-        '<button type="button" data-act="row-reference">Take this row</button></label>'
+        f'<div class="em-row em-reference"><label class="em-field em-grow"><b>A row of {escape(offered.dataset)}</b>'
+        f'<select name="row" data-row data-dataset="{escape(offered.dataset)}">{rows}</select></label>'
+        '<button type="button" data-act="row-reference">Take this row</button></div>'
         if rows
         else ""
     )
@@ -86,8 +88,9 @@ def references(offered: Offered) -> str:
     return (
         f'<fieldset id="references"><legend>References</legend><p class="em-quiet">{told}</p>'
         f'<div class="em-row em-boxes">{free}{kept}</div><details><summary>Add a reference</summary>'
-        f'<div class="em-fields">{row}'
-        '<label class="em-field"><b>A recording</b><input type="file" accept="audio/*" data-upload></label>'
+        f'{row}<div class="em-fields em-numbers em-reference">'
+        f'<label class="em-field"><b>{"or a" if rows else "A"} recording</b>'
+        '<input type="file" accept="audio/*" data-upload></label>'
         f"{_field('reference-path', 'or its path on this machine', '')}"
         f"{_field('reference-text', 'What is said in it', '')}{_field('reference-name', 'What to call it', '')}"
         '<button type="button" data-act="add-reference">Add</button></div></details></fieldset>'
@@ -103,9 +106,11 @@ def automatic(setting: AutomaticSweep | None) -> str:
     told = "Sweep every new checkpoint of this run with these settings, when its device is free."
     if setting is not None:
         scales = ", ".join(f"{scale:g}" for scale in setting.scales)
+        tiers = ", ".join(setting.tiers or ()) if set(setting.tiers or Tier) != set(Tier) else "all tiers"
         told = (
-            f"New checkpoints are swept at {scales} with {setting.script}, {view.plural(len(setting.seeds), 'seed')}, "
-            "when the device is free and no training waits for it."
+            f"New checkpoints are swept at {scales} with {setting.script} ({tiers}), "
+            f"{view.plural(len(setting.seeds), 'seed')}, when the device is free and no training waits for it. To "
+            "change that, take the mark away and set it again."
         )
     checked = " checked" if setting else ""
     return (
@@ -129,7 +134,7 @@ def _settings(offered: Sequence[SpeakingSetting]) -> str:
     fields = "".join(
         f'<label class="em-field" for="set-{one.name}" title="{escape(one.about)}"><b>{escape(one.title)}</b>'
         f'<input id="set-{one.name}" name="set-{one.name}" data-setting="{one.name}" type="number" min="{one.least:g}" '
-        f'max="{one.most:g}" step="{one.step:g}" placeholder="{one.usual:g}"></label>'
+        f'max="{one.most:g}" step="{one.step:g}" placeholder="usually {one.usual:g}"></label>'
         for one in offered
     )
     return (
@@ -187,16 +192,25 @@ def progress(sweeps: Iterable[SweepView]) -> str:
     going = [s for s in listed if s.record.state in ACTIVE]
     stopped = [s for s in listed if s.record.state in ("paused", "failed")]
     past = [s for s in listed if s not in going and s not in stopped][:SHOWN_PAST]
-    shown = "".join(_going(s) for s in going) + "".join(_stopped(s) for s in stopped[:SHOWN_PAST])
+    going = sorted(reversed(going), key=lambda s: s.record.state != "running")  # of those that wait the oldest is next
+    shown = "".join(_going(s) for s in going[:SHOWN_GOING])
+    if later := going[SHOWN_GOING:]:
+        shown += _fold("later", f"{view.plural(len(later), 'more sweep')} after these", "".join(map(_going, later)))
+    shown += "".join(_stopped(s) for s in stopped[:SHOWN_PAST])
     told = "".join(f"<li>{_past(s)}</li>" for s in past)
-    history = f"<details><summary>Earlier sweeps</summary><ul class='em-quiet'>{told}</ul></details>" if told else ""
+    history = _fold("past", "Earlier sweeps", f"<ul class='em-quiet'>{told}</ul>") if told else ""
     return f'<div class="em-stack">{shown}{history}</div>' if shown or history else ""
+
+
+def _fold(name: str, summary: str, inside: str) -> str:
+    return f'<details data-fold="{name}"><summary>{summary}</summary><div class="em-stack">{inside}</div></details>'
 
 
 def _going(sweep: SweepView) -> str:
     record = sweep.record
     left = f", about {view.duration(sweep.left_sec)} left" if sweep.left_sec else ""
-    bar = view.bar(sweep.done, sweep.total, f"{_whose(sweep)}: {sweep.message or 'starting'}{left}")
+    waits = "waits until its device is free" if record.state == "waiting" else "starting"
+    bar = view.bar(sweep.done, sweep.total, f"{_whose(sweep)}: {sweep.message or waits}{left}")
     return (
         f'<div class="em-row em-between em-going"><div class="em-grow">{bar}</div><div class="em-row">'
         f"{_act('pause', record.id, 'Pause')}{_act('cancel', record.id, 'Cancel')}</div></div>"

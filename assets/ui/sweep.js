@@ -48,7 +48,7 @@ async function open(run) {
   $("#reviewer input").value = who();
   plan();
   await grid();
-  if (!Object.keys(page.takes).length) toggleAsk(true);
+  if (!Object.keys(page.takes).some((key) => !key.startsWith("base:"))) toggleAsk(true); // of the base alone nothing can be chosen
   if (page.cell) choose(page.cell);
 }
 
@@ -151,9 +151,9 @@ async function poll() {
 /* A button that is pressed keeps its focus. */
 function put(place, html) {
   const focus = document.activeElement && place.contains(document.activeElement) ? { ...document.activeElement.dataset } : null;
-  const opened = Boolean(place.querySelector("details[open]"));
+  const opened = [...place.querySelectorAll("details[open]")].map((fold) => fold.dataset.fold);
   place.innerHTML = html;
-  if (opened) place.querySelectorAll("details").forEach((d) => (d.open = true));
+  for (const fold of place.querySelectorAll("details")) fold.open = opened.includes(fold.dataset.fold);
   if (focus && focus.act) place.querySelector(`[data-act="${focus.act}"][data-sweep="${focus.sweep || ""}"]`)?.focus();
 }
 
@@ -359,7 +359,7 @@ const acts = {
     if (reply) $("[data-sent]").innerHTML = await reply.text();
   },
   "row-reference": async () => {
-    const made = await tried(send("/sweeps/references/row", { dataset: $("[data-row]").closest("label").querySelector("b").textContent.replace(/^A row of /, ""), row: $("[data-row]").value }));
+    const made = await tried(send("/sweeps/references/row", { dataset: $("[data-row]").dataset.dataset, row: $("[data-row]").value }));
     if (made) await refill("The row is kept as a reference.");
   },
   "add-reference": addReference,

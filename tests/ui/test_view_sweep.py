@@ -64,6 +64,13 @@ def test_colour_grows_with_errors(judged: FakeStudio) -> None:
     assert ordered == sorted(ordered)
 
 
+def test_a_grid_without_a_difference_has_no_dark_cell(judged: FakeStudio) -> None:
+    """Two tenths of a per cent of words are no reason for an alarm, though nothing else of the grid is worse."""
+    grid = judged.grid(RUN_ID, "words")
+    near = {k: replace(c, value=n * 0.01) for n, (k, c) in enumerate(grid.cells.items())}
+    assert set(view_sweep.heat(replace(grid, cells=near)).values()) == {0}
+
+
 def test_colour_of_a_measure_without_a_good_end_is_the_distance_from_the_base(judged: FakeStudio) -> None:
     """Pitch is neither good nor bad: what differs most from the base is darkest."""
     grid = judged.grid(RUN_ID, "pitch")
