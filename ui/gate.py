@@ -37,7 +37,7 @@ def build(studio: Studio) -> None:
     theme.header("Gate")
     title, chosen, person, judge = _titlebar()
     opened = gr.State("")
-    nothing = theme.html(NOTHING, visible=False)
+    nothing = theme.html(view.opening("Reading what reviewers answered …"))
     with gr.Column(visible=False) as shown:
         with gr.Column(elem_classes="em-panel"):
             matrix = theme.html(js_on_load=CELL_CLICK)
@@ -309,7 +309,7 @@ def _panels(studio: Studio, gate: str, run: str, tier: str, opened: str) -> tupl
     passed = _promotable(studio, rows, gate)
     going = [r.checkpoint_id for r in answers if not r.keep]
     return (
-        gr.update(visible=not rows),
+        gr.update(value=NOTHING, visible=not rows),
         gr.update(visible=bool(rows)),
         *_picture(studio, gate, run, tier, opened, rows),
         view.heading("How sure is this?", view_gate.how_sure(rows, studio.preferences())),

@@ -29,7 +29,7 @@ def build(studio: Studio) -> None:
     with gr.Row(elem_classes="em-panel", visible=False) as asked:
         test = gr.Dropdown([], label="Test", filterable=False, scale=2, min_width=280, elem_id="results-test")
         person = gr.Textbox(label="Your name", placeholder="who asks", max_lines=1, min_width=200, elem_id="person")
-    nothing = theme.html(NOTHING, visible=False)
+    nothing = theme.html(view.opening("Reading what reviewers answered …"))
     with gr.Column(visible=False) as shown:
         with gr.Column(elem_classes="em-panel"):
             head = theme.html()
@@ -53,7 +53,12 @@ def build(studio: Studio) -> None:
         choices = [(f"{s.test.name} ({view.plural(s.answered, 'answer')})", s.test.id) for s in studio.tests()]
         first = choices[0][1] if choices else None
         shown = gr.update(visible=bool(choices))
-        return gr.update(visible=not choices), shown, gr.update(choices=choices, value=first), *_panels(studio, first)
+        return (
+            gr.update(value=NOTHING, visible=not choices),
+            shown,
+            gr.update(choices=choices, value=first),
+            *_panels(studio, first),
+        )
 
     def _unblind(test_id: str | None, by: str) -> tuple[object, ...]:
         studio.unblind(_chosen(test_id), by=by)

@@ -101,6 +101,11 @@ def empty(head: str, text: str, *links: tuple[str, str]) -> str:
     )
 
 
+def opening(what: str) -> str:
+    """What stands where a page will be, until it was read: a large workspace takes its time."""
+    return f'<p class="em-quiet em-opening" role="status">{escape(what)}</p>'
+
+
 def bar(done: int, total: int, told: str) -> str:
     """Progress: a bar and the same in words."""
     share = 100 * done / total if total else 0

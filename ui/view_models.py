@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from engine.studio import Environment
     from engine.types import BaseModel
 
-HEAD = ("Model", "Parts", "Reference", "Training", "Rows", "Environment")
+HEAD = ("Model", "What it can do", "Environment")
 # How an environment stands, as a person would say it.
 STATES: Mapping[str, str] = {
     "missing": "not installed",
@@ -23,7 +23,11 @@ STATES: Mapping[str, str] = {
     "ready": "installed",
     "named": "your own interpreter",
 }
-REFERENCES: Mapping[str, str] = {"none": "none", "optional": "if you like", "required": "always"}
+REFERENCES: Mapping[str, str] = {
+    "none": "without a reference",
+    "optional": "after a reference if you like",
+    "required": "always after a reference",
+}
 
 
 def models(found: Sequence[BaseModel], environments: Sequence[Environment]) -> str:
@@ -37,17 +41,15 @@ def _row(model: BaseModel, environment: Environment | None) -> tuple[str, ...]:
     own = "Earmark's" if environment is None else STATES[environment.state.value]
     size = f", {view.size(environment.bytes)}" if environment and environment.bytes else ""
     known = ", ".join(each for each in (model.name, model.licence) if each)
-    name = f"{escape(model.title)}<br><small>{escape(known)}</small>"
-    if model.lacks:
-        return name, f"<small>{escape(model.lacks)}</small>", "", "", "", f"{escape(own)}{size}"
-    return (
-        name,
-        escape(", ".join(model.parts)),
-        REFERENCES.get(model.reference, escape(model.reference)),
-        "LoRA and full" if model.full_sft else "LoRA",
-        "mixed in one batch" if model.mixes_rows else "one after the other",
-        f"{escape(own)}{size}",
-    )
+    name = f'{escape(model.title)}<div class="em-sentence"><small>{escape(known)}</small></div>'
+    return name, f"<small>{escape(model.lacks)}</small>" if model.lacks else _able(model), f"{escape(own)}{size}"
+
+
+def _able(model: BaseModel) -> str:
+    spoken = REFERENCES.get(model.reference, model.reference)
+    batch = "candidates share a batch" if model.mixes_rows else "candidates are rendered one after the other"
+    told = f"{'LoRA and full' if model.full_sft else 'LoRA'} on {', '.join(model.parts)}; speaks {spoken}; {batch}."
+    return escape(told)
 
 
 def agreement(backend: str, share: float) -> str:

@@ -296,8 +296,8 @@ NOT_RENDERED = (
     "Clips are kept, so a second sweep renders what is new alone.</p></div>"
 )
 BASE_ALONE = (
-    '<p class="em-notice" role="status">No checkpoint of this run is rendered yet: choose scales above and press Render, '
-    "or let new checkpoints be swept by themselves. Below is the base, as other runs have it.</p>"
+    '<p class="em-notice" role="status">No checkpoint of this run is rendered yet: choose scales above and press '
+    "Render, or let new checkpoints be swept by themselves. Below is the base, as other runs have it.</p>"
 )
 PICK_A_CELL = (
     '<div class="em-empty"><h2>Listen in place</h2><p>Click a cell to hear it. Click it again to mark it for blind '

@@ -86,7 +86,9 @@ def _export() -> dict[str, Any]:
             made["consent"] = gr.Textbox(
                 label="Consent", info="Who agreed to this voice, and when; it stands on the model card.", lines=2
             )
-            made["licence"] = gr.Textbox(label="Licence", max_lines=2)
+            made["licence"] = gr.Textbox(
+                label="Licence", info="What others may do with this voice; it stands there too.", max_lines=2
+            )
         made["act"] = gr.Button("Export", variant="primary", elem_id="export")
         made["folder"] = gr.Textbox(
             label="An exported folder",

@@ -124,6 +124,7 @@ class Deciding(Evidence):
 
     def preferences(self) -> list[PreferenceRow]:
         """The answers of all A/B sittings by pair, with intervals: evidence to choose by, never a verdict."""
+        candidates = self._candidates_of_clips()
         counts: dict[tuple[Candidate, Candidate, bool], Counter[str]] = {}
         who: dict[tuple[Candidate, Candidate, bool], set[str]] = {}
         for session in self.store.sessions():
@@ -134,7 +135,7 @@ class Deciding(Evidence):
                 trial = trials[response.trial_id]
                 if not trial.counts:
                     continue
-                on_a, on_b = (self.store.clip(slot.clip_id).candidate for slot in trial.slots)
+                on_a, on_b = (candidates[slot.clip_id] for slot in trial.slots)
                 first, second = sorted((on_a, on_b), key=lambda c: c.id)
                 won = {Choice.A: on_a, Choice.B: on_b}.get(response.choice) if response.choice else None
                 key = (first, second, session.simulated)
@@ -168,10 +169,17 @@ class Deciding(Evidence):
 
     def _waiting(self) -> dict[Candidate, list[Tier]]:
         found: dict[Candidate, list[Tier]] = {}
+        candidates = self._candidates_of_clips()
         for trial in self.store.open_trials():
             for slot in trial.slots:
-                found.setdefault(self.store.clip(slot.clip_id).candidate, []).append(trial.tier)
+                found.setdefault(candidates[slot.clip_id], []).append(trial.tier)
         return found
+
+    def _candidates_of_clips(self) -> dict[str, Candidate]:
+        """Who speaks in each clip, read at once: many answers name the same few clips. Where two candidates have the
+        same weights, the first that it was rendered for.
+        """
+        return {clip.id: clip.candidate for clip in reversed(self.clips())}
 
     def _facts(self) -> Facts:
         promotions = self.store.promotion_history()
