@@ -15,7 +15,7 @@ export function sittingsScreen(words, sittings) {
     <p>${words.html(found ? "sittings.text" : "sittings.none.text")}</p><div class="em-row em-column">${rows.join("")}</div>`);
 }
 
-export const undoButton = (words) => `<button class="em-chip" data-act="undo">${words.html("undo")} <kbd>U</kbd></button>`;
+export const undoButton = (words, usable = true) => `<button class="em-chip" data-act="undo" ${usable ? "" : "disabled"}>${words.html("undo")} <kbd>U</kbd></button>`;
 
 export const finishedScreen = (words, reply) => card(`${title(words.html("done.title", { total: reply.total }))}
   <p>${words.html("done.text")}</p>${reply.previous ? "" : `<p class="em-quiet">${words.html("done.final")}</p>`}<div class="em-row">${reply.previous ? undoButton(words) : ""}
@@ -124,7 +124,7 @@ export function trialScreen(words, trial, { minutes, volume }) {
     ${clips(words, trial)}${tools(words, trial)}<div class="em-answer">${answerMarkup(trial, words)}</div>${reasons(words, trial)}
     <details data-note><summary>${words.html("note.add")} <kbd>N</kbd></summary><textarea rows="2" maxlength="500" aria-label="${words.html("note")}"></textarea></details>
     ${volumeRow(words, volume, !trial.training)}
-    <p class="em-foot"><small>${words.html("saved.note")}</small></p><div class="em-chips">${trial.previous ? undoButton(words) : ""}
+    <p class="em-foot"><small>${words.html("saved.note")}</small></p><div class="em-chips">${undoButton(words, Boolean(trial.previous))}
       <button class="em-chip" data-act="break">${words.html("break")} <kbd>B</kbd></button>
       <button class="em-chip" data-act="keys"><kbd>?</kbd> ${words.html("all.keys")}</button></div>${keysDialog(words, trial)}</div>`;
 }

@@ -50,7 +50,7 @@ export class TrialPage {
 
   _open() {
     this.stage.querySelectorAll("[data-side],[data-act],[data-place],[data-rating],[name=rating]").forEach((n) => {
-      if (n.dataset.act !== "save") n.disabled = false;
+      if (!["save", "undo"].includes(n.dataset.act)) n.disabled = false;
     });
     if (this.sorted) this._sort();
     this.paint();

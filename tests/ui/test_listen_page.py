@@ -77,15 +77,26 @@ def test_an_ab_sitting_and_a_reload(judged: FakeStudio, address: str, page: Page
     assert kept.volume == pytest.approx(0.7)
 
 
+PLACES = """[...document.querySelectorAll("[data-side], .em-transport, [data-choice], [data-act]")].map((button) => {
+  const { x, y } = button.getBoundingClientRect();
+  return [button.dataset.act, x, y];
+})"""
+
+
 def test_the_answer_tells_what_was_played(judged: FakeStudio, address: str, quick: Page) -> None:
-    """Plays, switches, seeks, loops and hearings come with the answer, each with its time, side and place."""
+    """Plays, switches, seeks, loops and hearings come with the answer, each with its time, side and place; the next
+    trial stands where this one did.
+    """
     session = judged.open_preference_session([(FIRST, SECOND)], reviewer="Ana")
     open_sitting(quick, address, session)
+    places = [quick.evaluate(PLACES)]
     hear_all(quick)
     for key in ("2", "k", "j", "l", "s", "c", " "):
         quick.keyboard.press(key)
     quick.keyboard.press("ArrowLeft")
     quick.wait_for_selector("text=2 of 3")
+    places.append(quick.evaluate(PLACES))
+    assert places[0] == places[1], "what is pressed stays where it is, however long the text"
     (kept,) = answers(judged, session)
     names = {name for _, name, _, _ in kept.events}
     assert names >= {"play", "switch", "heard", "seek", "loop", "loop_start", "loop_whole", "pause"}

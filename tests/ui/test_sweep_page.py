@@ -94,7 +94,7 @@ def test_a_recording_becomes_a_reference(client: TestClient, ours: FakeStudio, t
 def test_new_checkpoints_are_swept_when_the_page_says_so(client: TestClient, ours: FakeStudio) -> None:
     """The switch keeps the form's settings, and takes them back."""
     told = client.post("/sweeps/automatic", json={**FORM, "seeds": "1, 2", "on": True}).text
-    assert "at 0.3 with english-brief, 2 seeds" in told
+    assert "at 0.3 with english-brief (all tiers), 2 seeds" in told
     assert ours.automatic_sweeps()[0].seeds == (1, 2)
     client.post("/sweeps/automatic", json={**FORM, "on": False})
     assert ours.automatic_sweeps() == []
