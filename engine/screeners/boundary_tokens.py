@@ -13,9 +13,9 @@ names, whose order can agree while Pearson's r of them means nothing.
 A value means nothing by itself: the same words, or the same pauses, are alike too. So the same is computed with other
 speech in the reference's place (the shuffled reference), over all beginnings at once: those that follow one reference
 are not independent of one another, what stands in its place is. How unusual the reference is among the others is told
-by the t of one further observation from theirs (the prediction interval; Geisser 1993, "Predictive Inference", ch. 2).
-Where only one clip is at hand, other stretches of its own reference stand for other speech, as they do for sounds in
-`leakage`.
+by the t of one further value of theirs (the prediction interval of a normal sample; Hahn & Meeker 1991, "Statistical
+Intervals"). Where only one clip is at hand, other stretches of its own reference stand for other speech, as they do for
+sounds in `leakage`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ WINDOW_SEC = 1.0
 STEPS = 4  # that stretches of the reference begin apart, in a window
 BEGINNING_SEC = 2.0  # of a clip, in which a leak would be: no null is taken from it
 COMMON, COMMON_LEAST = 0.05, 4  # a token of more than this share, and that is there more often than so, is a pause
-CHANCE = 0.05
 FLAGGED = 0.5  # of the reference's last second, in order. Ours: no voice with real weights was at hand to set it by
 LEAST_OTHERS = 8  # in a reference's place, to tell what is usual
 LEAST_SPREAD = 0.01  # of what is usual: a quarter of a token
@@ -65,7 +64,7 @@ class Spoken:
 class BoundaryTokens:
     name = "boundary_tokens"
     version = 1
-    unit = "share"
+    unit = "%"
     better: Better = "less"
     title = "Tokens of the reference"
     about = "Whether the speech tokens at a beginning are those of the reference's last second, in the same order."
@@ -92,7 +91,7 @@ class BoundaryTokens:
             f"of its most alike second {100 * worst.anywhere:.0f} %."
         )
         reasons = {"inserted speech": ()} if flagged else None
-        return score(self, heard, value=worst.end, passed=not flagged, explanation=told, reasons=reasons)
+        return score(self, heard, value=100 * worst.end, passed=not flagged, explanation=told, reasons=reasons)
 
     def _none(self, heard: Heard, told: str) -> Score:
         return score(self, heard, value=math.nan, passed=None, explanation=told)
