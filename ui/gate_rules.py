@@ -82,7 +82,10 @@ def _shared(made: dict[str, Any]) -> None:
             elem_id="gate-control",
         )
         made["control_prompt"] = gr.Dropdown(
-            [], label="The control's audio prompt", info="Of another model's base.", elem_id="gate-control-prompt"
+            [],
+            label="The control's audio prompt",
+            info="Where that is another base than the candidate's own.",
+            elem_id="gate-control-prompt",
         )
     made["hidden_control"] = gr.Checkbox(label="Ask about the control too, without its name")
     made["measured_tiers"] = gr.Checkbox(label="Leave out lines that are too short for their tier with this voice")
@@ -136,7 +139,7 @@ def _of_control(studio: Studio, control: Control | None) -> tuple[object, object
         return gr.update(choices=bases, value=OWN_BASE), gr.update(choices=prompts, value=ControlPrompt.SAME.value)
     base, prompt = f"{control.backend}/{control.voice}", control.reference_sha256 or control.prompt.value
     if base not in {value for _, value in bases}:
-        bases.append((f"{control.voice} of {control.backend}, not installed here", base))
+        bases.append((f"{control.voice} of {control.backend} (not here)", base))
     if prompt not in {value for _, value in prompts}:
         prompts.append((f"{prompt[:12]}, not kept here", prompt))
     return gr.update(choices=bases, value=base), gr.update(choices=prompts, value=prompt)
