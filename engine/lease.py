@@ -34,7 +34,9 @@ def devices(config: RunConfig) -> tuple[str, ...]:
 
 
 def holder(workspace: Workspace, name: str) -> str:
-    """What the holder of a device is doing ("training robin-1", "rendering"); empty while the device is free."""
+    """What the holder of a device is doing ("training robin-1", "rendering"), as it told last; empty while the device
+    is free.
+    """
     path = _path(workspace, name)
     if not locks.is_held(path):
         return ""
@@ -53,16 +55,21 @@ def hold(
     wait_sec: float = FOR_EVER,
     on_wait: Callable[[str], None] | None = None,
     give_up: Callable[[], None] | None = None,
-) -> Iterator[None]:
-    """Lease some devices for the block, waiting for each at most `wait_sec`; raises Busy naming who has it.
+) -> Iterator[Callable[[str], None]]:
+    """Lease some devices for the block, waiting for each at most `wait_sec`; raises Busy naming who has it. Yields what
+    tells anew what they are held for.
 
     `on_wait` is told the sentence to show, once for every holder that is waited for; `give_up` is called while waiting
     and may raise. Devices are taken in the order of their names, so that two holders never wait for one another.
     """
     with ExitStack() as stack:
-        for name in sorted(set(names)):
-            _wait(workspace, name, what, stack, wait_sec, on_wait, give_up)
-        yield
+        telling = [_wait(workspace, name, what, stack, wait_sec, on_wait, give_up) for name in sorted(set(names))]
+
+        def tell(what: str) -> None:
+            for each in telling:
+                each(what)
+
+        yield tell
 
 
 def _wait(
@@ -73,17 +80,16 @@ def _wait(
     wait_sec: float,
     on_wait: Callable[[str], None] | None,
     give_up: Callable[[], None] | None,
-) -> None:
+) -> Callable[[str], None]:
     end = time.monotonic() + wait_sec
     told = ""
     while True:
         try:
-            stack.enter_context(locks.hold(_path(workspace, name), what=what))
-            return
+            return stack.enter_context(locks.hold(_path(workspace, name), what=what))
         except Busy:
             who = holder(workspace, name)
         if time.monotonic() > end + (0.0 if who else LOOK_SEC):
-            raise Busy(f"{name} is in use: {who or 'another process'}; try again when that is done, or stop it.")
+            raise Busy(f"{name} is in use: {who or 'another process'}. Try again when that is done, or stop it.")
         if who and who != told and on_wait is not None:
             on_wait(f"{WAITS}{name}: {who}")
             told = who

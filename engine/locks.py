@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -49,8 +50,10 @@ def holder_pid(path: Path) -> int | None:
 
 
 @contextmanager
-def hold(path: Path, *, what: str) -> Iterator[None]:
-    """Hold the lock at `path` for the block. Raises Busy naming the holder when it is taken."""
+def hold(path: Path, *, what: str) -> Iterator[Callable[[str], None]]:
+    """Hold the lock at `path` for the block, and yield what tells anew what it is held for: a courtesy that a full disk
+    may swallow. Raises Busy naming the holder when it is taken.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
@@ -59,11 +62,26 @@ def hold(path: Path, *, what: str) -> Iterator[None]:
         who = holder(path) or "another process"
         raise Busy(f"{path} is held by {who}; close it there, then try again.") from None
     try:
-        _told(path).write_text(json.dumps({"pid": os.getpid(), "what": what}), encoding="utf-8")
-        yield
+        _tell(path, what)
+        yield partial(_retell, path)
     finally:
         _told(path).unlink(missing_ok=True)
         lock.release()
+
+
+def _tell(path: Path, what: str) -> None:
+    """Whole or not at all: others read it at any moment."""
+    written = _told(path).with_suffix(".tmp")
+    try:
+        written.write_text(json.dumps({"pid": os.getpid(), "what": what}), encoding="utf-8")
+        written.replace(_told(path))
+    finally:
+        written.unlink(missing_ok=True)
+
+
+def _retell(path: Path, what: str) -> None:
+    with suppress(OSError):
+        _tell(path, what)
 
 
 def _told(path: Path) -> Path:

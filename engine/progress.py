@@ -62,6 +62,13 @@ def follow(progress: Progress, events: Iterable[Event]) -> Progress:
     return reduce(fold, events, progress)
 
 
+def standing_aside(progress: Progress) -> str:
+    """What stopping a run that waits for room costs, for somebody who wants its device meanwhile."""
+    again = max(0, progress.step - (progress.checkpoint_step or 0))
+    counted = f"{again or 'no'} step{'' if again == 1 else 's'} again"
+    return f"Stop it to use its device meanwhile: every checkpoint stays, and resuming it later trains {counted}."
+
+
 def _changes(progress: Progress, event: Event) -> dict[str, Any]:
     data = event.data
     match event.kind:

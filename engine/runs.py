@@ -24,7 +24,7 @@ from engine import backends, code_version, curves, durable, environments, lease,
 from engine import dataset as datasets
 from engine import events as event_log
 from engine.backends.serve.process import Interpreter
-from engine.progress import Progress, Snapshot, follow
+from engine.progress import Progress, Snapshot, follow, standing_aside
 from engine.run_folder import RunFolder
 from engine.types import (
     BadInput,
@@ -176,7 +176,9 @@ def _said(state: RunState, progress: Progress) -> str:
     """What a person should read of the state: why it failed, or what it waits for."""
     if state is RunState.LOST:
         return DIED
-    waits = state is RunState.PAUSED or (state is RunState.STARTING and progress.note.startswith(lease.WAITS))
+    if state is RunState.PAUSED:
+        return f"{progress.note} {standing_aside(progress)}"
+    waits = state is RunState.STARTING and progress.note.startswith(lease.WAITS)
     return progress.note if waits else progress.error
 
 

@@ -5,7 +5,7 @@ who moved it, when, why, under which verdicts and from where. The tombstone is w
 by one rename, so that a kill at any point leaves the checkpoint whole on one side:
 
     tombstone, origin, no content   the move had not happened, or an undo had: `repair` drops the tombstone
-    tombstone, content              in the trash: `undo` and `purge` work
+    tombstone, content              in the trash: `undo` and `purge` work, also where it names who began a purge
     tombstone, purging              the purge was confirmed: `repair` completes it
     tombstone that says purged      a record of what is gone; nothing lists it but `records`
 
@@ -49,10 +49,12 @@ class Tombstone:
     bytes: int
     files: Mapping[str, str]
     purged_at: float | None = None
+    purged_by: str = ""
+    purged_early: bool = False  # before its delay was over, by somebody who typed its checkpoint's id
 
-    def purge_from(self, min_age_sec: float = PURGE_AFTER_SEC) -> float:
-        """From when on it may be purged."""
-        return self.at + min_age_sec
+    def purge_from(self) -> float:
+        """From when on it may be purged without typing its checkpoint's id."""
+        return self.at + PURGE_AFTER_SEC
 
 
 # ---------------------------------------------------------------------------------------------------------------- verbs
@@ -121,14 +123,27 @@ def undo(tombstone: Tombstone, *, trash: Path) -> None:
     _drop(home)
 
 
-def purge(tombstone: Tombstone, *, trash: Path, now: float, min_age_sec: float = PURGE_AFTER_SEC) -> None:
-    """Delete a checkpoint's files for good; the tombstone stays as record. Raises Refused before the delay is over."""
+def purge(tombstone: Tombstone, *, trash: Path, now: float, by: str, typed: str = "") -> Tombstone:
+    """Delete a checkpoint's files for good, in the name of `by`; the tombstone stays as record and is returned.
+
+    Raises Refused without a name, and before the delay is over unless the checkpoint's id was `typed`: the record says
+    then that it went early.
+    """
     home = _home(trash, tombstone)
-    if now < tombstone.purge_from(min_age_sec):
-        days = (tombstone.purge_from(min_age_sec) - now) / 86_400
-        raise Refused(f"{tombstone.checkpoint_id} can be purged in {days:.1f} days; until then it can be brought back.")
+    if not by.strip():
+        raise Refused(f"{tombstone.checkpoint_id} is deleted only with the name of who confirms it.")
+    is_early = now < tombstone.purge_from()
+    if is_early and typed.strip() != tombstone.checkpoint_id:
+        wrong = f"{typed.strip()!r} is not its id. " if typed.strip() else ""
+        days = (tombstone.purge_from() - now) / 86_400
+        raise Refused(
+            f"{wrong}{tombstone.checkpoint_id} can be purged in {days:.1f} days; until then it can be brought back. "
+            "To delete it before that, type its id."
+        )
+    confirmed = replace(tombstone, purged_by=by.strip(), purged_early=is_early)
+    _write(home, confirmed)  # a kill from here on is completed in the same name
     durable.rename(home / CONTENT, home / PURGING)
-    _finish_purge(home, tombstone, now)
+    return _finish_purge(home, confirmed, now)
 
 
 # -------------------------------------------------------------------------------------------------------------- looking
@@ -204,10 +219,12 @@ def _home(trash: Path, tombstone: Tombstone) -> Path:
     return home
 
 
-def _finish_purge(home: Path, tombstone: Tombstone, now: float) -> None:
+def _finish_purge(home: Path, tombstone: Tombstone, now: float) -> Tombstone:
     """The record first: while there is something left to delete, a kill leaves a folder that says so."""
-    _write(home, replace(tombstone, purged_at=now))
+    purged = replace(tombstone, purged_at=now)
+    _write(home, purged)
     shutil.rmtree(home / PURGING)
+    return purged
 
 
 def _drop(home: Path) -> None:

@@ -79,6 +79,15 @@ def test_who_waits_says_for_whom_and_goes_on_when_it_is_free(workspace: Workspac
     child.wait()
 
 
+def test_a_holder_tells_anew_what_it_does(workspace: Workspace) -> None:
+    """Whoever waits reads the newest sentence, of every device that is held."""
+    with lease.hold(workspace, ("cuda:0", "cuda:1"), what="training robin-1") as tell:
+        tell("training robin-1, paused")
+        assert {lease.holder(workspace, name) for name in ("cuda:0", "cuda:1")} == {"training robin-1, paused"}
+        with pytest.raises(Busy, match="robin-1, paused"), lease.hold(workspace, ("cuda:1",), what="us", wait_sec=0):
+            pass
+
+
 def test_waiting_can_be_given_up(workspace: Workspace) -> None:
     """What `give_up` raises ends the waiting, with nothing held."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,11 @@ def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:
         tell(run, START, step(1))
         assert runs.get(run.path).state is RunState.RUNNING
         tell(run, ("note", {"state": "paused", "text": "No room."}))
-        assert (runs.get(run.path).state, runs.get(run.path).error) == (RunState.PAUSED, "No room.")
+        paused = runs.get(run.path)
+        assert paused.state is RunState.PAUSED
+        assert re.fullmatch(
+            "No room. Stop it to use its device .* every checkpoint stays, .* 1 step again.", paused.error
+        )
         runs.stop(run.path)
         assert runs.get(run.path).state is RunState.STOPPING
     assert runs.get(run.path).state is RunState.LOST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -69,7 +70,7 @@ def test_a_checkpoint_may_go_again(checkpoint: Checkpoint, bin_path: Path) -> No
     first = move(checkpoint, bin_path)
     trash.undo(first, trash=bin_path)
     second = move(checkpoint, bin_path)
-    trash.purge(second, trash=bin_path, now=100 * DAY)
+    trash.purge(second, trash=bin_path, now=100 * DAY, by="Bo")
     checkpoint.path.mkdir()
     third = move(checkpoint, bin_path)
     assert third.id != second.id
@@ -165,7 +166,10 @@ def test_undo_and_purge_work_once(checkpoint: Checkpoint, bin_path: Path) -> Non
     """A second click on the same button is told that there is nothing left to do."""
     stone = move(checkpoint, bin_path)
     trash.undo(stone, trash=bin_path)
-    for again in (lambda: trash.undo(stone, trash=bin_path), lambda: trash.purge(stone, trash=bin_path, now=99 * DAY)):
+    for again in (
+        lambda: trash.undo(stone, trash=bin_path),
+        lambda: trash.purge(stone, trash=bin_path, now=99 * DAY, by="Bo"),
+    ):
         with pytest.raises(NotFound, match="not in the trash any more"):
             again()
     assert content(checkpoint.path) == FILES
@@ -194,13 +198,39 @@ def test_purging_waits(checkpoint: Checkpoint, bin_path: Path) -> None:
     """Before the delay is over it is refused with the days left; after it the files go and the record stays."""
     stone = move(checkpoint, bin_path)
     with pytest.raises(Refused, match=r"can be purged in 4\.0 days"):
-        trash.purge(stone, trash=bin_path, now=5.0 + 10 * DAY)
+        trash.purge(stone, trash=bin_path, now=5.0 + 10 * DAY, by="Bo")
     assert trash.listing(bin_path) == [stone]
-    trash.purge(stone, trash=bin_path, now=5.0 + 14 * DAY)
+    trash.purge(stone, trash=bin_path, now=5.0 + 14 * DAY, by="Bo")
     assert trash.listing(bin_path) == []
-    assert trash.records(bin_path) == [replace(stone, purged_at=5.0 + 14 * DAY)]
+    assert trash.records(bin_path) == [replace(stone, purged_at=5.0 + 14 * DAY, purged_by="Bo")]
     assert [path.name for path in (bin_path / stone.id).iterdir()] == ["tombstone.json"]
     assert trash.repair(bin_path, now=99 * DAY) == []
+
+
+def test_a_purge_ahead_of_its_delay_is_typed(checkpoint: Checkpoint, bin_path: Path) -> None:
+    """On a full disk a named person need not wait: whoever types the checkpoint's id deletes it, and the record says
+    that it went early; a slip, another id or no name deletes nothing.
+    """
+    stone = move(checkpoint, bin_path)
+    for typed, told in (("", "type its id"), ("run@000200", "'run@000200' is not its id"), ("run", "is not its id")):
+        with pytest.raises(Refused, match=told):
+            trash.purge(stone, trash=bin_path, now=5.0 + DAY, by="Bo", typed=typed)
+    with pytest.raises(Refused, match="the name of who"):
+        trash.purge(stone, trash=bin_path, now=5.0 + DAY, by=" ", typed="run@000100")
+    assert trash.listing(bin_path) == [stone]
+    trash.purge(stone, trash=bin_path, now=5.0 + DAY, by="Bo", typed=" run@000100 ")
+    (record,) = trash.records(bin_path)
+    assert (record.purged_at, record.purged_by, record.purged_early) == (5.0 + DAY, "Bo", True)
+    assert not (bin_path / stone.id / "checkpoint").exists()
+
+
+def test_a_tombstone_of_an_earlier_version_is_read(checkpoint: Checkpoint, bin_path: Path) -> None:
+    """One that knows nothing of who purges is in the trash all the same, and may be undone and purged."""
+    stone = move(checkpoint, bin_path)
+    path = bin_path / stone.id / "tombstone.json"
+    told = {name: value for name, value in json.loads(path.read_text()).items() if not name.startswith("purged_")}
+    path.write_text(json.dumps(told))
+    assert trash.listing(bin_path) == [stone]
 
 
 # --------------------------------------------------------------------------------------------------- a kill at any step
@@ -309,14 +339,14 @@ def test_a_kill_while_purging_is_completed(checkpoint: Checkpoint, bin_path: Pat
     stone = move(checkpoint, bin_path)
     kept = {name: data for name, data in content(bin_path / stone.id).items()}
     kills = 0
-    for completed in killed_everywhere(lambda: trash.purge(stone, trash=bin_path, now=99 * DAY), after=after):
+    for completed in killed_everywhere(lambda: trash.purge(stone, trash=bin_path, now=99 * DAY, by="Bo"), after=after):
         kills += not completed
         listed = trash.listing(bin_path)
         if listed:
             assert whole_places(checkpoint, bin_path) == [stone.id]
             continue
         trash.repair(bin_path, now=99 * DAY)
-        assert [record.purged_at for record in trash.records(bin_path)] == [99 * DAY]
+        assert [(record.purged_at, record.purged_by) for record in trash.records(bin_path)] == [(99 * DAY, "Bo")]
         assert not (bin_path / stone.id / "purging").exists()
         if not completed:
             for name, data in kept.items():

@@ -138,6 +138,13 @@ def _bin() -> dict[str, Any]:
     with gr.Row(elem_classes="em-inline"):
         made["stone"] = gr.Dropdown([], label="In the trash", filterable=False, elem_id="stone")
         made["undo"] = gr.Button("Undo", elem_id="undo")
+    with gr.Row(elem_classes="em-inline"):
+        made["typed"] = gr.Textbox(
+            label="To delete it before its delay is over, type its id",
+            placeholder="run@000100",
+            max_lines=1,
+            elem_id="purge-typed",
+        )
         made["purge"] = gr.Button("Delete for good", variant="stop", elem_id="purge")
     return made
 
@@ -288,13 +295,13 @@ def _bind_bin(studio: Studio, parts: dict[str, Any], person: gr.Textbox, now: li
         studio.undo(stone_id, by=_person(by))
         return _panels(studio, *rest)
 
-    def _purge(stone_id: str, by: str, *rest: str) -> tuple[object, ...]:
-        studio.purge(stone_id, by=_person(by))
-        return _panels(studio, *rest)
+    def _purge(stone_id: str, typed: str, by: str, *rest: str) -> tuple[object, ...]:
+        studio.purge(stone_id, by=_person(by), typed=typed or "")
+        return "", *_panels(studio, *rest)
 
-    inputs = [parts["stone"], person, *now]
-    on(parts["undo"].click, _undo, inputs=inputs, outputs=outputs, name="gate_undo")
-    on(parts["purge"].click, _purge, inputs=inputs, outputs=outputs, name="gate_purge")
+    on(parts["undo"].click, _undo, inputs=[parts["stone"], person, *now], outputs=outputs, name="gate_undo")
+    inputs = [parts["stone"], parts["typed"], person, *now]
+    on(parts["purge"].click, _purge, inputs=inputs, outputs=[parts["typed"], *outputs], name="gate_purge")
 
 
 def _person(name: str) -> str:

@@ -74,12 +74,21 @@ def _stay(kept: Sequence[Retained]) -> str:
 
 
 def trash(stones: Sequence[Tombstone]) -> str:
-    """What lies in the trash, by whom and why."""
-    return view.table(
-        ("checkpoint", "by", "because", "since", "size"),
+    """What lies in the trash, by whom and why, and from when on it may be deleted."""
+    lying = view.table(
+        ("checkpoint", "by", "because", "since", "may be deleted", "size"),
         (
-            (escape(s.checkpoint_id), escape(s.by), escape(s.reason), view.when(s.at), view.size(s.bytes))
+            (
+                escape(s.checkpoint_id),
+                escape(s.by),
+                escape(s.reason),
+                view.when(s.at),
+                view.when(s.purge_from()),
+                view.size(s.bytes),
+            )
             for s in stones
         ),
         caption="The trash",
     )
+    room = view.size(sum(s.bytes for s in stones))
+    return f"{lying}<p><small>{room} lie here and still take room on the disk until they are deleted.</small></p>"

@@ -119,7 +119,8 @@ def _acts(run: Run) -> str:
         found.append(_act("cancel", "Take out of the queue", run))
     elif not run.state.is_over:
         found.append(_act("kill", "Stop now", run, confirm=STOP_NOW))
-        found += [_act("stop", "Stop and save", run)] if run.state is not RunState.STOPPING else []
+        word = "Stop, and free its device" if run.state is RunState.PAUSED else "Stop and save"
+        found += [_act("stop", word, run)] if run.state is not RunState.STOPPING else []
     elif run.state is not RunState.COMPLETED:
         found.append(_act("resume", "Resume", run, primary=run.state is not RunState.FAILED))  # it failed for a reason
     return "".join(found)

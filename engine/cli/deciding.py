@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from engine.cli.output import size, table
+from engine.cli.output import day, size, table
 from engine.cli.verb import Answer, Verb
 from engine.types import BadInput
 
@@ -62,25 +62,31 @@ def _retention_arguments(parser: ArgumentParser) -> None:
     )
     action.add_argument("--trashed", action="store_true", help="list the trash")
     action.add_argument("--undo", metavar="ID", help="bring one back from the trash")
-    action.add_argument("--purge", metavar="ID", help="delete one from the trash, once its delay is over")
+    action.add_argument("--purge", metavar="ID", help="delete one from the trash, once its delay of 14 days is over")
     action.add_argument("--pin", metavar="CHECKPOINT", help="keep this one whatever the verdicts say")
     action.add_argument("--unpin", metavar="CHECKPOINT", help="let the verdicts decide again")
+    parser.add_argument(
+        "--early", default="", metavar="CHECKPOINT", help="with --purge: its checkpoint's id, to delete it before that"
+    )
 
 
 def _retention(studio: Studio, args: Namespace) -> Answer:
     if (args.trash or args.undo or args.purge or args.pin or args.unpin) and not args.by.strip():
         raise BadInput("Say who confirms this with --by NAME.")
+    if args.early and not args.purge:
+        raise BadInput("--early confirms a --purge ID; give both, or leave it out.")
     if args.trash:
         studio.trash(args.trash, by=args.by)
     if args.trash or args.trashed:
         stones = studio.trashed()
-        rows = [(s.id, s.checkpoint_id, s.by, s.reason) for s in stones]
-        return Answer(data=stones, text=table(("id", "checkpoint", "by", "why"), rows, empty="The trash is empty."))
+        rows = [(s.id, s.checkpoint_id, size(s.bytes), day(s.purge_from()), s.by, s.reason) for s in stones]
+        headers = ("id", "checkpoint", "size", "purge from", "by", "why")
+        return Answer(data=stones, text=table(headers, rows, empty="The trash is empty."))
     if args.undo:
         back = studio.undo(args.undo, by=args.by)
         return Answer(data={"checkpoint": back}, text=f"{back} is back.")
     if args.purge:
-        studio.purge(args.purge, by=args.by)
+        studio.purge(args.purge, by=args.by, typed=args.early)
         return Answer(data={"purged": args.purge}, text=f"{args.purge} is deleted.")
     if args.pin:
         studio.pin(args.pin, by=args.by)

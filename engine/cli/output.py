@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -64,6 +65,11 @@ def seconds(value: float) -> str:
     if value < 60:
         return f"{value:.1f} s"
     return f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def day(at: float) -> str:
+    """The date of a moment, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
 def size(count: float) -> str:

@@ -68,13 +68,14 @@ class Keeping(Deciding):
             self._note("undo", by, each)
         return stone.checkpoint_id
 
-    def purge(self, tombstone_id: str, *, by: str) -> None:
-        """Delete what was in the trash for the delay. Raises Refused before that, and without a name."""
+    def purge(self, tombstone_id: str, *, by: str, typed: str = "") -> None:
+        """Delete for good what was in the trash for the delay, or before that what somebody `typed` the checkpoint's id
+        of. Raises Refused without either, and without a name.
+        """
         person = _named(by, "Deleting for good")
         stone = trash.find(self.workspace.trash, tombstone_id)
         belonging = self._state_of(stone)
-        trash.purge(stone, trash=self.workspace.trash, now=self._clock())
-        self._note("purge", person, stone)
+        self._purge(stone, by=person, typed=typed)
         for state in belonging:
             self._purge_state(state, by=person)
 
@@ -85,8 +86,11 @@ class Keeping(Deciding):
 
     def _purge_state(self, stone: Tombstone, *, by: str) -> None:
         """Its checkpoint is gone for good, so there is no delay to wait for."""
-        trash.purge(stone, trash=self.workspace.trash, now=self._clock(), min_age_sec=0.0)
-        self._note("purge", by, stone)
+        self._purge(stone, by=by, typed=stone.checkpoint_id)
+
+    def _purge(self, stone: Tombstone, *, by: str, typed: str) -> None:
+        purged = trash.purge(stone, trash=self.workspace.trash, now=self._clock(), by=by, typed=typed)
+        self._note("purge", by, stone, early=purged.purged_early)
 
     def pin(self, checkpoint_id: str, *, by: str) -> None:
         """Keep a checkpoint whatever the verdicts say."""
@@ -137,7 +141,8 @@ class Keeping(Deciding):
             with suppress(BadInput, NotFound):  # altered by hand: `inspect` and `undo` tell of it
                 checkpoint = checkpoints.load(self.workspace.trash / stone.id / trash.CONTENT)
                 self._move_state(checkpoint, RunFolder(run).states / stone.origin.name, stone)
-        purged = {stone.checkpoint_id for stone in trash.records(self.workspace.trash) if stone.purged_at is not None}
+        gone = [stone for stone in trash.records(self.workspace.trash) if stone.purged_at is not None]
+        purged = {stone.checkpoint_id: stone.purged_by or stone.by for stone in gone}
         told = []
         for stone in trash.listing(self.workspace.trash):
             checkpoint_id = stone.checkpoint_id.removesuffix(STATE)
@@ -148,7 +153,7 @@ class Keeping(Deciding):
                 self._note("undo", stone.by, stone, recovered=True)
                 told.append(f"The optimizer's state of {checkpoint_id} came back after it.")
             elif checkpoint_id in purged:
-                self._purge_state(stone, by=stone.by)
+                self._purge_state(stone, by=purged[checkpoint_id])
                 told.append(f"The optimizer's state of {checkpoint_id} was purged after it.")
         return told
 
@@ -162,7 +167,10 @@ class Keeping(Deciding):
         for stone in there.values():
             expected = "trash" if stone.purged_at is None else "purge"
             if stone.id not in last or last[stone.id].kind != expected:
-                self._note(expected, stone.by, stone, recovered=True)
+                who, more = stone.by, {}
+                if expected == "purge":
+                    who, more = stone.purged_by or stone.by, {"early": stone.purged_early}
+                self._note(expected, who, stone, recovered=True, **more)
                 told.append(f"The log did not have the {expected} of {stone.checkpoint_id}; it does now.")
         for stone_id, act in last.items():
             checkpoint_id = str(act.data["checkpoint"])

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from engine import disk, monitors
+from engine import disk, monitors, progress
 from engine.run_folder import RunFolder
 from engine.train.journal import Voice
 
@@ -39,6 +39,8 @@ class Control:
         self._free_bytes = free_bytes
         self._poll_sec = poll_sec
         self._asked = threading.Event()
+        self.tell_waiting: Callable[[str], None] = lambda _why: None
+        """Told what those who wait for the run's device should read of it, "" when there is nothing to say."""
 
     def free_bytes(self, path: Path) -> int:
         return self._free_bytes(path)
@@ -66,9 +68,11 @@ class Control:
             state="paused",
             text=f"Paused: less than {megabytes:.0f} MB are free on the disk; make room and the training goes on.",
         )
+        self.tell_waiting(f"paused until there is room on the disk. {progress.standing_aside(before)}")
         while not self._has_room(needed_bytes):
             self.raise_if_stopped()
             time.sleep(self._poll_sec)
+        self.tell_waiting("")
         self._journal.say("note", state=before.phase, text="There is room again; going on.")
 
     @contextmanager

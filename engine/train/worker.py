@@ -70,7 +70,7 @@ def _train(
     """What is entered into `stack` is held until the trainer has told its end."""
     where = Where()
     try:
-        stack.enter_context(_leased(folder, config, journal, control))
+        control.tell_waiting = stack.enter_context(_leased(folder, config, journal, control))
         with memory_limit.from_environment(), processes.sharing(folder.path, config) as world:
             from engine.train import loop, session
 
@@ -96,8 +96,11 @@ def _train(
 
 
 @contextmanager
-def _leased(folder: RunFolder, config: RunConfig, journal: Journal, control: Control) -> Iterator[None]:
+def _leased(
+    folder: RunFolder, config: RunConfig, journal: Journal, control: Control
+) -> Iterator[Callable[[str], None]]:
     """The run's devices for the block. While somebody else has one, the run says for whom it waits and can be stopped.
+    Yields what adds a word for those who wait for this run.
 
     Taken before torch is: two trainings that load at once on one card would both run out of its memory.
     """
@@ -108,10 +111,10 @@ def _leased(folder: RunFolder, config: RunConfig, journal: Journal, control: Con
         journal.say("note", state="starting", text=sentence)
 
     workspace, what = Workspace(folder.path.parent.parent), f"training {folder.path.name}"
-    with lease.hold(workspace, lease.devices(config), what=what, on_wait=say, give_up=control.raise_if_stopped):
+    with lease.hold(workspace, lease.devices(config), what=what, on_wait=say, give_up=control.raise_if_stopped) as tell:
         if waited:
             journal.say("note", state="starting", text="Loading the model")
-        yield
+        yield lambda why: tell(f"{what}, {why}" if why else what)
 
 
 def follow(run_dir: Path) -> int:

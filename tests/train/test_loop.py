@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import checkpoints, runs
+from engine import checkpoints, lease, runs
 from engine.run_folder import RunFolder
 from engine.train import loop, saving, worker
 from engine.types import DiskFull, RunState
+from engine.workspace import Workspace
 from tests.train.conftest import MakeRun
 
 GIGABYTE = 10**9
@@ -229,14 +231,18 @@ def test_optimizer_state_holds_no_pickle(make_run: MakeRun) -> None:
 
 
 def test_low_disk_pauses_and_goes_on_when_there_is_room(make_run: MakeRun) -> None:
-    """Without room a run is paused with a sentence; it continues by itself and ends like any other."""
+    """Without room a run is paused with a sentence, which tells those who wait for its device, too, what stopping it
+    costs; it continues by itself and ends like any other.
+    """
     run, whole = make_run(), make_run()
     train(whole.path)
     looks = iter(range(10_000))
     seen: list[tuple[RunState, str]] = []
+    held: list[str] = []
 
     def free(_: Path) -> int:
         look = next(looks)
+        held.append(lease.holder(Workspace(run.path.parent.parent), "cpu"))
         if 8 <= look < 14:
             if look > 8:
                 now = runs.get(run.path)
@@ -245,9 +251,11 @@ def test_low_disk_pauses_and_goes_on_when_there_is_room(make_run: MakeRun) -> No
         return GIGABYTE
 
     assert train(run.path, free_bytes=free) == 0
-    assert (RunState.PAUSED, "make room") in [
-        (state, "make room" if "make room" in text else "") for state, text in seen
-    ]
+    assert RunState.PAUSED in dict(seen)
+    for said in (dict(seen)[RunState.PAUSED], held[12]):
+        assert "room" in said
+        assert re.search(r"Stop it to use its device meanwhile.* trains \d+ steps? again", said)
+    assert {held[5], held[-1]} == {f"training {run.id}"}
     assert runs.get(run.path).state is RunState.COMPLETED
     assert weights(run.path) == weights(whole.path)
 

@@ -417,6 +417,7 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices, FakeLeaks):
                 verdict_ids=(),
                 original=found,
             )
+            stone.purge_from = lambda at=stone.at: at + 14 * 86_400
             self._trash[stone.id] = stone
             stones.append(stone)
         return stones
@@ -430,8 +431,10 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices, FakeLeaks):
         self._checkpoints = dict(sorted(self._checkpoints.items()))
         return str(stone.checkpoint_id)
 
-    def purge(self, tombstone_id: str, *, by: str) -> None:
-        raise Refused("This checkpoint is in the trash since less than 14 days; it can be deleted after that.")
+    def purge(self, tombstone_id: str, *, by: str, typed: str = "") -> None:
+        if typed.strip() != self._trash[tombstone_id].checkpoint_id:
+            raise Refused("This checkpoint is in the trash since less than 14 days; type its id to delete it now.")
+        del self._trash[tombstone_id]
 
     def pin(self, checkpoint_id: str, *, by: str) -> None:
         self._pinned.add(checkpoint_id)

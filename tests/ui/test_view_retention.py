@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from engine import trash
 from engine.types import Retained
 from ui import view_retention
 
@@ -23,3 +26,18 @@ def test_altered_checkpoints_are_named() -> None:
     """What is not as it was published is a notice a checkpoint; else it is said that all is well."""
     assert "as it was published" in view_retention.inspected([])
     assert "em-bad" in view_retention.inspected(["step 40 was altered"])
+
+
+def test_the_trash_says_from_when_on_it_may_be_emptied() -> None:
+    """Since when each lies there, from when on it may be deleted, and how much room all of it still takes."""
+    stones = [
+        trash.Tombstone(
+            id=name, checkpoint_id=f"run@{name}", run_id="run", step=1, origin=Path("x"), by="Ada", reason="all failed",
+            verdict_ids=("v",), at=0.0, bytes=8_300_000, files={},
+        )
+        for name in ("1", "2")
+    ]  # fmt: skip
+    told = view_retention.trash(stones)
+    assert "1 Jan 1970" in told
+    assert "15 Jan 1970" in told
+    assert "16.6 MB lie here" in told

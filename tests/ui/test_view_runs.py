@@ -44,6 +44,7 @@ def test_only_what_can_be_done_is_offered(state: RunState) -> None:
     expected |= {"cancel"} if state is RunState.QUEUED else set()
     assert offered == expected
     assert ("progressbar" in told) == (not state.is_over and state is not RunState.QUEUED)
+    assert ("free its device" in told) == (state is RunState.PAUSED)
 
 
 def test_stopping_at_once_asks_first() -> None:
