@@ -62,13 +62,13 @@ class Control:
             return
         before = self._journal.progress
         megabytes = (needed_bytes + disk.RESERVE_BYTES) / 1e6
+        self.tell_waiting(f"paused until there is room on the disk. {progress.standing_aside(before)}")
         self._journal.alert(monitors.disk(before.step, before.epoch, needed_bytes + disk.RESERVE_BYTES))
         self._journal.say(
             "note",
             state="paused",
             text=f"Paused: less than {megabytes:.0f} MB are free on the disk; make room and the training goes on.",
         )
-        self.tell_waiting(f"paused until there is room on the disk. {progress.standing_aside(before)}")
         while not self._has_room(needed_bytes):
             self.raise_if_stopped()
             time.sleep(self._poll_sec)
