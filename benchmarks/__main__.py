@@ -12,6 +12,7 @@ from benchmarks import (
     adaptive,
     app_start,
     audit,
+    full_retention,
     full_swap,
     listening_load,
     machine,
@@ -41,13 +42,17 @@ BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "listening_load": listening_load.run,
     "voxcpm": voxcpm.run,
     "pocket_tts": pocket_tts.run,
+    "full_retention": full_retention.run,
 }
+ON_REQUEST = frozenset({"full_retention"})  # gigabytes of memory and disk
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the named benchmarks (all of them by default); returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; default: all but {', '.join(ON_REQUEST)}"
+    )
     parser.add_argument("--turns", type=int, default=5, help="how often each is measured (default 5)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the tables are kept")
     parser.add_argument("--base-model", default="", help="other weights of the voice than the built-in ones")
@@ -55,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(flags.names) - BENCHMARKS.keys():
         parser.error(f"there is no benchmark {min(unknown)!r}; there are {', '.join(BENCHMARKS)}")
     flags.results.mkdir(parents=True, exist_ok=True)
-    for name in flags.names or BENCHMARKS:
+    for name in flags.names or (name for name in BENCHMARKS if name not in ON_REQUEST):
         facts = machine.facts()
         try:
             tables = BENCHMARKS[name](flags.turns, flags.base_model)

@@ -139,6 +139,19 @@ class Core:
         finally:
             self._lane.release()
 
+    def _let_go(self, adapter_sha256: str) -> None:
+        """Forget an adapter whose files are about to be deleted: what is mapped into memory keeps its room on the disk.
+        While something is rendered it stays; its room comes when the models are let go.
+        """
+        if not self._lane.acquire(blocking=False):
+            return
+        try:
+            for host in self._hosts.values():
+                if adapter_sha256 in host.loaded:
+                    host.remove(adapter_sha256)
+        finally:
+            self._lane.release()
+
     def _loaded(self, backend: str) -> AdapterHost:
         if backend not in self._hosts:
             from engine import backends, environments

@@ -161,8 +161,9 @@ def _restored(value: Tensor, moment: str, parameter: Tensor, part: TrainedPart) 
     import torch
 
     if moment != "step":
-        return value.to(parameter.device)
-    return value if isinstance(part.optimizer, torch.optim.AdamW) else int(value)
+        # a copy: a view of the file would keep its room taken on the disk long after it was removed
+        return value.to(parameter.device, copy=True)
+    return value.clone() if isinstance(part.optimizer, torch.optim.AdamW) else int(value)
 
 
 def _place(folder: Path) -> dict[str, Any]:

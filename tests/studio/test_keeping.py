@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,6 +83,18 @@ def test_an_early_purge_is_in_the_log_with_its_state(tmp_path: Path) -> None:
             for name in (stone.checkpoint_id, f"{stone.checkpoint_id}+state"):
                 assert last[name] == ("purge", "bo", True)
             assert trash.listing(studio.workspace.trash) == []
+
+
+def test_what_is_purged_is_let_go_of(studio: Studio) -> None:
+    """A checkpoint that a loaded model holds is forgotten when it is purged, or its room would stay taken."""
+    sha256 = studio.checkpoint("robin@000001").adapter.sha256
+    host = SimpleNamespace(loaded=(sha256, "other"), remove=lambda one: removed.append(one), model=None)
+    removed: list[str] = []
+    studio._hosts["toy"] = host  # type: ignore[assignment]
+    (stone,) = studio.trash(["robin@000001"], by="ada")
+    assert removed == []
+    studio.purge(stone.id, by="bo")
+    assert removed == [sha256]
 
 
 def test_acts_need_a_name(studio: Studio) -> None:

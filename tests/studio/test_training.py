@@ -38,9 +38,9 @@ PATIENCE_SEC = 120.0
 LITTLE_MB = "0.35"
 
 
-def prepare(workspace: Workspace, source: Path, backend: str) -> Dataset:
-    """A dataset of twenty tones."""
-    report = AuditReport(manifest=manifest.read(make_manifest(source, 20)), backend=backend, findings=())
+def prepare(workspace: Workspace, source: Path, backend: str, rows: int = 20) -> Dataset:
+    """A dataset of a few tones."""
+    report = AuditReport(manifest=manifest.read(make_manifest(source, rows)), backend=backend, findings=())
     needs = Needs(name=backend, title="Toy", sample_rate=16_000, min_sec=0.1, max_sec=60.0)
     settings = PrepareSettings(backend=backend, validation_share=0.2)
     return dataset.prepare(report, settings, needs, root=workspace.datasets, now=1.0)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from engine import checkpoints, durable, runs, sealed
 from engine.run_folder import RunFolder
-from engine.train import saving, state_files
+from engine.train import loop, saving, state_files
 from engine.train.publisher import Publisher
 from engine.types import DiskFull, RunState
 from tests.train.conftest import MakeRun
@@ -84,6 +84,32 @@ def test_a_resumed_run_is_the_same_run(
     expected, got = runs.series(whole.path), runs.series(halved.path)
     assert (got.steps, got.train_loss, got.val_loss) == (expected.steps, expected.train_loss, expected.val_loss)
     assert list(states(whole.path).values())[-1] == list(states(halved.path).values())[-1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_resumed_run_takes_no_room_of_what_is_removed(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What it read of its state and weights is a copy: a file that stays mapped keeps its room after it was removed,
+    and a small disk would never be free enough.
+    """
+    run, mapped = make_run(epochs=2, method=method), []
+    with monkeypatch.context() as patch:
+        stop_after(patch, run.path, 2)
+        train(run.path)
+    RunFolder(run.path).stop_flag.unlink()
+    original = loop.step
+
+    def step(*arguments: object) -> None:
+        original(*arguments)  # type: ignore[arg-type]
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        mapped.append([line for line in lines if str(run.path) in line and ".safetensors" in line])
+
+    monkeypatch.setattr(loop, "step", step)
+    assert train(run.path) == 0
+    assert mapped
+    assert not any(mapped)
 
 
 def test_accumulated_batches_are_one_large_batch(make_run: MakeRun) -> None:
