@@ -51,9 +51,7 @@ LAUNCHES = 3
 RELEASE_SEC = 3.0
 AFTER_SEQ = "EARMARK_AFTER_SEQ"  # tells a trainer after which event it was launched
 NOT_STARTED = 127  # what a shell says of a program that it cannot start
-DIED = (
-    "The trainer is gone without a word: killed, out of memory, or the machine went down; see train.log, then resume."
-)
+DIED = "The trainer is gone without a word: killed, out of memory, or the machine went down; see train.log; resume it."
 
 
 # --------------------------------------------------------------------------------------------------------------- making
