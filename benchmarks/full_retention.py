@@ -138,7 +138,8 @@ def _undisturbed(scene: Scene) -> tuple[dict[int, str], int]:
     scene.told["checkpoint"] = f"{one.bytes / GIGA:.2f} GB, and {state / GIGA:.2f} GB to resume from"
     scene.told["written"] = f"{(small_disk.EPOCHS * (one.bytes + state)) / GIGA:.0f} GB"
     expected, room = small_disk.weights(found.path), small_disk.room(found.path)
-    shutil.rmtree(found.path)
+    for gone in (RunFolder(found.path).checkpoints, RunFolder(found.path).states):
+        shutil.rmtree(gone)
     return expected, room
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 10**9
 MAX_FILES = 10_000
 STEP = 1
-PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 
 def bring_in(
@@ -47,9 +47,10 @@ def bring_in(
     """Make a run with one checkpoint of the adapter in `source`: a folder or an archive of one.
 
     `model` is the base that it must fit. `voice` is the base voice of a foreign adapter (an exported voice knows its
-    own), `part` the part of the model that a single PEFT folder adapts; without it the one part that it fits. Raises
-    BadInput for files that are missing, damaged or pickles, Refused for an adapter of another base or of a kind that
-    is not plain LoRA, NotFound where there is nothing to bring in. Nothing is left behind then.
+    own), `part` the part of the model that a single PEFT folder adapts; without it the one part that it fits. Full
+    weights lie in `<part>/full.safetensors`, by the part's own names. Raises BadInput for files that are missing,
+    damaged or pickles, Refused for an adapter of another base or of a kind that is not plain LoRA, NotFound where there
+    is nothing to bring in. Nothing is left behind then.
     """
     if isinstance(model, backends.HostsAdapters):
         path = model.bring_in(source, runs_root, name=name, now=now, voice=voice, part=part)
@@ -71,6 +72,8 @@ def _unpacked(source: Path) -> Iterator[Path]:
     if source.is_dir():
         yield source
         return
+    if source.suffix.lower() in PICKLES:  # torch's are zip archives
+        raise _pickle(source)
     with tempfile.TemporaryDirectory(prefix="earmark-import-") as temporary:
         yield archive.unpack(source, Path(temporary) / "in", max_bytes=MAX_BYTES, max_files=MAX_FILES)
 
@@ -107,9 +110,8 @@ def _parts(folder: Path, model: SpeechModel, part: str) -> dict[str, Path]:
         return found
     if (folder / CONFIG_FILE).is_file():
         return {part or _fitting_part(folder, model): folder}
-    for name in PICKLES:
-        if next(folder.rglob(name), None) is not None:
-            raise _pickle(folder / name)
+    if pickled := _pickled(folder):
+        raise _pickle(pickled)
     raise NotFound(
         f"There is no adapter in {folder}: {CONFIG_FILE} is missing, at its top and in {', '.join(offered)}/."
     )
@@ -150,15 +152,20 @@ def _described(folder: Path, model: SpeechModel) -> Adapter | None:
 
 
 def _foreign(folder: Path, parts: Mapping[str, Path], model: SpeechModel, voice: str) -> Adapter:
-    """An adapter that only PEFT's files describe, checked to the last tensor."""
-    from engine import peft_files
+    """An adapter that only PEFT's files describe, or full weights that nothing does, checked to the last tensor."""
+    from engine import full_weights, peft_files
 
     voices = model.capabilities.voices
     if voices and voice not in voices:
         told = f"{voice!r} is none" if voice else "it does not say"
         raise BadInput(f"Which base voice does the adapter steer? {told}; choose one of: {', '.join(voices)}.")
-    configs = {}
+    is_full = all((path / FULL_FILE).is_file() for path in parts.values())
+    configs: dict[str, Any] = {}
     for name, path in parts.items():
+        if is_full:
+            full_weights.read_part(path, model.part(name))
+            configs[name] = {"r": 0, "lora_alpha": 0.0}
+            continue
         _must_be_safe(path)
         peft_files.read_part(path, model.part(name))
         configs[name] = json.loads((path / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -172,22 +179,29 @@ def _foreign(folder: Path, parts: Mapping[str, Path], model: SpeechModel, voice:
         parts=tuple(parts),
         rank=int(first["r"]),
         alpha=float(first["lora_alpha"]),
+        kind=adapter_files.FULL if is_full else adapter_files.LORA,
     )
 
 
 def _must_be_safe(folder: Path) -> None:
     if (folder / WEIGHTS_FILE).is_file():
         return
-    for name in PICKLES:
-        if (folder / name).is_file():
-            raise _pickle(folder / name)
+    if pickled := _pickled(folder):
+        raise _pickle(pickled)
     raise BadInput(f"{folder / WEIGHTS_FILE} is missing: the adapter is not complete; copy the whole folder again.")
+
+
+def _pickled(folder: Path) -> Path | None:
+    """A file of a kind that torch pickles."""
+    return next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICKLES), None)
 
 
 def _pickle(path: Path) -> BadInput:
     return BadInput(
-        f"{path} is a pickle, which can run code when it is opened, and is not read; save the adapter again as "
-        "safetensors (PEFT: save_pretrained(..., safe_serialization=True))."
+        f"{path} is a pickle, which can run code when it is opened, and is not read. Save an adapter again as "
+        "safetensors (PEFT: save_pretrained(..., safe_serialization=True)). A whole model, where you trained it: open "
+        "it with torch.load(..., weights_only=True), write each part's weights with safetensors.torch.save_file to "
+        f"NEW_FOLDER/PART/{FULL_FILE} by the part's own names, and bring that folder in."
     )
 
 

@@ -10,6 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
 
 from engine import checkpoints, importing, runs
 from engine.adapter_files import load_adapter
@@ -72,6 +75,42 @@ def test_our_own_keeps_its_identity(tmp_path: Path) -> None:
     ours = make_adapter(tmp_path / "ours", MODEL, seed=2)
     made = bring_in(ours.path, tmp_path, voice="")
     assert replace(made.adapter, path=ours.path) == load_adapter(ours.path)
+
+
+def full_folder(folder: Path, **changes: Tensor) -> Path:
+    """Full weights of one part as somebody else's trainer has them, with nothing that describes them."""
+    (folder / "decoder").mkdir(parents=True)
+    weights = {name: tensor + 0.1 for name, tensor in MODEL.decoder.state_dict().items()} | changes
+    save_file(weights, folder / "decoder" / "full.safetensors")
+    return folder
+
+
+def test_full_weights_from_elsewhere_are_a_checkpoint_that_speaks(tmp_path: Path) -> None:
+    """Written by the part's own names, they come in byte for byte and are laid over the base; one tensor too many is
+    another model's.
+    """
+    source = full_folder(tmp_path / "tuned")
+    made = bring_in(source, tmp_path)
+    assert (made.adapter.kind, made.adapter.parts, made.adapter.rank) == ("full", ("decoder",), 0)
+    assert (made.path / "decoder/full.safetensors").read_bytes() == (source / "decoder/full.safetensors").read_bytes()
+    assert runs.listing(tmp_path / "runs")[0].config.method == "full"
+    host = AdapterHost(TwoPartModel())
+    host.add(made.adapter)
+    spoken = host.speak([row("hello", made.adapter, 1.0), row("hello")])
+    assert (spoken[0].samples != spoken[1].samples).any()
+    with pytest.raises(Refused, match="belongs to another model"):
+        bring_in(full_folder(tmp_path / "strange", other=torch.zeros(1)), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model_step14000.pth", "last.CKPT", "pytorch_model.bin", "gpt.pt"])
+def test_a_pickled_model_is_refused_with_the_way_to_convert_it(tmp_path: Path, name: str) -> None:
+    """Alone or in a folder, torch's own files are never opened; the sentence says what to write instead."""
+    (tmp_path / "theirs").mkdir()
+    torch.save({"model": MODEL.decoder.state_dict()}, tmp_path / "theirs" / name)
+    for source in (tmp_path / "theirs" / name, tmp_path / "theirs"):
+        with pytest.raises(BadInput, match=f"{name} is a pickle.*weights_only=True.*NEW_FOLDER/PART/full.safetensors"):
+            bring_in(source, tmp_path)
+    assert nothing_is_left(tmp_path)
 
 
 def rewritten(adapter: Adapter, part: str, **changes: object) -> None:

@@ -76,13 +76,12 @@ def _stay(kept: Sequence[Retained]) -> str:
 def trash(stones: Sequence[Tombstone]) -> str:
     """What lies in the trash, by whom and why, and from when on it may be deleted."""
     lying = view.table(
-        ("checkpoint", "by", "because", "since", "may be deleted", "size"),
+        ("checkpoint", "by", "because", "may be deleted", "size"),
         (
             (
                 escape(s.checkpoint_id),
                 escape(s.by),
                 escape(s.reason),
-                view.when(s.at),
                 view.when(s.purge_from()),
                 view.size(s.bytes),
             )

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
-from engine import backends, environments, needs, presets
+from engine import backends, environments, importing, needs, presets
 from engine.adapter_files import write_adapter
 from engine.backends import SpeechModel
 from engine.backends.indextts2 import checkout, emotions, exporting, info, loading, native, teaching
@@ -307,6 +308,26 @@ def test_full_weights_are_exported_at_a_scale(
         written = torch.load(tmp_path / f"at{scale}" / "gpt.pth", weights_only=True)
         assert written.keys() == model._nets.voice.state_dict().keys()
         assert all(torch.allclose(written[name], own[name] + scale, atol=1e-6) for name in own)
+
+
+def test_a_community_checkpoint_comes_in_as_the_page_says(
+    model: IndexTts2Model, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's own lines, run over a pickle of upstream's names with an optimizer beside them, make a folder that is
+    brought in, weight for weight; the pickle itself is refused.
+    """
+    theirs = {name: tensor + 0.5 for name, tensor in model._nets.voice.state_dict().items()}
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": theirs, "optimizer": {"state": {}}, "step": 14000}, "model_step14000.pth")
+    page = Path(__file__).parents[3] / "docs" / "models" / f"{NAME}.md"
+    exec(page.read_text(encoding="utf-8").split("```python")[1].split("```")[0], {})
+    told: dict[str, Any] = {"model": model, "runs_root": tmp_path / "runs", "name": "theirs", "now": 1.0}
+    made = importing.bring_in(tmp_path / "tuned", voice="default", **told)
+    stored = load_file(made.path / "gpt" / "full.safetensors")
+    assert stored.keys() == dict(model.part("gpt").named_parameters()).keys()
+    assert all(torch.equal(stored[name], theirs[name]) for name in stored)
+    with pytest.raises(BadInput, match="is a pickle"):
+        importing.bring_in(tmp_path / "model_step14000.pth", voice="default", **told)
 
 
 # ------------------------------------------------------------------------------------------------- folder and checkout
