@@ -2,7 +2,7 @@
 
 Lets the built-in voices for tuning read the sentences for tuning, cuts words out of the clips and runs words together,
 and prints the regression as the source of `engine/screeners/doubts_fitted.py`, with what it finds and tells of
-sentences and voices neither of which it was fitted to. About half an hour on one core.
+sentences and voices neither of which it was fitted to. About five minutes of one core for each seed.
 """
 
 from __future__ import annotations
