@@ -36,6 +36,7 @@ ABOUT = {
 }
 WORDS_FIT = 5  # columns up to which a cell has room for its state's word
 MOST_NEEDED = 6
+MOST_PAIRS = 3
 
 
 def cell_id(row: MatrixRow, tier: Tier) -> str:
@@ -206,7 +207,13 @@ def how_sure(rows: Sequence[MatrixRow], preferences: Sequence[PreferenceRow]) ->
         )
     else:
         told = "<p>No candidate has passed every tier yet.</p>"
-    return told + "".join(f"<p>{escape(_preferred(row))}</p>" for row in preferences)
+    ordered = sorted(preferences, key=lambda row: -(row.summary.wins + row.summary.losses))
+    lines = [f"<p>{escape(_preferred(row))}</p>" for row in ordered]
+    shown, rest = "".join(lines[:MOST_PAIRS]), "".join(lines[MOST_PAIRS:])
+    if not rest:
+        return told + shown
+    more = view.plural(len(lines) - MOST_PAIRS, "more pair")
+    return f"{told}{shown}<details><summary>{more}; Results weighs them together</summary>{rest}</details>"
 
 
 def strength(state: TierState) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,10 @@ def open_sitting(studio: Any) -> str:
 
 def pictures(studio: Any) -> list[Picture]:
     """Every picture: its name, its page, the window's size, light or dark."""
-    spoken = [str(c.candidate.checkpoint_id) for c in studio.clips() if not c.candidate.is_base]
-    swept = spoken[0].partition("@")[0] if spoken else ""
+    spoken = Counter(
+        str(c.candidate.checkpoint_id).partition("@")[0] for c in studio.clips() if not c.candidate.is_base
+    )
+    swept = spoken.most_common(1)[0][0] if spoken else ""
     at = {"data": "/", "sweep": f"/sweep?run={swept}"}
     pages = [(name, at.get(name, f"/{name}"), WIDE, "light") for name in PAGES if name != "runs"]
     pages += of_runs(studio)

@@ -142,6 +142,10 @@ def test_preferences_are_evidence_with_their_interval() -> None:
     told = view_gate.how_sure([], [found])
     assert "base against epoch 1 at 0.3: the first preferred 8 of 10 times (44% to 97%" in told
     assert "1 tie (Ana)" in told
+    few = replace(found, second_label="epoch 9", summary=preference_summary(1, 0, 0))
+    many = view_gate.how_sure([], [few, *[found] * 4])
+    assert "2 more pairs" in many
+    assert many.index("<details>") < many.index("epoch 9"), "what was asked most is shown, the rest is folded"
 
 
 def test_judging_says_what_it_wrote() -> None:
