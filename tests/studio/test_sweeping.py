@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine import backends, checkpoints, lease, sweep
+from engine.screeners import hama_ear
 from engine.studio import Studio
 from engine.sweep_records import AutomaticSweep, SweepState
 from engine.types import BadInput, Candidate, NotFound, Refused, SpeakRow, Speech
@@ -41,6 +42,8 @@ class SlowHost(FakeHost):
 
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is spoken, and the built-in ear alone listens: what is heard is not what these tests are about."""
+    monkeypatch.setattr(hama_ear, "load", lambda: None)
     monkeypatch.setattr(sweep, "BATCH_ROWS", 2)
     known = backends.info
     monkeypatch.setattr(backends, "info", lambda name, *rest: known(name) if name == "finch" else backend_info(name))
