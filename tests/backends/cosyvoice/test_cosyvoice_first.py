@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from engine.backends.cosyvoice import generation, info, rendering, speakers, speech_model, versions
+from engine.train.recompute import recompute
 from engine.types import BadInput, NotFound, Reference
 from tests import cosyvoice_factory
 from tests.cosyvoice_factory import FIRST, GREEDY, SECOND, SPEAKERS, TEXTS, load, row
@@ -129,3 +130,23 @@ def test_more_positions_than_upstream_keeps_are_made(first: speech_model.CosyVoi
     llm.requires_grad_(True)
     example = first.features(cosyvoice_factory.make_utterances(tmp_path, count=1), "default", tmp_path / "cache")
     first.loss(example, "default", ("llm",), 1)["llm"].backward()
+
+
+def test_layers_that_are_computed_twice_teach_the_same(folders: dict[str, Path], tmp_path: Path) -> None:
+    """On a small card both stacks of layers are computed twice: losses and gradients stay what they were."""
+    found = []
+    for twice in (False, True):
+        model = load(folders[FIRST], FIRST)
+        examples = model.features(cosyvoice_factory.make_utterances(tmp_path), "default", tmp_path / "cache")
+        model.part("llm").requires_grad_(True)
+        if twice:
+            recompute(model, ("llm",))
+        loss = model.loss(examples, "default", ("llm",), 3)["llm"]
+        loss.backward()
+        named = {name: p.grad for name, p in model.part("llm").named_parameters() if p.grad is not None}
+        found.append((float(loss.detach()), named))
+    (once, grown), (again, twice_grown) = found
+    assert once == again
+    assert len(model.checkpointed_layers("llm")) == 3
+    for name, gradient in grown.items():
+        assert torch.allclose(gradient, twice_grown[name], atol=1e-6), name

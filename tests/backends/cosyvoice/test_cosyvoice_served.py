@@ -1,4 +1,5 @@
-"""The whole way with a tiny CosyVoice 3 that lives in processes of its own, and CosyVoice 2 as the control beside it.
+"""The whole way with a tiny CosyVoice 3 that lives in processes of its own, and CosyVoice 2 as the control beside it;
+on the classes of a checkout with CosyVoice 1, too.
 
 On the stand-in of upstream's classes its interpreter is this one, with a folder of its own for what hears: so nothing
 of it is loaded here. `make test-voices` runs the same with the classes of a checkout, in the environment made for them.
@@ -31,7 +32,7 @@ from engine.types import (
 from engine.workspace import Workspace
 from tests import cosyvoice_factory
 from tests.backends.blind_loop import audited_and_prepared, judged_and_exported
-from tests.cosyvoice_factory import CODE, EARS, IS_REAL, SECOND, THIRD
+from tests.cosyvoice_factory import CODE, EARS, FIRST, IS_REAL, SECOND, THIRD
 
 SHORT = GenerationSettings(temperature=0.9, top_k=25, top_p=0.8, max_factor=0.4)
 TEXT = "We go home."
@@ -47,7 +48,7 @@ def _named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     root = tmp_path_factory.mktemp("cosyvoice")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("EARMARK_COSYVOICE_CHECKOUT", str(CODE))
-        for name in (SECOND, THIRD):
+        for name in (FIRST, SECOND, THIRD):
             patched.setenv(f"EARMARK_{name.upper()}", str(made(root / name, name)))
             patched.setenv(f"EARMARK_PYTHON_{name.upper()}", PYTHON or sys.executable)
             if not IS_REAL:
@@ -69,19 +70,26 @@ def made(folder: Path, name: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", name="tuned", params=[THIRD, *([FIRST] if IS_REAL else [])])
+def _tuned(request: pytest.FixtureRequest) -> str:
+    """The version that is trained."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="module", name="workspace")
-def _workspace(named: None, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def _workspace(named: None, tuned: str, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     root = tmp_path_factory.mktemp("loop")
-    audited_and_prepared(root / "home", root / "source", THIRD)
+    audited_and_prepared(root / "home", root / "source", tuned)
     return Workspace(root / "home")
 
 
 @pytest.fixture(scope="module", name="checkpoint")
-def _checkpoint(workspace: Workspace) -> Checkpoint:
+def _checkpoint(workspace: Workspace, tuned: str) -> Checkpoint:
     """The last one of a run over both parts, launched as the app launches it: with the voice's own interpreter."""
     prepared = dataset.listing(workspace.datasets)[0]
     config = RunConfig(
-        name="tiny", dataset=prepared.id, backend=THIRD, parts=("llm", "flow"), target_modules=(), rank=4, alpha=8.0,
+        name="tiny", dataset=prepared.id, backend=tuned, parts=("llm", "flow"), target_modules=(), rank=4, alpha=8.0,
         learning_rate=5e-3, epochs=2, batch_tokens=400, device="cpu", listen=False, one_part_at_a_time=True,
     )  # fmt: skip
     run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
@@ -92,18 +100,18 @@ def _checkpoint(workspace: Workspace) -> Checkpoint:
     found = runs.get(run.path)
     assert found.state is RunState.COMPLETED, (run.path / "train.log").read_text()[-2000:]
     series = runs.series(run.path)
-    assert series.train_loss[-1] < series.train_loss[0]
+    assert series.val_loss[-1] < series.val_loss[0]
     return checkpoints.listing(run.path)[-1]
 
 
-def test_the_loop_with_another_model_as_control(workspace: Workspace, checkpoint: Checkpoint) -> None:
+def test_the_loop_with_another_model_as_control(workspace: Workspace, tuned: str, checkpoint: Checkpoint) -> None:
     """A voice without a reference, tuned in one process and spoken in another, is judged blind by a gate whose
     control is CosyVoice 2 cloning a reference of its own, promoted, exported and verified; all processes are gone
     afterwards.
     """
     assert checkpoint.adapter.parts == ("llm", "flow")
     assert sum(name.startswith("speaker_") for name in checkpoint.adapter.voice_settings) == 192
-    candidate = Candidate(backend=THIRD, voice=checkpoint.adapter.voice, checkpoint_id=checkpoint.id, lora_scale=0.6)
+    candidate = Candidate(backend=tuned, voice=checkpoint.adapter.voice, checkpoint_id=checkpoint.id, lora_scale=0.6)
     control = Candidate(backend=SECOND, voice="default")
     prepared = dataset.listing(workspace.datasets)[0]
     clip = dataset.utterances(prepared)[0]
@@ -118,7 +126,7 @@ def test_the_loop_with_another_model_as_control(workspace: Workspace, checkpoint
         told = [clip_tokens.read(one.path) for one in heard]
         assert all(chunks and chunks[0].said and chunks[0].reference for chunks in told), "tokens come over the pipe"
         pids = []
-        for name in (SECOND, THIRD):
+        for name in (SECOND, tuned):
             with studio.host(name) as host:
                 assert isinstance(host.model, ServedModel)
                 pids.append(host.model.pid)
@@ -128,12 +136,12 @@ def test_the_loop_with_another_model_as_control(workspace: Workspace, checkpoint
             os.kill(pid, 0)
 
 
-def test_both_versions_share_one_environment(tmp_path: Path) -> None:
-    """One folder declares what both need: what is installed for one is there for the other, and each of its packages
+def test_all_versions_share_one_environment(tmp_path: Path) -> None:
+    """One folder declares what all need: what is installed for one is there for the others, and each of its packages
     is one that the checkout is looked at for.
     """
     workspace = Workspace(tmp_path)
-    assert environments.folder(workspace, SECOND) == environments.folder(workspace, THIRD)
+    assert len({environments.folder(workspace, name) for name in (FIRST, SECOND, THIRD)}) == 1
     wanted = environments.requirements(THIRD).packages()
     assert {"torch", "onnxruntime", "diffusers"} <= set(wanted)
 
