@@ -297,7 +297,7 @@ NOT_RENDERED = (
 )
 BASE_ALONE = (
     '<p class="em-notice" role="status">No checkpoint of this run is rendered yet: choose scales above and press '
-    "Render, or let new checkpoints be swept by themselves. Below is the base, as other runs have it.</p>"
+    "Render, or let new checkpoints be swept by themselves. Below stand bases that were rendered before.</p>"
 )
 PICK_A_CELL = (
     '<div class="em-empty"><h2>Listen in place</h2><p>Click a cell to hear it. Click it again to mark it for blind '
