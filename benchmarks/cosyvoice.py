@@ -1,5 +1,5 @@
-"""CosyVoice 3: what one batch of the language model with mixed adapters saves against row by row, on the real classes,
-tiny; and how large an adapter is at the real size, where no weights are needed.
+"""CosyVoice 1 and 3: what one batch of the language model with mixed adapters saves against row by row, on the real
+classes, tiny; and how large an adapter is at the real size, where no weights are needed.
 
 `COSYVOICE_DIR=... python -m benchmarks.cosyvoice`, in an interpreter that has what the checkout needs. Flow and vocoder
 follow row by row in either way, so that tokens alone are measured.
@@ -20,10 +20,11 @@ import torch
 
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
-from engine.backends.cosyvoice import checkout, info, speech_model
+from engine.backends.cosyvoice import checkout, speech_model
+from engine.backends.cosyvoice.versions import VERSIONS
 from engine.types import Adapter, GenerationSettings, SpeakRow
 from tests import cosyvoice_factory
-from tests.cosyvoice_factory import CODE, TEXTS, THIRD
+from tests.cosyvoice_factory import CODE, FIRST, TEXTS, THIRD
 
 SCALES = (0.2, 0.35, 0.5, 1.0)
 CHECKPOINTS = 4
@@ -40,22 +41,22 @@ def adapter_size(rank: int = 16) -> dict[str, object]:
     with torch.device("meta"):
         model: Any = Qwen2ForCausalLM(Qwen2Config(**REAL, **HEADS))  # type: ignore[arg-type]
     whole = sum(parameter.numel() for parameter in model.parameters())
-    config = peft.LoraConfig(r=rank, target_modules=list(info.ATTENTION))
+    config = peft.LoraConfig(r=rank, target_modules=list(VERSIONS[THIRD].llm_targets))
     wrapped = peft.get_peft_model(model, config, low_cpu_mem_usage=True)
     trained = sum(parameter.numel() for parameter in wrapped.parameters() if parameter.requires_grad)
     return {"trained": trained, "of": whole, "share": round(100 * trained / whole, 3), "fp32 MB": trained * 4 / 1e6}
 
 
-def batching(turns: int = 3) -> dict[str, object]:
+def batching(version: str, turns: int = 3) -> dict[str, object]:
     """Seconds of both ways for 16 rows of as many adapters and scales, in turns, and their ratio."""
     os.environ[checkout.VARIABLE] = str(CODE)
     with tempfile.TemporaryDirectory() as name:
-        folder = cosyvoice_factory.make(Path(name) / "base", THIRD)
-        model: Any = cosyvoice_factory.hear(speech_model.load(THIRD, folder, "cpu"))
+        folder = cosyvoice_factory.make(Path(name) / "base", version)
+        model: Any = cosyvoice_factory.hear(speech_model.load(version, folder, "cpu"))
         host = AdapterHost(model)
         rows = []
         for seed in range(CHECKPOINTS):
-            one = _adapter(folder, Path(name) / str(seed), seed)
+            one = _adapter(version, folder, Path(name) / str(seed), seed)
             host.add(one)
             rows += [
                 SpeakRow(text=text, voice="default", seed=7, adapter_sha256=one.sha256, lora_scale=s, settings=SETTINGS)
@@ -81,15 +82,15 @@ def batching(turns: int = 3) -> dict[str, object]:
     }
 
 
-def _adapter(base: Path, folder: Path, seed: int) -> Adapter:
-    model = speech_model.load(THIRD, base, "cpu")
+def _adapter(version: str, base: Path, folder: Path, seed: int) -> Adapter:
+    model = speech_model.load(version, base, "cpu")
     part = model.lora_parts()[0]
     torch.manual_seed(seed)
     told = peft.LoraConfig(r=4, lora_alpha=4, target_modules=list(part.target_modules), init_lora_weights=False)
     peft.get_peft_model(model.part(part.name), told).save_pretrained(str(folder / part.name))  # type: ignore[arg-type]
     return write_adapter(
         folder,
-        backend=THIRD,
+        backend=version,
         base_sha256=model.base_sha256,
         voice="default",
         parts=(part.name,),
@@ -101,4 +102,12 @@ def _adapter(base: Path, folder: Path, seed: int) -> Adapter:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({"adapter at real size": adapter_size(), "16 mixed rows": batching()}, indent=1))
+    print(
+        json.dumps(
+            {
+                "adapter at real size": adapter_size(),
+                "16 mixed rows": {name: batching(name) for name in (FIRST, THIRD)},
+            },
+            indent=1,
+        )
+    )
