@@ -58,8 +58,11 @@ export class Level {
   async _nextThree() {
     const { tokens } = this.phones.trials[this.phones.answers.length];
     this.draw();
-    this.player.load(await this.sounds.all(tokens));
+    const sounds = await this.sounds.all(tokens);
+    if (!this.phones) return;
+    this.player.load(sounds);
     this.phones.ready = true;
+    if (this.phones.wanted) this._three();
     const next = this.phones.trials[this.phones.answers.length + 1];
     this.sounds.prepare(next ? next.tokens : [], tokens);
   }
@@ -70,7 +73,9 @@ export class Level {
 
   /* One after the other; then the answer is open. */
   async _three() {
-    if (!this.phones?.ready) return;
+    if (!this.phones) return;
+    this.phones.wanted = !this.phones.ready;  // pressed before the sounds are there: they are played when they come
+    if (this.phones.wanted) return;
     await this.player.context.resume();
     this.player.onevent = (name, side) => {
       if (name !== "end") return;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +12,7 @@ from engine.types import Choice, Session, TrialKind
 from tests.ui import sitting
 from tests.ui.fake_studio import FakeStudio
 from tests.ui.sitting import FIRST, OPEN_ANSWERS, OPEN_PADS, SECOND, answers, begin, hear_all, open_sitting
+from tests.ui.watched import WITHIN_MS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -191,6 +192,15 @@ def test_an_unsent_answer_survives_a_reload(judged: FakeStudio, address: str, qu
     assert said(judged, session) == [("fail", ())]
 
 
+def wait_until(page: Page, done: Callable[[], bool]) -> None:
+    """Let the page go on until something that it cannot show has happened."""
+    for _ in range(WITHIN_MS // 50):
+        if done():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never came")
+
+
 @pytest.mark.parametrize("arrives", [True, False])
 def test_a_browser_that_is_killed_with_an_answer_on_its_way(
     judged: FakeStudio, address: str, browser: Browser, *, arrives: bool
@@ -205,15 +215,14 @@ def test_a_browser_that_is_killed_with_an_answer_on_its_way(
     posted: list[Any] = []
 
     def held(route: Any) -> None:
+        posted.append(route)
         if arrives:
             route.fetch()  # the server has it, the page never learns
-        posted.append(route)
 
     page.route("**/blind/answer", held)
+    page.wait_for_selector(OPEN_ANSWERS)
     page.keyboard.press("p")
-    page.wait_for_timeout(50)
-    while not posted:
-        page.wait_for_timeout(50)
+    wait_until(page, lambda: bool(said(judged, session) if arrives else posted))
     first.close()
     again = browser.new_context().new_page()
     again.goto(f"{address}/listen/?session={session.id}")
