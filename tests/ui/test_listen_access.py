@@ -50,6 +50,7 @@ def test_a_trial_of_every_kind_is_accessible(judged: FakeStudio, address: str, q
 
 def test_every_other_screen_is_accessible(judged: FakeStudio, address: str, quick: Page) -> None:
     """The queue, the volume, the headphone check, the keys, a break, an answer that cannot be sent, the end."""
+    quick.route("**/blind/answer", lambda route: route.abort())
     session = sitting.of_kind(judged, TrialKind.PREFERENCE, trials=1)
     quick.goto(f"{address}/listen/")
     quick.wait_for_selector("[data-stage] a.em-button")
@@ -71,7 +72,6 @@ def test_every_other_screen_is_accessible(judged: FakeStudio, address: str, quic
     assert faults(quick) == []
     quick.keyboard.press("Enter")
     hear_all(quick)
-    quick.route("**/blind/answer", lambda route: route.abort())
     give(quick, TrialKind.PREFERENCE)
     quick.wait_for_selector("[role=alert]")
     assert faults(quick) == []

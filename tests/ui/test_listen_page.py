@@ -162,9 +162,9 @@ def test_a_screen_reader_hears_what_happens(judged: FakeStudio, address: str, qu
 def test_an_answer_that_cannot_be_sent_is_kept_and_sent(judged: FakeStudio, address: str, quick: Page) -> None:
     """Without a server the page says so and keeps the answer; when the server is back it is saved, once."""
     session = judged.open_gate_session([FIRST], reviewer="Ana")
+    quick.route("**/blind/answer", lambda route: route.abort())  # once the page is open, one request may slip by
     open_sitting(quick, address, session)
     hear_all(quick)
-    quick.route("**/blind/answer", lambda route: route.abort())
     quick.keyboard.press("p")
     quick.wait_for_selector("[role=alert]:has-text('not saved yet')")
     assert answers(judged, session) == []
@@ -177,9 +177,9 @@ def test_an_answer_that_cannot_be_sent_is_kept_and_sent(judged: FakeStudio, addr
 def test_an_unsent_answer_survives_a_reload(judged: FakeStudio, address: str, quick: Page) -> None:
     """The tab keeps the one answer that is not saved, nothing else, and a reload sends it."""
     session = judged.open_gate_session([FIRST], reviewer="Ana")
+    quick.route("**/blind/answer", lambda route: route.abort())  # once the page is open, one request may slip by
     open_sitting(quick, address, session)
     hear_all(quick)
-    quick.route("**/blind/answer", lambda route: route.abort())
     quick.keyboard.press("f")
     quick.wait_for_selector("[role=alert]")
     kept = json.loads(quick.evaluate("JSON.stringify({...sessionStorage, ...localStorage})"))
@@ -210,8 +210,6 @@ def test_a_browser_that_is_killed_with_an_answer_on_its_way(
     first = browser.new_context()
     sitting.short_clips(first)
     page = first.new_page()
-    open_sitting(page, address, session)
-    hear_all(page)
     posted: list[Any] = []
 
     def held(route: Any) -> None:
@@ -220,7 +218,8 @@ def test_a_browser_that_is_killed_with_an_answer_on_its_way(
             route.fetch()  # the server has it, the page never learns
 
     page.route("**/blind/answer", held)
-    page.wait_for_selector(OPEN_ANSWERS)
+    open_sitting(page, address, session)
+    hear_all(page)
     page.keyboard.press("p")
     wait_until(page, lambda: bool(said(judged, session) if arrives else posted))
     first.close()
