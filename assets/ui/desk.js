@@ -158,7 +158,8 @@ class DeskPage {
 
   /* --------------------------------------------------------------------------------------------------------------- draft */
   async openDraft(draft) {
-    if (this.draft !== draft) {
+    const again = this.draft === draft;
+    if (!again) {
       this.made = "";
       this.rows.forget();
     }
@@ -169,11 +170,15 @@ class DeskPage {
     if (this.draft !== draft) return;
     this.audited = around.audited;
     document.title = `${around.name} · Earmark`;
+    const card = again ? this.rows.aside() : null; // somebody may be writing in it
+    const going = card ? this.rows.beingTyped(this.rows.opened) : [];
     this.stage.innerHTML = `<div class="em-stack" data-desk-open>${around.head}<div data-jobplace></div>
       <div data-made>${this.made}</div><div data-verdict>${around.verdict}</div>
       <div data-hint>${this.hint}</div><div class="em-card em-work"><div data-tabs></div>
       <div class="em-split"><div id="desk-pane" class="em-pane" role="tabpanel" tabindex="-1"></div>
       <aside class="em-aside" data-aside aria-label="The open row"></aside></div></div></div>`;
+    if (card) this.stage.querySelector("[data-aside]").replaceWith(card);
+    this.rows.typeOn(going);
     this.drawTabs(tab);
     this.drawVerdict();
     await this.openTab(this.audited || tab === "rows" ? tab : "rows", table);
@@ -276,9 +281,7 @@ class DeskPage {
       }
       if (found.kind === "prepare") this.made = found.html;
       this.plots.forget();
-      const place = this.rows.typingAt();
       await this.show();
-      this.rows.typeAt(place);
       if (found.kind === "prepare") {
         this.stage.querySelector("[data-made]")?.scrollIntoView({ block: "nearest" });
         this.say("The dataset is ready.");

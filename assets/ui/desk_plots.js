@@ -327,7 +327,7 @@ class Scatter extends Chart {
   choose() {
     if (this.at < 0) return;
     const { page } = this.plots;
-    page.act(null, () => page.rows.open({ row: this.rows[this.at].id }));
+    page.act(null, () => page.rows.open(this.rows[this.at].id));
   }
 }
 

@@ -11,6 +11,7 @@ export class Rows {
   constructor(page) {
     this.page = page;
     this.asked = 0; // the latest request for a page of rows; older answers are let go
+    this.showing = 0; // the latest request for one row
     this.forget();
   }
 
@@ -176,28 +177,42 @@ export class Rows {
   /* Draw the row that the address names, as after a reload. */
   async showOpened() {
     await this.keepTyped();
-    if (this.opened) await this.show({ row: this.opened });
+    if (this.opened) await this.show(this.opened);
     else this.hideAside();
   }
 
-  async show(which) {
+  /* Draw a row beside the table. True when it stands there: a row asked for later goes before it. */
+  async show(row) {
     const aside = this.aside();
-    if (!aside) return;
-    const query = new URLSearchParams({ ...this.query({ paged: false }), ...which });
-    const html = await getHtml(this.page.url(`/row?${query}`));
-    if (!aside.isConnected) return;
+    if (!aside) return false;
+    this.showing += 1;
+    const mine = this.showing;
+    this.point(row);
+    const query = new URLSearchParams({ ...this.query({ paged: false }), row });
+    const html = await getHtml(this.page.url(`/row?${query}`)).catch((error) => {
+      if (mine === this.showing) this.point(this.card()?.dataset.card || "");
+      throw error;
+    });
+    if (this.card()?.dataset.card !== row) await this.keepTyped(); // what was typed while this row was on its way
+    if (mine !== this.showing || !aside.isConnected) return false;
     const hadFocus = aside.contains(document.activeElement) ? handleOf(document.activeElement) : null;
+    const going = this.beingTyped(row);
     aside.innerHTML = html;
     aside.dataset.open = "true";
     document.documentElement.dataset.rowOpen = "true";
-    const card = this.card();
-    this.opened = card.dataset.card;
     this.typed = this.textField()?.value ?? null;
-    this.page.address({ row: this.opened });
-    this.markOpened();
-    this.page.plots.mark(this.opened);
     if (hadFocus) aside.querySelector(hadFocus)?.focus();
-    this.fetchAhead(card.dataset.next);
+    this.typeOn(going);
+    this.fetchAhead(this.card().dataset.next);
+    return true;
+  }
+
+  /* The row that is open, in the address, the table and the plots. */
+  point(row) {
+    this.opened = row;
+    this.page.address({ row });
+    this.markOpened();
+    this.page.plots.mark(row);
   }
 
   /* The next row's sound, so that it plays at once when its turn comes. */
@@ -217,9 +232,9 @@ export class Rows {
     });
   }
 
-  async open(which, { play = false, type = false } = {}) {
+  async open(row, { play = false, type = false } = {}) {
     await this.keepTyped();
-    await this.show(which);
+    if (!await this.show(row)) return;
     const aside = this.aside();
     if (type) {
       const field = this.textField();
@@ -231,6 +246,7 @@ export class Rows {
   }
 
   hideAside() {
+    this.showing += 1;
     const aside = this.aside();
     if (aside) {
       aside.innerHTML = "";
@@ -242,12 +258,9 @@ export class Rows {
   async close() {
     await this.keepTyped();
     const row = this.opened;
-    this.opened = "";
     this.typed = null;
     this.hideAside();
-    this.page.address({ row: "" });
-    this.markOpened();
-    this.page.plots.mark("");
+    this.point("");
     this.page.stage.querySelector(`[data-open-row="${CSS.escape(row)}"]`)?.focus();
   }
 
@@ -255,26 +268,38 @@ export class Rows {
     const to = this.card()?.dataset[way];
     if (!to) return;
     const typing = document.activeElement === this.textField();
-    await this.open({ row: to }, { play, type: typing });
+    await this.open(to, { play, type: typing });
   }
 
   /* --------------------------------------------------------------------------------------------------------------- texts */
   /* What was typed is never lost by going to another row, or by a piece of the page that is drawn anew. */
   async keepTyped() {
-    if (this.isDirty()) await this.saveText({ quiet: true });
+    while (this.isDirty()) await this.saveText({ quiet: true });
   }
 
-  /* The place in the text field, to be taken again after the whole page was drawn. */
-  typingAt() {
-    const field = this.textField();
-    return field && field === document.activeElement ? [this.opened, field.selectionStart] : null;
+  /* What somebody is writing on a row's card just now, to be written on when the card is drawn anew. */
+  beingTyped(row) {
+    const card = this.card();
+    if (card?.dataset.card !== row) return [];
+    return [...card.querySelectorAll(WRITTEN.join())].map((field) => ({
+      where: WRITTEN.find((selector) => field.matches(selector)),
+      value: field.value,
+      dirty: field.matches("[data-text]") ? this.isDirty() : field.value !== field.defaultValue,
+      open: Boolean(field.closest("details")?.open),
+      at: field === document.activeElement ? [field.selectionStart, field.selectionEnd, field.selectionDirection] : null,
+    }));
   }
 
-  typeAt(place) {
-    const field = this.textField();
-    if (!place || !field || this.opened !== place[0]) return;
-    field.focus();
-    field.setSelectionRange(place[1], place[1]);
+  typeOn(going) {
+    for (const { where, value, dirty, open, at } of going) {
+      const field = this.card()?.querySelector(where);
+      if (!field) continue;
+      if (dirty) field.value = value;
+      if (open) field.closest("details").open = true;
+      if (!at) continue;
+      field.focus();
+      field.setSelectionRange(...at);
+    }
   }
 
   async saveText({ quiet = false } = {}) {
@@ -302,7 +327,7 @@ export class Rows {
   async saveAndGoOn() {
     const next = this.card()?.dataset.next;
     await this.keepTyped();
-    if (next) await this.open({ row: next }, { play: true, type: true });
+    if (next) await this.open(next, { play: true, type: true });
     else {
       this.page.toast("That was the last row of this filter.");
       await this.showOpened();
@@ -312,8 +337,9 @@ export class Rows {
   async pasteTexts(button) {
     const lines = button.closest(".em-paste").querySelector("[data-lines]").value.split(/\r?\n/);
     if (!lines.some((line) => line.trim())) throw new Error("Paste some lines first, one a row.");
-    const { told } = await send(this.page.url("/texts"), { row: this.opened, lines, by: who() });
-    this.typed = null;
+    const { told } = await send(this.page.url("/texts"), { row: this.card().dataset.card, lines, by: who() });
+    for (const field of this.card().querySelectorAll("[data-lines]")) field.value = "";
+    this.typed = null; // the line goes before what stood in the row's own field
     await this.afterDeciding(told);
   }
 
@@ -335,7 +361,7 @@ export class Rows {
     await this.keepTyped();
     const field = this.aside().querySelector("[data-name]");
     isMe(field?.value.trim());
-    const asked = { act, rows: [this.opened], check, by: field?.value.trim() || who() };
+    const asked = { act, rows: [this.card().dataset.card], check, by: field?.value.trim() || who() };
     const { told } = await send(this.page.url("/decide"), asked);
     await this.afterDeciding(told);
   }
@@ -357,10 +383,10 @@ export class Rows {
     const act = at("button[data-card-act]");
     if (act) { this.page.act(act, () => this.decideOne(act.dataset.cardAct)); return; }
     const open = at("[data-open-row]");
-    if (open) { this.page.act(null, () => this.open({ row: open.dataset.openRow })); return; }
+    if (open) { this.page.act(null, () => this.open(open.dataset.openRow)); return; }
     const row = at("tr[data-row]");
     if (row && !at("label,button,a,input") && !String(window.getSelection())) {
-      this.page.act(null, () => this.open({ row: row.dataset.row }));
+      this.page.act(null, () => this.open(row.dataset.row));
     }
   }
 
@@ -402,6 +428,7 @@ export class Rows {
   }
 }
 
+const WRITTEN = ["[data-text]", "[data-lines]", "[data-name]"]; // the fields of a row's card that somebody writes in
 const isNarrow = () => window.matchMedia("(max-width: 900px)").matches;
 
 /* How to find an element again after the piece of the page that holds it was drawn anew. */

@@ -15,10 +15,11 @@ from engine.types import Action
 from engine.workspace import Workspace
 from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
+from tests.ui.watched import WITHIN_MS
 from ui import pages
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -178,6 +179,85 @@ def test_what_is_being_typed_outlives_everything_around_it(
     page.wait_for_selector("canvas")
     page.wait_for_function("document.querySelector('[data-text]').value === 'Before another view.'")
     assert held.decisions(draft)["r030"][0].text == "Before another view."
+
+
+class HeldBack:
+    """Answers that show a row are held back from the first asking on, until they are let go in the order given."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._routes: list[Route] = []
+        self.on = False
+        page.route(re.compile(r"/row\?"), lambda route: self._routes.append(route) if self.on else route.continue_())
+
+    def wait(self, asked: int) -> None:
+        """Until so many have been asked for."""
+        until = time.monotonic() + WITHIN_MS / 1000
+        while len(self._routes) < asked:
+            assert time.monotonic() < until, f"{len(self._routes)} of {asked} rows were asked for."
+            self._page.wait_for_timeout(20)
+
+    def let_go(self, number: int) -> None:
+        with self._page.expect_response(self._routes[number].request.url):
+            self._routes[number].continue_()
+        self._page.wait_for_timeout(100)
+
+
+def test_what_is_typed_while_a_row_is_drawn_anew_stays(
+    page: Page, held: FakeStudio, at: str, faults: list[str]
+) -> None:
+    """Text, pasted lines and a name that are written between asking for a row and its answer are not overwritten."""
+    draft = audited(held)
+    back = HeldBack(page)
+    opened(page, at, draft, "&everything=1&order=source&row=r055")
+    page.wait_for_selector("[data-card=r055]")
+    back.on = True
+    page.locator("[data-select=r030]").check()
+    page.locator("[data-bulk-act=drop]").click()
+    back.wait(1)
+    page.get_by_text("Paste many texts").click()
+    page.get_by_label("Texts, a line a row").fill("One.\nTwo.")
+    page.get_by_label("Text", exact=True).fill("Typed meanwhile.")
+    page.keyboard.press("Home")
+    back.let_go(0)
+    assert page.get_by_label("Texts, a line a row").input_value() == "One.\nTwo."
+    assert page.get_by_label("Text", exact=True).input_value() == "Typed meanwhile."
+    page.keyboard.type("Still ")
+    assert page.get_by_label("Text", exact=True).input_value() == "Still Typed meanwhile."
+
+
+def test_what_is_typed_while_another_row_comes_is_saved(
+    page: Page, held: FakeStudio, at: str, faults: list[str]
+) -> None:
+    """A text belongs to the row that it was typed under, also when the next one was already asked for."""
+    draft = audited(held)
+    back = HeldBack(page)
+    opened(page, at, draft, "&everything=1&order=source&row=r030")
+    page.wait_for_selector("[data-card=r030]")
+    back.on = True
+    page.locator("[data-open-row=r031]").first.click()
+    back.wait(1)
+    page.get_by_label("Text", exact=True).fill("Of the first.")
+    back.let_go(0)
+    page.wait_for_selector("[data-card=r031]")
+    assert {r: d[0].text for r, d in held.decisions(draft).items()} == {"r030": "Of the first."}
+
+
+def test_the_row_asked_for_last_is_shown(page: Page, held: FakeStudio, at: str, faults: list[str]) -> None:
+    """An answer that comes late does not take the page back to a row that was left."""
+    draft = audited(held)
+    back = HeldBack(page)
+    opened(page, at, draft, "&everything=1&order=source&row=r030")
+    page.wait_for_selector("[data-card=r030]")
+    back.on = True
+    for row in ("r031", "r032"):
+        page.locator(f"[data-open-row={row}]").first.click()
+    back.wait(2)
+    back.let_go(1)
+    page.wait_for_selector("[data-card=r032]")
+    back.let_go(0)
+    assert page.locator("[data-card]").get_attribute("data-card") == "r032"
+    assert "row=r032" in page.url
 
 
 def test_many_texts_are_pasted(page: Page, held: FakeStudio, at: str, faults: list[str]) -> None:
