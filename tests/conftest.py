@@ -22,6 +22,8 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+SECOND_TRY = "EARMARK_SECOND_TRY"
+
 
 def pytest_configure() -> None:
     """Set the environment before any test module is imported; what the caller set stays."""
@@ -37,7 +39,26 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a CUDA device where there is none; torch is imported only if such a test was collected."""
+    """What needs a CUDA device is skipped without one; a test in a browser has a second try where CI asks for it."""
+    _skip_without_cuda(items)
+    if os.environ.get(SECOND_TRY):
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that passed at its second try tells why its first failed: it is to be looked into like any other."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"failed at first: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+        for name, content in report.sections:
+            terminalreporter.section(name, "-")
+            terminalreporter.write_line(content)
+
+
+def _skip_without_cuda(items: list[pytest.Item]) -> None:
+    """Torch is imported only if such a test was collected."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if not marked:
         return
