@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine import calibration, listening
+from engine import listening
 from engine.listening import Question
-from engine.sittings import Given, Sittings
+from engine.sittings import Given, Sittings, calibration
 from engine.studio.answers import Record, common_takes, one_take
 from engine.studio.gate_controls import GateControls
 from engine.types import (
@@ -53,7 +53,7 @@ class ListeningLab(GateControls):
         self._sittings = Sittings(
             self.store, clock=clock, new_token=_token, more=self._more_questions, balance=self._sides_heard
         )
-        self._stack.callback(self._sittings.close_all)
+        self._stack.callback(self._sittings.sounds.close)
 
     def open_gate_session(
         self,
@@ -111,7 +111,7 @@ class ListeningLab(GateControls):
 
     def session_of_token(self, token: str) -> str:
         """The sitting that a side belongs to. Raises NotFound."""
-        return self._sittings.session_of_token(token)
+        return self._sittings.sounds.session_of(token)
 
     def test_of(self, session: Session) -> ListeningTest | None:
         """The test that a sitting is part of, if it is of one."""
@@ -130,15 +130,15 @@ class ListeningLab(GateControls):
 
     def stimulus(self, token: str) -> bytes:
         """The audio behind an opaque token: same container, rate, loudness and length for every side of its trial."""
-        return self._sittings.sound(token)
+        return self._sittings.sounds.of(token)
 
     def warm_up_listening(self) -> None:
         """Get ready for the first reviewer, in the background."""
-        self._sittings.warm_up()
+        self._sittings.sounds.warm_up()
 
     def ready_stimulus(self, token: str) -> bytes | None:
         """What `stimulus` gives, if it can be had without waiting for anything."""
-        return self._sittings.ready_sound(token)
+        return self._sittings.sounds.ready(token)
 
     def answer(
         self,
@@ -182,7 +182,7 @@ class ListeningLab(GateControls):
 
     def headphone_check(self, session_id: str) -> tuple[tuple[str, ...], ...]:
         """Six trials of three tones, by opaque token. Raises NotFound for an unknown sitting."""
-        return self._sittings.headphone_check(session_id)
+        return self._sittings.sounds.headphone_check(session_id)
 
     def check_headphones(self, session_id: str, answers: Sequence[int]) -> tuple[int, bool]:
         """How many of the six were right and whether that is enough; kept with the sitting, and no reason to stop."""

@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine import code_version, durable, invitations, listening, listening_export, stimuli
+from engine import code_version, durable, invitations, listening, listening_export
 from engine.invitations import DEFAULT_DAYS, NewInvitation
 from engine.listening_export import Exported
+from engine.sittings import stimuli
 from engine.studio.answers import common_takes
 from engine.studio.listening_lab import ListeningLab, Outline, outline
 from engine.types import (

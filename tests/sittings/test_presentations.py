@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import audio, presentations, stimuli
-from engine.presentations import Presentations
+from engine import audio
+from engine.sittings import presentations, stimuli
+from engine.sittings.presentations import Presentations
 from engine.types import Clip, NotFound, Slot, Tier, Treatment, Trial, TrialKind
 from tests.judgement_factory import make_clip
 

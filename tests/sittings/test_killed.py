@@ -31,7 +31,7 @@ with Store(place) as store:
                 os.kill(os.getpid(), signal.SIGKILL)
         store._journal.append = append
     lab = Sittings(store, clock=lambda: 5.0, new_token=lambda: "t")
-    lab._heard = lambda trial: {}
+    lab.sounds.presented = lambda trial: {}
     session = store.sessions()[0].id
     trial = lab.view(session)
     lab.answer(trial.trial_id, Given(choice=Choice.PASS, plays={"A": 1}), session_id=session)
@@ -44,7 +44,7 @@ with Store(place) as store:
 
 def served(place: Path, dies: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", SERVER, str(place), dies]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
     return subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, timeout=60, check=False)
 

@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engine import audio
-from engine.stimuli import SAMPLE_RATE_HZ, TARGET_LUFS
+from engine.sittings.stimuli import SAMPLE_RATE_HZ, TARGET_LUFS
 from engine.types import BadInput
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from engine import audio, stimuli
+from engine import audio
+from engine.sittings import stimuli
 from engine.types import Clip, Presented, Slot, Trial
 
 Key = TypeVar("Key", bound=Hashable)

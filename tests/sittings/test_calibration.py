@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine import audio, calibration, stimuli
+from engine import audio
+from engine.sittings import calibration, stimuli
 from engine.types import BadInput
 
 

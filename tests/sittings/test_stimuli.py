@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine import audio, stimuli
-from engine.stimuli import SAMPLE_RATE_HZ, prepare
+from engine import audio
+from engine.sittings import stimuli
+from engine.sittings.stimuli import SAMPLE_RATE_HZ, prepare
 from engine.types import BadInput
 
 Samples = NDArray[np.float32]
