@@ -25,7 +25,8 @@ from engine import (
 )
 from engine.advisor import PastRun, Situation
 from engine.backends import sizes
-from engine.preflight import Facts
+from engine.preflight import forecast
+from engine.preflight.facts import Facts
 from engine.studio.watching import Watching
 from engine.types import Advice, BadInput, Dataset, NotFound, Preflight, Preset, Run, RunConfig, RunState
 from engine.workspace import Workspace
@@ -68,9 +69,9 @@ class Planning(Watching):
             items=preflight.items(config, facts),
             command=shlex.join(runs.command(run_dir)),
             record=runs.describe(run_dir, config, now=now, dataset=data),
-            steps=preflight.steps(config, facts),
-            memory=preflight.memory_estimate(config, facts),
-            disk=preflight.disk_estimate(config, facts),
+            steps=forecast.steps(config, facts),
+            memory=forecast.memory_estimate(config, facts),
+            disk=forecast.disk_estimate(config, facts),
             advice=self._advice(data, config.backend),
         )
 

@@ -10,7 +10,8 @@ import pytest
 from engine import disk, memory, preflight
 from engine.backends import sizes
 from engine.device import Card, DeviceMemory
-from engine.preflight import Facts
+from engine.preflight import forecast
+from engine.preflight.facts import Facts
 from engine.types import Dataset, Level, PreflightItem, RunConfig
 from tests.run_factory import prepared
 
@@ -75,7 +76,7 @@ def test_errors_that_nobody_decided_about_are_refused_until_somebody_accepts_the
 def test_the_share_of_tainted_steps_is_that_of_the_formula() -> None:
     """1 - (1 - p)^N, where N is how many rows a step takes with its batches."""
     bad = replace(FACTS, dataset=data(unresolved=6, bad_row_share=0.1))
-    rows = round(1500 / preflight.lengths(FACTS)[0])
+    rows = round(1500 / forecast.lengths(FACTS)[0])
     assert f"{1 - 0.9**rows:.0%}" in found("rows", CONFIG, bad).text
     assert f"{1 - 0.9 ** (8 * rows):.0%}" in found("rows", replace(CONFIG, accumulation=8), bad).text
 
@@ -112,7 +113,7 @@ def test_a_stop_by_validation_needs_something_to_validate_with() -> None:
 
 # --------------------------------------------------------------------------------------------------------------- memory
 def needing(config: RunConfig, facts: Facts = FACTS) -> int:
-    estimate = preflight.memory_estimate(config, facts)
+    estimate = forecast.memory_estimate(config, facts)
     assert estimate is not None
     return estimate.needed_bytes
 
@@ -171,20 +172,20 @@ def test_what_nobody_knows_is_not_made_up() -> None:
         assert found("memory", CONFIG, facts).level is Level.WARN
     unknown = replace(FACTS, size=None)
     assert found("disk", CONFIG, unknown).level is Level.WARN
-    assert (preflight.steps(CONFIG, unknown), preflight.memory_estimate(CONFIG, unknown)) == (0, None)
+    assert (forecast.steps(CONFIG, unknown), forecast.memory_estimate(CONFIG, unknown)) == (0, None)
 
 
 # ----------------------------------------------------------------------------------------------------------------- disk
 def test_the_disk_is_counted_checkpoint_by_checkpoint() -> None:
     """Every checkpoint is kept; state to resume from only for the last two; features as far as they are not there."""
-    estimate = preflight.disk_estimate(replace(CONFIG, epochs=12), replace(FACTS, uncached_sec=0.0))
+    estimate = forecast.disk_estimate(replace(CONFIG, epochs=12), replace(FACTS, uncached_sec=0.0))
     assert estimate is not None
     trained = memory.trained_tensors(CONFIG, FACTS.size)
     assert estimate.checkpoints == 12
-    assert estimate.checkpoint_bytes - preflight.BYTES_OF_JSON == 4 * sum(trained)
+    assert estimate.checkpoint_bytes - forecast.BYTES_OF_JSON == 4 * sum(trained)
     assert estimate.resume_bytes == 2 * memory.optimizer_bytes(trained, "adamw")[0]
     assert estimate.features_bytes == 0
-    assert preflight.disk_estimate(CONFIG, FACTS).features_bytes == 1000 * FACTS.size.feature_bytes_a_second
+    assert forecast.disk_estimate(CONFIG, FACTS).features_bytes == 1000 * FACTS.size.feature_bytes_a_second
 
 
 @pytest.mark.parametrize("config", [CONFIG, FULL], ids=["lora", "full"])
@@ -201,7 +202,7 @@ def test_a_checkpoint_is_as_large_as_was_said(config: RunConfig, tmp_path: Path)
         part.optimizer.step()
         part.write(tmp_path, part.weights())
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    estimate = preflight.disk_estimate(config, FACTS)
+    estimate = forecast.disk_estimate(config, FACTS)
     assert estimate is not None
     assert 0.9 * estimate.checkpoint_bytes <= written <= estimate.checkpoint_bytes
 
@@ -229,11 +230,11 @@ def test_a_disk_without_room_for_two_checkpoints_is_refused() -> None:
 # ------------------------------------------------------------------------------------------------------------- settings
 def test_steps_are_those_of_the_trainers_own_batches() -> None:
     """Batches are packed as the trainer packs them; accumulation makes fewer steps, and steps at most ends them."""
-    an_epoch = preflight.steps_an_epoch(CONFIG, FACTS)
+    an_epoch = forecast.steps_an_epoch(CONFIG, FACTS)
     assert 30 <= an_epoch <= 120
-    assert preflight.steps(replace(CONFIG, epochs=3), FACTS) == 3 * an_epoch
-    assert preflight.steps(replace(CONFIG, max_steps=50), FACTS) == 50
-    assert preflight.steps_an_epoch(replace(CONFIG, accumulation=4), FACTS) == -(-an_epoch // 4)
+    assert forecast.steps(replace(CONFIG, epochs=3), FACTS) == 3 * an_epoch
+    assert forecast.steps(replace(CONFIG, max_steps=50), FACTS) == 50
+    assert forecast.steps_an_epoch(replace(CONFIG, accumulation=4), FACTS) == -(-an_epoch // 4)
 
 
 def test_one_checkpoint_is_nothing_to_choose_from() -> None:
