@@ -24,6 +24,7 @@ UNLOADED_SHARE = 0.9  # of the loss of a model without weights
 # Speech that became this much faster or slower than at the first checkpoint, all in one direction, drifts.
 RATE_CHANGE, RATE_CHECKPOINTS = 0.15, 3
 ONE_RESTS, ALL_REST = "part_rests", "all_parts_rest"
+UNLOADED = "unloaded_weights"
 CAPPED_SHARE = 0.5  # of the lines that were spoken at a checkpoint
 
 
@@ -129,6 +130,17 @@ def disk(step: int, epoch: int, needed_bytes: int) -> Alert:
     return Alert(step=step, epoch=epoch, monitor="disk", text=text)
 
 
+def unloaded(without_weights: Mapping[str, float], losses: Mapping[str, float]) -> str | None:
+    """What to say of a base that starts where one without its weights would, part by part; None where it does not."""
+    for part, loss in without_weights.items():
+        if part in losses and losses[part] >= UNLOADED_SHARE * loss:
+            return (
+                f"The first loss of {part} is {losses[part]:.2f}, and a model without its weights would have "
+                f"{loss:.2f}: the base's weights were probably not loaded; check Base weights."
+            )
+    return None
+
+
 def _alert(watched: Watch, monitor: str, data: Mapping[str, Any], text: str) -> Alert:
     return Alert(
         step=int(data.get("step", 0)),
@@ -229,9 +241,7 @@ _JUDGES: Mapping[str, Callable[[Watch, Mapping[str, Any]], tuple[Watch, _Found]]
     "checkpoint": _saved,
     "alert": _alerted,
 }
-_LASTING = frozenset(
-    {"validation_rising", "gradient_norm", "talks_to_itself", "unloaded_weights", "drift", ONE_RESTS, ALL_REST}
-)
+_LASTING = frozenset({"validation_rising", "gradient_norm", "talks_to_itself", UNLOADED, "drift", ONE_RESTS, ALL_REST})
 
 
 # ------------------------------------------------------------------------------------------------------------- monitors
@@ -295,13 +305,8 @@ def _gradients(before: Watch, step: int, norms: Mapping[str, float]) -> Iterator
 
 
 def _unloaded(before: Watch, losses: Mapping[str, float]) -> _Found:
-    for part, unloaded in before.unloaded.items():
-        if part in losses and losses[part] >= UNLOADED_SHARE * unloaded:
-            return {
-                "unloaded_weights": f"The first loss of {part} is {losses[part]:.2f}, and a model without its weights "
-                f"would have {unloaded:.2f}: the base's weights were probably not loaded; stop and check Base weights."
-            }
-    return {}
+    doubt = unloaded(before.unloaded, losses)
+    return {UNLOADED: doubt} if doubt else {}
 
 
 def _drift(now: Watch) -> str | None:

@@ -28,7 +28,7 @@ APPLIES = {
 # Shown once preflight asks for it: a person takes the responsibility for what it found.
 ON_DEMAND = ("accepted_by",)
 # What a preset says nothing about: choosing another one leaves these as they are.
-OWN = ("name", "dataset", "voice", "base_model", "device", "accepted_by")
+OWN = ("name", "dataset", "voice", "base_model", "device", "accepted_by", "weights_accepted_by")
 # What is chosen from a list that is only known at run time; any other field without choices is typed.
 LISTED = ("dataset", "backend", "voice")
 CODE = re.compile(r"`([^`]+)`")

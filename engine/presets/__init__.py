@@ -48,4 +48,4 @@ def default(backend: str) -> RunConfig:
 
 def without_person(config: RunConfig) -> RunConfig:
     """The settings without who accepted something: that holds for the run that it was said of."""
-    return replace(config, accepted_by="")
+    return replace(config, accepted_by="", weights_accepted_by="")

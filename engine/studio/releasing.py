@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from engine import dataset, environments, importing, promotion, runs
+from engine import dataset, environments, importing, monitors, promotion, runs
 from engine.bundle import checking, record, writing
 from engine.bundle.record import Evidence, Preference, Sample, Variants
 from engine.gate import counts, decide
@@ -70,6 +70,7 @@ class Releasing(Keeping):
             now=self._clock(),
             holder=self.store.promotion(alias),
             trainer_version=self._trainer_version(checkpoint.run_id) if checkpoint else "",
+            doubt=self._doubt(checkpoint.run_id) if checkpoint else "",
         )
         self.store.add_promotion(made)
         return made
@@ -249,6 +250,19 @@ class Releasing(Keeping):
             return ""
         return str(code.get("commit", ""))
 
+    def _marked_at_first(self, run_id: str) -> tuple[str, str]:
+        """What was marked of the base that a run began with, and who accepted it; empty where nothing was."""
+        try:
+            run = runs.get(self.workspace.runs / run_id)
+        except EngineError:
+            return "", ""
+        found = [one.text for one in runs.series(run.path).alerts if one.monitor == monitors.UNLOADED]
+        return (found[0], run.config.weights_accepted_by) if found else ("", "")
+
+    def _doubt(self, run_id: str) -> str:
+        text, accepted_by = self._marked_at_first(run_id)
+        return "" if accepted_by else text
+
     def _evidence_of(self, made: Promotion, run_id: str, consent: str, licence: str) -> Evidence:
         own = [v for v in self.store.verdict_history() if v.id == made.verdict_id]
         others = [
@@ -283,7 +297,10 @@ class Releasing(Keeping):
             found = dataset.load((self.workspace.runs / run_id / told["path"]).resolve())
         except (EngineError, KeyError, TypeError):
             return {}
+        marked, accepted_by = self._marked_at_first(run_id)
+        doubt = {"Base weights": f"{marked} Accepted by {accepted_by}."} if marked else {}
         return {
+            **doubt,
             "Dataset": found.id,
             "Lines to train on": str(found.train_count),
             "Minutes": f"{found.train_sec / 60:.1f}",

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from engine.train import batches, saving, steps
+from engine.train import alignment, batches, saving, steps
 from engine.train.parts import parameter_count
 from engine.train.publisher import Publisher
 from engine.train.saving import Saver
@@ -25,7 +25,8 @@ def train(session: Session, state: TrainState, *, clock: Callable[[], float]) ->
     with Publisher(make_room=saving.making_room(session)) as publisher:
         saver = Saver(session, publisher, clock)
         if state.step == 0:
-            steps.validate(session, state)  # the base itself: what the first epoch is compared with
+            base = steps.validate(session, state)  # the base itself: what the first epoch is compared with
+            alignment.must_be_loaded(session, base)
         todo = epoch_batches(session, state.epoch)
         while state.step < session.total_steps:
             publisher.look()

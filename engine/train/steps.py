@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import monitors
 from engine.train import batches, seeds
@@ -22,6 +22,8 @@ from engine.types import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+LOOKED_AT = 16  # examples, where none is held out
 
 
 @dataclass(frozen=True)
@@ -143,32 +145,40 @@ def validate(session: Session, state: TrainState) -> Losses | None:
 
     The same batches, the same noise and no dropout each time.
     """
-    import torch
-
     if not session.validation:
         return None
-    for part in session.parts:
-        part.module.eval()
-    fixed = batches.fixed_batches(session.validation_lengths, batch_tokens=session.config.batch_tokens)
-    sums = dict.fromkeys(session.loss_names, 0.0)
-    with torch.no_grad():
-        for place, batch in session.world.mine(fixed):
-            session.where.enter("validation", batches.padded_tokens(batch, session.validation_lengths))
-            seeds.set_generators(seeds.of_validation(session.config.seed, place))
-            with session.precision():
-                tensors = session.model.loss(
-                    [session.validation[i] for i in batch], session.voice, session.part_names, None
-                )
-            weight = sum(session.validation_weights[i] for i in batch)
-            for name, loss in tensors.items():
-                sums[name] += weight * float(loss)
-    summed = session.world.add(sums)
-    parts = {name: value / sum(session.validation_weights) for name, value in summed.items()}
-    losses = Losses(sum(parts.values()), parts)
+    losses = _mean(session, session.validation, session.validation_lengths, session.validation_weights)
     _must_be_numbers(session, state, "The validation loss", losses.total)
     epoch = state.epoch if state.step else 0
-    session.journal.say("validation", step=state.step, epoch=epoch, loss=losses.total, parts=parts)
+    session.journal.say("validation", step=state.step, epoch=epoch, loss=losses.total, parts=losses.parts)
     return losses
+
+
+def first_look(session: Session) -> Losses:
+    """The same over some examples to train on: where a run begins that holds none out. Says nothing."""
+    some = slice(LOOKED_AT)
+    return _mean(session, session.train[some], session.lengths[some], session.weights[some])
+
+
+def _mean(session: Session, examples: Sequence[Any], lengths: Sequence[int], weights: Sequence[int]) -> Losses:
+    import torch
+
+    for part in session.parts:
+        part.module.eval()
+    sums = dict.fromkeys(session.loss_names, 0.0)
+    with torch.no_grad():
+        for place, batch in session.world.mine(
+            batches.fixed_batches(lengths, batch_tokens=session.config.batch_tokens)
+        ):
+            session.where.enter("validation", batches.padded_tokens(batch, lengths))
+            seeds.set_generators(seeds.of_validation(session.config.seed, place))
+            with session.precision():
+                tensors = session.model.loss([examples[i] for i in batch], session.voice, session.part_names, None)
+            weight = sum(weights[i] for i in batch)
+            for name, loss in tensors.items():
+                sums[name] += weight * float(loss)
+    parts = {name: value / sum(weights) for name, value in session.world.add(sums).items()}
+    return Losses(sum(parts.values()), parts)
 
 
 def _must_be_numbers(session: Session, state: TrainState, what: str, value: float) -> None:

@@ -185,6 +185,12 @@ class RunConfig:
         "Your name, to train on a dataset that still has errors; it is kept with the run.",
         section="Checkpoints and monitors",
     )
+    weights_accepted_by: str = _field(
+        "",
+        "Weights accepted by",
+        "Your name, to train a base whose first loss is that of a model without its weights; it is kept with the run.",
+        section="Checkpoints and monitors",
+    )
 
 
 class RunState(StrEnum):

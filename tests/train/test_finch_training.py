@@ -17,6 +17,8 @@ from engine.types import AuditReport, GenerationSettings, PrepareSettings, Run, 
 from engine.workspace import Workspace
 from tests import finch_factory
 
+ANSWERABLE = "Ana, who made these weights up"  # they are random: training would refuse them
+
 
 @pytest.fixture(name="weights")
 def tiny_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -38,7 +40,10 @@ def workspace_with_data(tmp_path: Path, weights: Path) -> Workspace:
 
 def make_run(workspace: Workspace, weights: Path, epochs: int) -> Run:
     prepared = dataset.listing(workspace.datasets)[0]
-    config = RunConfig(dataset=prepared.id, base_model=str(weights), epochs=epochs, batch_tokens=150, device="cpu")
+    config = RunConfig(
+        dataset=prepared.id, base_model=str(weights), epochs=epochs, batch_tokens=150, device="cpu",
+        weights_accepted_by=ANSWERABLE,
+    )  # fmt: skip
     return runs.create(workspace.runs, config, now=1.0, dataset=prepared)
 
 
@@ -92,6 +97,7 @@ def test_all_weights_are_trained_and_spoken(
         precision="bf16",
         accumulation=2,
         device="cpu",
+        weights_accepted_by=ANSWERABLE,
     )
     run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
     assert worker.work(run.path) == 0, runs.get(run.path).error

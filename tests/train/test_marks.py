@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from engine import checkpoints, runs
 from engine.train import listening
-from engine.types import GenerationSettings, RunState, SpeakRow, Speech, Stop
+from engine.types import GenerationSettings, Refused, RunState, SpeakRow, Speech, Stop
 from tests.train.conftest import MakeRun
 from tests.train.test_loop import train, weights
 from tests.train.toy_voice import ToyVoice
@@ -60,15 +61,30 @@ def test_a_monitor_that_stops_saves_first_and_the_run_can_go_on(make_run: MakeRu
     assert [a["monitor"] for a in marked(run.path)] == ["validation_rising"]
 
 
-def test_weights_that_were_not_loaded_are_marked(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an unloaded model's loss is, the backend says; a first loss like it is marked at once."""
-    original = ToyVoice.loss
+@pytest.mark.parametrize("held_out", [True, False])
+def test_weights_that_were_not_loaded_are_not_trained(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, held_out: bool
+) -> None:
+    """A base that starts where the backend says that one without its weights would is refused before the first step,
+    with rows held out or none. With a name under Weights accepted by it is trained, and marked.
+    """
+    from engine import dataset
+
+    rows, original = dataset.utterances, ToyVoice.loss
+    if not held_out:
+        monkeypatch.setattr(dataset, "utterances", lambda of: tuple(replace(row, split="train") for row in rows(of)))
     monkeypatch.setattr(
         ToyVoice, "loss", lambda self, *a: {k: v + (20.0 if k == "lm" else 0.0) for k, v in original(self, *a).items()}
     )
-    run = make_run(epochs=1)
-    train(run.path)
-    assert [(a["monitor"], a["step"]) for a in marked(run.path)] == [("unloaded_weights", 0)]
+    run, accepted = make_run(epochs=1), make_run(epochs=1, weights_accepted_by="Ada")
+    assert train(run.path) == Refused.exit_code
+    refused = runs.get(run.path)
+    assert (refused.state, refused.step, checkpoints.listing(run.path)) == (RunState.FAILED, 0, [])
+    assert "first loss of lm" in refused.error
+    assert "your name under Weights accepted by" in refused.error
+    assert train(accepted.path) == 0
+    assert [(a["monitor"], a["step"]) for a in marked(accepted.path)] == [("unloaded_weights", 0 if held_out else 1)]
+    assert any("Ada accepted that" in str(e.data.get("text")) for e in runs.events(accepted.path))
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
@@ -192,8 +208,6 @@ def test_listening_costs_little_and_never_a_run(make_run: MakeRun, monkeypatch: 
 
 def test_a_test_row_is_never_seen(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of the test split are neither trained on nor validated with, nor do they enter a speaker's statistics."""
-    from dataclasses import replace
-
     from engine import dataset
 
     original = dataset.utterances

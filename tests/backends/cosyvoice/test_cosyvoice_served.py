@@ -91,6 +91,7 @@ def _checkpoint(workspace: Workspace, tuned: str) -> Checkpoint:
     config = RunConfig(
         name="tiny", dataset=prepared.id, backend=tuned, parts=("llm", "flow"), target_modules=(), rank=4, alpha=8.0,
         learning_rate=5e-3, epochs=2, batch_tokens=400, device="cpu", listen=False, one_part_at_a_time=True,
+        weights_accepted_by="Ana, who made them up",
     )  # fmt: skip
     run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
     runs.launch(run.path)
