@@ -22,6 +22,7 @@ from unittest.mock import patch
 from benchmarks.measure import Row, Table
 from engine import checkpoints, disk, lease, runs
 from engine.run_folder import RunFolder
+from engine.runs import launcher
 from engine.studio import Studio
 from engine.train import state_files
 from engine.types import EngineError, Refused, Run, RunState
@@ -55,7 +56,7 @@ def run(turns: int, base_model: str = "") -> list[Table]:
     trainer.register()
     with tempfile.TemporaryDirectory(dir=here, prefix=".full-retention-") as folder:
         scene = Scene(Path(folder))
-        with patch.object(runs, "launch", partial(runs.launch, python=trainer.executable(scene.folder))):
+        with patch.object(launcher, "launch", partial(launcher.launch, python=trainer.executable(scene.folder))):
             return _measured(scene)
 
 

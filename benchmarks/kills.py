@@ -22,6 +22,7 @@ from benchmarks import machine
 from engine import adapter_files, checkpoints, dataset, locks, manifest, runs
 from engine.needs import Needs
 from engine.run_folder import RunFolder
+from engine.runs import launcher, making
 from engine.train import state_files
 from engine.types import AuditReport, EngineError, PrepareSettings, Run, RunConfig, RunState
 from engine.workspace import Workspace
@@ -84,8 +85,8 @@ def make_yard(folder: Path, config: RunConfig = CONFIG) -> Yard:
     made = dataset.prepare(report, settings, TOY, root=workspace.datasets, now=1.0)
     config = replace(config, dataset=made.id)
     python = trainer.executable(folder)
-    whole = runs.create(workspace.runs, config, now=time.time(), dataset=made)
-    runs.launch(whole.path, python=python)
+    whole = making.create(workspace.runs, config, now=time.time(), dataset=made)
+    launcher.launch(whole.path, python=python)
     if _wait_until_over(whole.path).state is not RunState.COMPLETED:
         raise EngineError((whole.path / "train.log").read_text()[-2000:])
     series = runs.series(whole.path)
@@ -95,7 +96,7 @@ def make_yard(folder: Path, config: RunConfig = CONFIG) -> Yard:
 def run_of_kills(yard: Yard, kills: int, draw: random.Random, tally: Tally) -> None:
     """One run from its start to its end, disturbed up to `kills` times, then compared with the undisturbed one."""
     made = dataset.load(yard.workspace.datasets / yard.config.dataset)
-    run = runs.create(yard.workspace.runs, yard.config, now=time.time(), dataset=made)
+    run = making.create(yard.workspace.runs, yard.config, now=time.time(), dataset=made)
     before: dict[str, str] = {}
     while kills and not _is_complete(run.path):
         whom = draw.choice(WHOM)
@@ -105,7 +106,7 @@ def run_of_kills(yard: Yard, kills: int, draw: random.Random, tally: Tally) -> N
         before = _check(run.path, before, tally)
     if not _is_complete(run.path):
         if not locks.is_held(RunFolder(run.path).lock):
-            runs.resume(run.path, python=yard.python)
+            launcher.launch(run.path, python=yard.python)
         _wait_until_over(run.path)
     _check(run.path, before, tally)
     _compare(run.path, yard, tally)
@@ -171,9 +172,9 @@ def _app(run_dir: Path, python: str) -> None:
     run = runs.get(run_dir)
     if not locks.is_held(RunFolder(run_dir).lock):
         if run.state.is_over:
-            runs.resume(run_dir, python=python)
+            launcher.launch(run_dir, python=python)
         else:
-            runs.launch(run_dir, python=python)
+            launcher.launch(run_dir, python=python)
     print("launched", flush=True)
     while True:
         runs.get(run_dir)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine import audit, dataset, manifest, monitors, needs, presets, runs
+from engine import audit, dataset, manifest, monitors, needs, presets
 from engine.backends.finch.pretrain import demo_data
 from engine.run_folder import RunFolder
+from engine.runs import making, record
 from engine.train import session as sessions
 from engine.train.control import Control
 from engine.train.faults import Where
@@ -36,7 +37,7 @@ class Place:
     def run(self, name: str, **settings: Any) -> Run:
         """A run over the dataset with the default preset's settings and these."""
         config: RunConfig = replace(presets.default("finch"), name=name, dataset=self.dataset.id, **settings)
-        return runs.create(self.workspace.runs, config, now=time.time(), dataset=self.dataset)
+        return making.create(self.workspace.runs, config, now=time.time(), dataset=self.dataset)
 
 
 def make(folder: Path, minutes: float) -> Place:
@@ -57,5 +58,5 @@ def training(run: Run) -> Iterator[tuple[Session, TrainState]]:
     with Journal(folder, time.time, monitors.watch(run.config)) as journal, heartbeat(journal, 10.0):
         control = Control(folder, journal)
         yield sessions.prepare(
-            folder, runs.read_record(run.path), journal=journal, control=control, world=Alone(), where=Where()
+            folder, record.read(run.path), journal=journal, control=control, world=Alone(), where=Where()
         )

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.app_start import ROOT, free_port, wait_for
 from benchmarks.measure import Row, Table
-from engine import backends, locks, runs
+from engine import backends, locks
 from engine.run_folder import RunFolder
+from engine.runs import making
 from engine.train.journal import Journal
 from engine.types import Dataset, EngineError, RunConfig
 from engine.workspace import Workspace
@@ -167,7 +168,7 @@ def _run_folder(workspace: Workspace) -> Path:
         bad_row_share=0.0, source=workspace.root, created_at=time.time(),
     )  # fmt: skip
     config = RunConfig(name="watched", dataset=data.id, epochs=1000)
-    return runs.create(workspace.runs, config, now=time.time(), dataset=data).path
+    return making.create(workspace.runs, config, now=time.time(), dataset=data).path
 
 
 @contextmanager

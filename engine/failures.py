@@ -13,6 +13,7 @@ from typing import Any
 
 from engine import runs
 from engine.run_folder import RunFolder
+from engine.runs import launcher
 from engine.types import Change, Failure, Run, RunConfig, RunState
 
 LOG_LINES = 40
@@ -78,7 +79,7 @@ def _change(told: Mapping[str, Any]) -> Change:
 def _unheard(run: Run, status: int | None) -> str:
     if status is None or status == 0:
         return run.error
-    if status == runs.NOT_STARTED:
+    if status == launcher.NOT_STARTED:
         return "The trainer could not be started at all; the last line of its log says why."
     if status < 0:
         return f"The trainer was ended by signal {-status} before it could say why; resume goes on from its last save."

@@ -16,13 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import adapter_files, backends, checkpoints, code_version, durable, manifest, run_config, runs
+from engine import adapter_files, backends, checkpoints, code_version, durable, manifest, run_config
 from engine.adapter_files import ADAPTER_FILE, CONFIG_FILE, FULL_FILE, WEIGHTS_FILE
 from engine.backends.exporter import KnowsForeignTrainers, ReadsNative
 from engine.bundle import checking, record
 from engine.events import EventLog
 from engine.readers import archive
 from engine.run_folder import RunFolder
+from engine.runs import making
+from engine.runs.record import FORMAT_VERSION
 from engine.types import Adapter, BadInput, Checkpoint, NotFound, Refused, RunConfig
 
 if TYPE_CHECKING:
@@ -217,7 +219,7 @@ def _publish(
     faults: tuple[str, ...],
 ) -> Checkpoint:
     """A run that is complete: record, one checkpoint, two events. It appears by one rename."""
-    final = runs.new_folder(runs_root, name, now)
+    final = making.new_folder(runs_root, name, now)
     building = runs_root / f".tmp-{final.name}" / final.name
     try:
         folder = RunFolder(building)
@@ -232,7 +234,7 @@ def _publish(
             alpha=min(max(adapter.alpha, 0.1), 512.0),
         )
         told = {
-            "format_version": runs.FORMAT_VERSION,
+            "format_version": FORMAT_VERSION,
             "id": final.name,
             "created_at": now,
             "config": run_config.to_json(config),

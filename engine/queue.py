@@ -15,7 +15,8 @@ from pathlib import Path
 
 from engine import durable, runs
 from engine.run_folder import RunFolder
-from engine.types import BadInput, EngineError, Refused, Run, RunState
+from engine.runs import launcher, marks
+from engine.types import BadInput, Busy, EngineError, Refused, Run, RunState
 from engine.workspace import Workspace
 
 
@@ -59,7 +60,7 @@ class Queue:
             order = [run.id for run in self.waiting() if run.id != run_dir.name]
             # The order first: a run whose folder says that it waits then has its place, whenever this is cut short.
             self._write([*order, run_dir.name])
-            runs.enqueue(run_dir, clock=self._clock)
+            enqueue(run_dir, clock=self._clock)
 
     def move(self, run_id: str, position: int) -> None:
         """Let a waiting run start as number `position`, 1 being next; a number beyond the end is the end.
@@ -80,7 +81,7 @@ class Queue:
         with self.guard:
             order = [run.id for run in self.waiting()]
             _must_wait(run_id, order)
-            runs.stop(self._workspace.runs / run_id)
+            launcher.stop(self._workspace.runs / run_id)
             order.remove(run_id)
             self._write(order)
 
@@ -103,3 +104,23 @@ def _may_wait(folder: RunFolder) -> bool:
 def _must_wait(run_id: str, order: Sequence[str]) -> None:
     if run_id not in order:
         raise Refused(f"{run_id} does not wait in the queue; waiting are: {', '.join(order) or 'none'}.")
+
+
+def enqueue(run_dir: Path, *, clock: Callable[[], float]) -> None:
+    """Let a new run, or one that is over and not complete, wait for its device.
+
+    Raises Refused for a complete run, Busy for one that is under way. What waits already keeps waiting.
+    """
+    run = runs.get(run_dir)
+    _must_not_be_done(run)
+    folder = RunFolder(run_dir)
+    for past in (folder.stop_flag, folder.launched, folder.exited):
+        past.unlink(missing_ok=True)
+    marks.write(folder.queued, at=clock(), after_seq=runs.read_progress(run_dir).last_seq)
+
+
+def _must_not_be_done(run: Run) -> None:
+    if run.state is RunState.COMPLETED:
+        raise Refused(f"{run.id} is complete; start a new run with more epochs instead.")
+    if not run.state.is_over and run.state is not RunState.QUEUED:
+        raise Busy(f"{run.id} is {run.state}; stop it first.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from engine import lease, locks, runs
 from engine.queue import Queue
 from engine.run_folder import RunFolder
+from engine.runs import state
 from engine.types import EngineError, Run, RunState
 from engine.workspace import Workspace
 
@@ -108,7 +109,7 @@ class Scheduler:
         """Devices of trainers that were launched and have not taken their lease yet."""
         for path in self._workspace.runs.glob("*/control/launched.json"):
             run_dir = path.parent.parent
-            is_old = self._clock() - path.stat().st_mtime > runs.START_GRACE_SEC
+            is_old = self._clock() - path.stat().st_mtime > state.START_GRACE_SEC
             if is_old and not locks.is_held(RunFolder(run_dir).lock):  # most runs of a workspace: over long ago
                 continue
             try:

@@ -17,9 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine import lease, locks, run_config, runs  # noqa: E402 -- run as a program, it is not on the path
+from engine import lease, locks, run_config  # noqa: E402 -- run as a program, it is not on the path
 from engine.events import EventLog  # noqa: E402
 from engine.run_folder import RunFolder  # noqa: E402
+from engine.runs import launcher, making, record  # noqa: E402
 from engine.types import Dataset, Run, RunConfig  # noqa: E402
 from engine.workspace import Workspace  # noqa: E402
 
@@ -54,7 +55,7 @@ def prepared(root: Path, **changes: object) -> Dataset:
 def create(workspace: Workspace, name: str, *, now: float = 0.0, device: str = "cpu", **changes: object) -> Run:
     """A run's folder in a workspace; it waits."""
     config = replace(RunConfig(name=name, dataset="set-1", device=device), **changes)  # type: ignore[arg-type]
-    return runs.create(workspace.runs, config, now=now, dataset=prepared(workspace.root))
+    return making.create(workspace.runs, config, now=now, dataset=prepared(workspace.root))
 
 
 def tell(run: Run, *told: tuple[str, dict[str, object]]) -> None:
@@ -76,12 +77,12 @@ def train(run_dir: Path) -> int:
     """What the name asks for: `oom` fails in memory, `killed` is killed, `silent` ends before a word, `long` goes on
     until it is stopped, anything else completes.
     """
-    config = run_config.from_json(runs.read_record(run_dir)["config"])
+    config = run_config.from_json(record.read(run_dir)["config"])
     if config.name == "silent":
         return 3
     folder, workspace = RunFolder(run_dir), Workspace(run_dir.parent.parent)
     with locks.hold(folder.lock, what="a trainer"), EventLog(folder.events, time.time) as log:
-        runs.must_be_current(run_dir, os.environ)
+        launcher.must_be_current(run_dir, os.environ)
         log.append("note", state="starting", text="Waiting")
         with lease.hold(workspace, lease.devices(config), what=f"training {run_dir.name}"):
             log.append("start", pid=os.getpid(), step=0, epoch=1, total_steps=1)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import failures, runs
+from engine import failures
 from engine.run_folder import RunFolder
+from engine.runs import launcher, state
 from engine.types import Run
 from engine.workspace import Workspace
 from tests.run_factory import FAULT, create, tell
@@ -72,7 +73,7 @@ def test_a_kill_is_most_likely_the_machines_memory(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "sentence"), [(-15, "signal 15"), (3, "status 3"), (runs.NOT_STARTED, "could not be started")]
+    ("status", "sentence"), [(-15, "signal 15"), (3, "status 3"), (launcher.NOT_STARTED, "could not be started")]
 )
 def test_an_exit_without_a_word_is_told_by_its_status(run: Run, status: int, sentence: str) -> None:
     """What the launcher saw is on the card, also when the trainer said nothing."""
@@ -88,7 +89,7 @@ def test_a_loss_that_nobody_saw_has_no_status(run: Run) -> None:
     tell(run, START)
     card = failures.failure(run.path)
     assert card is not None
-    assert (card.exit_status, card.reason) == (None, runs.DIED)
+    assert (card.exit_status, card.reason) == (None, state.DIED)
 
 
 def test_the_log_is_its_last_forty_lines(run: Run) -> None:

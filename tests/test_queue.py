@@ -9,6 +9,7 @@ import pytest
 from engine import runs
 from engine.queue import Queue
 from engine.run_folder import RunFolder
+from engine.runs.state import LAUNCHES, START_GRACE_SEC
 from engine.types import BadInput, Busy, Refused, RunState
 from engine.workspace import Workspace
 from tests.run_factory import create, tell
@@ -148,9 +149,9 @@ def test_a_launch_that_came_to_nothing_waits_again_but_not_for_ever(workspace: W
         folder.launched.write_text(f'{{"at": 1000.0, "after_seq": -1, "attempt": {attempt}}}')
         return runs.get(folder.path, clock=lambda: now).state
 
-    assert state(1, 1000 + runs.START_GRACE_SEC - 1) is RunState.STARTING
-    assert state(1, 1000 + runs.START_GRACE_SEC + 1) is RunState.QUEUED
-    assert state(runs.LAUNCHES, 1000 + runs.START_GRACE_SEC + 1) is RunState.LOST
+    assert state(1, 1000 + START_GRACE_SEC - 1) is RunState.STARTING
+    assert state(1, 1000 + START_GRACE_SEC + 1) is RunState.QUEUED
+    assert state(LAUNCHES, 1000 + START_GRACE_SEC + 1) is RunState.LOST
     folder.exited.write_text('{"launched_at": 1000.0, "status": 3}')
     assert state(1, 1001) is RunState.LOST
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, locks, runs
+from engine import backends, locks, queue, runs
 from engine.events import EventLog
 from engine.run_folder import RunFolder
+from engine.runs import launcher, making
+from engine.runs.state import START_GRACE_SEC
 from engine.types import BadInput, Busy, Dataset, NotFound, Refused, Run, RunConfig, RunState
 
 CONFIG = RunConfig(name="My robin!", dataset="set-1", backend="toy")
@@ -42,7 +44,7 @@ def prepared(root: Path) -> Dataset:
 
 
 def create(root: Path, config: RunConfig = CONFIG, now: float = 0.0) -> Run:
-    return runs.create(root / "runs", config, now=now, dataset=prepared(root))
+    return making.create(root / "runs", config, now=now, dataset=prepared(root))
 
 
 def tell(run: Run, *told: tuple[str, dict[str, object]]) -> None:
@@ -99,7 +101,7 @@ def test_a_config_that_cannot_be_trained_makes_no_folder(
 def test_a_dataset_of_another_voice_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     """Data prepared for another model or rate has to be prepared again."""
     with pytest.raises(BadInput, match="prepare it for toy"):
-        runs.create(tmp_path / "runs", CONFIG, now=0.0, dataset=replace(prepared(tmp_path), **changes))  # type: ignore[arg-type]
+        making.create(tmp_path / "runs", CONFIG, now=0.0, dataset=replace(prepared(tmp_path), **changes))  # type: ignore[arg-type]
 
 
 def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:
         assert re.fullmatch(
             "No room. Stop it to use its device .* every checkpoint stays, .* 1 step again.", paused.error
         )
-        runs.stop(run.path)
+        launcher.stop(run.path)
         assert runs.get(run.path).state is RunState.STOPPING
     assert runs.get(run.path).state is RunState.LOST
     tell(run, ("end", {"reason": "failed", "exit": 1, "error": "It broke.", "step": 1}))
@@ -135,7 +137,7 @@ def test_a_resumed_run_waits_also_while_its_last_trainer_is_still_leaving(tmp_pa
     tell(run, START, step(1), ("end", {"reason": "stopped", "exit": 0, "error": "", "step": 1}))
     with locks.hold(RunFolder(run.path).lock, what="a trainer that leaves"):
         assert runs.get(run.path).state is RunState.STOPPED
-        runs.enqueue(run.path)
+        queue.enqueue(run.path, clock=lambda: 5.0)
         assert runs.get(run.path).state is RunState.QUEUED
     assert runs.get(run.path).state is RunState.QUEUED
 
@@ -157,8 +159,8 @@ def test_a_silent_trainer_is_given_a_grace(tmp_path: Path) -> None:
     def state(now: float) -> RunState:
         return runs.get(run.path, clock=lambda: now).state
 
-    assert state(1000 + runs.START_GRACE_SEC - 1) is RunState.STARTING
-    assert state(1000 + runs.START_GRACE_SEC + 1) is RunState.LOST
+    assert state(1000 + START_GRACE_SEC - 1) is RunState.STARTING
+    assert state(1000 + START_GRACE_SEC + 1) is RunState.LOST
     RunFolder(run.path).exited.write_text('{"launched_at": 1000.0, "status": 3}')
     assert state(1001) is RunState.LOST
     launched.write_text('{"at": 2000.0, "after_seq": -1}')
@@ -168,10 +170,10 @@ def test_a_silent_trainer_is_given_a_grace(tmp_path: Path) -> None:
 def test_a_stop_needs_a_run_that_is_not_over(tmp_path: Path) -> None:
     """A waiting run is stopped before it began; stopping what is over is answered."""
     run = create(tmp_path)
-    runs.stop(run.path)
+    launcher.stop(run.path)
     assert runs.get(run.path).state is RunState.STOPPED
     with pytest.raises(Refused, match="is stopped; there is nothing to stop"):
-        runs.stop(run.path)
+        launcher.stop(run.path)
 
 
 def test_a_removed_snapshot_changes_nothing(tmp_path: Path) -> None:
@@ -229,12 +231,12 @@ def test_a_run_shows_what_its_monitors_marked(tmp_path: Path) -> None:
 def test_a_trainer_that_comes_second_has_nothing_to_do(tmp_path: Path) -> None:
     """A launch that another trainer took up is over; one that was started by hand goes on from wherever the run is."""
     run = create(tmp_path)
-    runs.must_be_current(run.path, {runs.AFTER_SEQ: "-1"})
+    launcher.must_be_current(run.path, {launcher.AFTER_SEQ: "-1"})
     tell(run, START)
-    runs.must_be_current(run.path, {})
-    runs.must_be_current(run.path, {runs.AFTER_SEQ: "0"})
+    launcher.must_be_current(run.path, {})
+    launcher.must_be_current(run.path, {launcher.AFTER_SEQ: "0"})
     with pytest.raises(Busy, match="Another trainer of My-robin"):
-        runs.must_be_current(run.path, {runs.AFTER_SEQ: "-1"})
+        launcher.must_be_current(run.path, {launcher.AFTER_SEQ: "-1"})
 
 
 def test_the_exit_status_is_that_of_the_last_launch(tmp_path: Path) -> None:

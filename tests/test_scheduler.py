@@ -16,6 +16,8 @@ import pytest
 from engine import failures, lease, runs
 from engine.queue import Queue
 from engine.run_folder import RunFolder
+from engine.runs import launcher
+from engine.runs.state import START_GRACE_SEC
 from engine.scheduler import Scheduler
 from engine.types import EngineError, Run, RunState
 from engine.workspace import Workspace
@@ -26,14 +28,14 @@ APP = """
 import sys, time
 from functools import partial
 from pathlib import Path
-from engine import runs
 from engine.queue import Queue
 from engine.scheduler import Scheduler
 from engine.workspace import Workspace
+from engine.runs import launcher
 from tests.run_factory import create
 workspace = Workspace(Path(sys.argv[1]))
 queue = Queue(workspace, clock=time.time)
-launch = partial(runs.launch, python=sys.argv[2])
+launch = partial(launcher.launch, python=sys.argv[2])
 scheduler = Scheduler(workspace, queue, launch=launch, clock=time.time, poll_sec=0.02)
 print('open', flush=True)
 for n in range(3):
@@ -57,13 +59,13 @@ def _queue(workspace: Workspace) -> Queue:
 
 @pytest.fixture(name="scheduler")
 def _scheduler(workspace: Workspace, queue: Queue, tmp_path: Path) -> Iterator[Scheduler]:
-    launch = partial(runs.launch, python=executable(tmp_path))
+    launch = partial(launcher.launch, python=executable(tmp_path))
     scheduler = Scheduler(workspace, queue, launch=launch, clock=time.time, poll_sec=0.02)
     yield scheduler
     scheduler.close()
     for folder in workspace.runs.iterdir():  # no trainer outlives its test
         if not runs.get(folder).state.is_over:
-            runs.stop(folder)
+            launcher.stop(folder)
             wait_until(lambda folder=folder: runs.get(folder).state.is_over)
 
 
@@ -155,11 +157,11 @@ def test_a_run_that_cannot_be_started_stops_no_queue(workspace: Workspace, queue
 def test_a_missing_interpreter_is_a_failure_with_its_reason(workspace: Workspace, queue: Queue) -> None:
     """A trainer that cannot be started at all is lost at once, and its card says so."""
     [path] = add(workspace, queue, "a")
-    launch = partial(runs.launch, python="/nowhere/python")
+    launch = partial(launcher.launch, python="/nowhere/python")
     assert Scheduler(workspace, queue, launch=launch, clock=time.time).tick() == []
     card = failures.failure(path)
     assert card is not None
-    assert (card.exit_status, "could not be started" in card.reason) == (runs.NOT_STARTED, True)
+    assert (card.exit_status, "could not be started" in card.reason) == (launcher.NOT_STARTED, True)
     assert "could not be started" in card.log[-1]
 
 
@@ -204,7 +206,7 @@ def test_a_living_trainer_is_found_again(workspace: Workspace, queue: Queue, sch
         assert reopened.tick() == []
         assert reopened.reason(runs.get(second)) == f"Waits for cpu: training {first.name}"
         reopened.start()
-        runs.stop(first)
+        launcher.stop(first)
         wait_until(lambda: state(second) is RunState.COMPLETED)
     finally:
         reopened.close()
@@ -234,9 +236,9 @@ def test_a_cancelled_run_is_never_started(workspace: Workspace, queue: Queue) ->
 
 def _finish(workspace: Workspace, python: str, expected: int) -> list[Run]:
     """What another app makes of a workspace whose app was killed; its clock is past the grace of a silent launch."""
-    later: Callable[[], float] = lambda: time.time() + runs.START_GRACE_SEC  # noqa: E731
+    later: Callable[[], float] = lambda: time.time() + START_GRACE_SEC  # noqa: E731
     queue = Queue(workspace, clock=later)
-    scheduler = Scheduler(workspace, queue, launch=partial(runs.launch, python=python), clock=later, poll_sec=0.02)
+    scheduler = Scheduler(workspace, queue, launch=partial(launcher.launch, python=python), clock=later, poll_sec=0.02)
     scheduler.start()
     try:
         wait_until(lambda: sum(state(path.parent) is RunState.COMPLETED for path in _records(workspace)) == expected)

@@ -20,13 +20,13 @@ from engine import (
     preflight,
     presets,
     run_config,
-    runs,
     splitting,
 )
 from engine.advisor import PastRun, Situation
 from engine.backends import sizes
 from engine.preflight import forecast
 from engine.preflight.facts import Facts
+from engine.runs import launcher, making
 from engine.studio.watching import Watching
 from engine.types import Advice, BadInput, Dataset, NotFound, Preflight, Preset, Run, RunConfig, RunState
 from engine.workspace import Workspace
@@ -63,12 +63,12 @@ class Planning(Watching):
             raise BadInput(f"{config.backend} has no base voice {config.voice!r}; it has: {', '.join(info.voices)}.")
         facts = self._facts_of(config, data)
         now = self._clock()
-        run_dir = self.workspace.runs / runs.folder_name(config.name or data.id, now)
+        run_dir = self.workspace.runs / making.folder_name(config.name or data.id, now)
         return Preflight(
             config=config,
             items=preflight.items(config, facts),
-            command=shlex.join(runs.command(run_dir)),
-            record=runs.describe(run_dir, config, now=now, dataset=data),
+            command=shlex.join(launcher.command(run_dir)),
+            record=making.describe(run_dir, config, now=now, dataset=data),
             steps=forecast.steps(config, facts),
             memory=forecast.memory_estimate(config, facts),
             disk=forecast.disk_estimate(config, facts),

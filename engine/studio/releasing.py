@@ -16,6 +16,7 @@ from engine.bundle import checking, record, writing
 from engine.bundle.record import Evidence, Preference, Sample, Variants
 from engine.gate import counts, decide
 from engine.promotion import Manner
+from engine.runs import record as run_record
 from engine.studio.answers import manner_of, reference_of
 from engine.studio.deciding import PreferenceRow
 from engine.studio.keeping import Keeping
@@ -245,7 +246,7 @@ class Releasing(Keeping):
     def _trainer_version(self, run_id: str) -> str:
         """The commit of the code that trained a run; empty when its record does not say."""
         try:
-            code = runs.read_record(self.workspace.runs / run_id).get("code", {})
+            code = run_record.read(self.workspace.runs / run_id).get("code", {})
         except EngineError:
             return ""
         return str(code.get("commit", ""))
@@ -293,7 +294,7 @@ class Releasing(Keeping):
     def _data_statement(self, run_id: str) -> dict[str, str]:
         """What is known of the recordings that the voice learned from."""
         try:
-            told = runs.read_record(self.workspace.runs / run_id)["dataset"]
+            told = run_record.read(self.workspace.runs / run_id)["dataset"]
             found = dataset.load((self.workspace.runs / run_id / told["path"]).resolve())
         except (EngineError, KeyError, TypeError):
             return {}

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from engine import backends, lease, runs
+from engine import backends, lease
+from engine.runs import launcher, making
 from engine.scheduler import Scheduler
 from engine.studio.planning import Planning
 from engine.types import BadInput, Refused, Run, RunConfig
@@ -22,7 +23,7 @@ class Training(Planning):
         self._scheduler = Scheduler(
             workspace,
             self._queue,
-            launch=partial(runs.launch, clock=clock),
+            launch=partial(launcher.launch, clock=clock),
             before=self._make_room,
             clock=clock,
         )
@@ -34,7 +35,7 @@ class Training(Planning):
         Raises Refused with the first reason when preflight refuses it.
         """
         self._must_be_startable(config)
-        run = runs.create(self.workspace.runs, config, now=self._clock(), dataset=self.dataset(config.dataset))
+        run = making.create(self.workspace.runs, config, now=self._clock(), dataset=self.dataset(config.dataset))
         return self._queued(run.path, start=start)
 
     def start_run(self, config: RunConfig) -> Run:
@@ -63,7 +64,7 @@ class Training(Planning):
         A run that waits is taken out of the queue.
         """
         with self._queue.guard:
-            runs.stop(self._run_folder(run_id), force=force)
+            launcher.stop(self._run_folder(run_id), force=force)
 
     def resume_run(self, run_id: str) -> Run:
         """Go on from the last checkpoint, exactly; waits in the queue while the device is in use."""

@@ -13,8 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoints, disk, lease, locks, monitors, run_config, runs
+from engine import checkpoints, disk, lease, locks, monitors, run_config
 from engine.run_folder import RunFolder
+from engine.runs import launcher
+from engine.runs import record as run_record
 from engine.train import faults, memory_limit, processes, state_files
 from engine.train.control import Control, StopRequested
 from engine.train.faults import Where
@@ -42,12 +44,12 @@ def work(
     every later fault becomes the run's end event.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    record = runs.read_record(run_dir)
+    record = run_record.read(run_dir)
     config = run_config.from_json(record["config"])
     folder = RunFolder(run_dir)
     with ExitStack() as stack:
         stack.enter_context(_hold(folder.lock, run_dir.name))
-        runs.must_be_current(run_dir, os.environ)
+        launcher.must_be_current(run_dir, os.environ)
         checkpoints.remove_unfinished(run_dir)
         state_files.sweep(run_dir)
         journal = stack.enter_context(Journal(folder, clock, monitors.watch(config)))
@@ -120,7 +122,7 @@ def _leased(
 def follow(run_dir: Path) -> int:
     """Share a training whose leader holds the run's lock; returns the exit status. Writes nothing."""
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s process {processes.rank()}: %(message)s")
-    record = runs.read_record(run_dir)
+    record = run_record.read(run_dir)
     config, folder, silence = run_config.from_json(record["config"]), RunFolder(run_dir), Silence()
     try:
         with memory_limit.from_environment(), processes.following(config) as world:

@@ -17,8 +17,9 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 
-from engine import backends, dataset, runs
+from engine import backends, dataset
 from engine.backends import folders, hub, sizes
+from engine.runs import making
 from engine.types import BadInput, GenerationSettings, NotFound, RunConfig, SpeakRow
 from tests import hub_factory, transformers_factory
 from tests.hub_factory import COMMIT, LATER
@@ -64,7 +65,7 @@ def test_a_run_is_written_down_with_the_commit(cache: Path, tmp_path: Path, monk
     data = prepared(tmp_path, backend="pocket_tts", sample_rate=24_000)
     monkeypatch.setattr(dataset, "must_be_accepted", lambda *_, **__: None)
     config = RunConfig(backend="pocket_tts", dataset=data.id, parts=("lm",), target_modules=())
-    run = runs.create(tmp_path / "runs", config, now=1.0, dataset=data)
+    run = making.create(tmp_path / "runs", config, now=1.0, dataset=data)
     told = json.loads((run.path / "run.json").read_text())
     assert told["config"]["base_model"] == run.config.base_model == f"{POCKET}@{COMMIT}"
     assert told["base_sha256"] == backends.info("pocket_tts").base_sha256

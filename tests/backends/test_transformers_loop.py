@@ -26,6 +26,7 @@ from engine.backends.transformers_tts.pocket_tts import PocketTtsModel
 from engine.bundle import record, writing
 from engine.bundle.record import Evidence
 from engine.run_folder import RunFolder
+from engine.runs import making
 from engine.studio import Studio
 from engine.sweep import Request
 from engine.train import loop, worker
@@ -84,7 +85,7 @@ def make_run(workspace: Workspace, **changes: object) -> Run:
         learning_rate=2e-2, epochs=2, batch_tokens=100, device="cpu", listen=False,
     )  # fmt: skip
     config = replace(config, **changes)  # type: ignore[arg-type]
-    return runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    return making.create(workspace.runs, config, now=1.0, dataset=prepared)
 
 
 @pytest.fixture(scope="module", name="checkpoint")
@@ -181,7 +182,7 @@ def test_what_cannot_be_trained_is_named_before_the_first_step(
     prepared = dataset.listing(workspace.datasets)[0]
     config = runs.get(workspace.runs / checkpoint.run_id).config
     with pytest.raises(BadInput, match=r"prepare it for pocket_tts \(24000 Hz\)"):
-        runs.create(tmp_path, config, now=1.0, dataset=replace(prepared, sample_rate=16_000))
+        making.create(tmp_path, config, now=1.0, dataset=replace(prepared, sample_rate=16_000))
     short = shutil.copytree(base, tmp_path / "short")
     told = json.loads((short / "config.json").read_text())
     (short / "config.json").write_text(json.dumps(told | {"max_position_embeddings": 60}))

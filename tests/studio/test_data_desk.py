@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine import dataset, runs, slicing
+from engine import dataset, slicing
 from engine.audit import transcripts, voice_activity
 from engine.jobs import JobState, Report
+from engine.runs import making
 from engine.studio import Studio
 from engine.types import Action, BadInput, EngineError, NotFound, PrepareSettings, Refused, RunConfig
 from engine.workspace import Workspace
@@ -131,8 +132,8 @@ def test_a_run_needs_a_name_for_unresolved_errors(studio: Studio, tmp_path: Path
     made = prepared(studio, draft.id)
     assert made.unresolved >= 1
     with pytest.raises(Refused, match="tag"):
-        runs.create(tmp_path / "runs", RunConfig(dataset=made.id), now=1.0, dataset=made)
-    run = runs.create(tmp_path / "runs", RunConfig(dataset=made.id, accepted_by="ada"), now=1.0, dataset=made)
+        making.create(tmp_path / "runs", RunConfig(dataset=made.id), now=1.0, dataset=made)
+    run = making.create(tmp_path / "runs", RunConfig(dataset=made.id, accepted_by="ada"), now=1.0, dataset=made)
     assert json.loads((run.path / "run.json").read_text())["config"]["accepted_by"] == "ada"
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, checkpoints, durable, lease, runs
+from engine import backends, checkpoints, durable, lease
 from engine.run_folder import RunFolder
+from engine.runs import launcher
 from engine.studio import Studio
 from engine.types import Outcome, Refused, RunConfig, RunState
 from engine.workspace import Workspace
@@ -25,7 +26,7 @@ def _studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]
     """An open workspace whose trainers know the toy voice and, from the environment, a quota."""
     monkeypatch.setitem(backends.BACKENDS, "toy", "tests.train.toy_voice")
     monkeypatch.setitem(backends.INFO, "toy", "tests.train.toy_voice")
-    monkeypatch.setattr(runs, "launch", partial(runs.launch, python=executable(tmp_path)))
+    monkeypatch.setattr(launcher, "launch", partial(launcher.launch, python=executable(tmp_path)))
     with Studio(Workspace(tmp_path / "home"), device="cpu") as studio:
         studio.watch_queue()
         yield studio

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, dataset, lease, manifest, runs, sweep
+from engine import backends, dataset, lease, manifest, sweep
 from engine.needs import Needs
+from engine.runs import launcher
 from engine.studio import Studio
 from engine.sweep_records import SweepState
 from engine.types import (
@@ -51,7 +52,7 @@ def _studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]
     """An open workspace whose trainers know the toy voice."""
     monkeypatch.setitem(backends.BACKENDS, "toy", "tests.train.toy_voice")
     monkeypatch.setitem(backends.INFO, "toy", "tests.train.toy_voice")
-    monkeypatch.setattr(runs, "launch", partial(runs.launch, python=executable(tmp_path)))
+    monkeypatch.setattr(launcher, "launch", partial(launcher.launch, python=executable(tmp_path)))
     with Studio(Workspace(tmp_path / "home"), device="cpu") as studio:
         yield studio
         for run in studio.runs():

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, dataset, manifest, runs
+from engine import backends, dataset, manifest
 from engine.needs import Needs
+from engine.runs import making
 from engine.types import AuditReport, Dataset, PrepareSettings, Run, RunConfig
 from engine.workspace import Workspace
 from tests.recordings import make_manifest
@@ -55,6 +56,6 @@ def run_factory(workspace: Workspace, prepared: Dataset) -> MakeRun:
             "device": "cpu",
         }
         config = RunConfig(**(settings | changes))  # type: ignore[arg-type]
-        return runs.create(workspace.runs, config, now=1_000_000.0, dataset=prepared)
+        return making.create(workspace.runs, config, now=1_000_000.0, dataset=prepared)
 
     return make

@@ -12,6 +12,7 @@ from engine.adapter_files import load_adapter
 from engine.adapters import AdapterHost
 from engine.backends.finch import info, speech_model
 from engine.run_folder import RunFolder
+from engine.runs import making
 from engine.train import listening, loop, worker
 from engine.types import AuditReport, GenerationSettings, PrepareSettings, Run, RunConfig, RunState, SpeakRow
 from engine.workspace import Workspace
@@ -44,7 +45,7 @@ def make_run(workspace: Workspace, weights: Path, epochs: int) -> Run:
         dataset=prepared.id, base_model=str(weights), epochs=epochs, batch_tokens=150, device="cpu",
         weights_accepted_by=ANSWERABLE,
     )  # fmt: skip
-    return runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    return making.create(workspace.runs, config, now=1.0, dataset=prepared)
 
 
 def tensors(run: Run) -> dict[str, str]:
@@ -99,7 +100,7 @@ def test_all_weights_are_trained_and_spoken(
         device="cpu",
         weights_accepted_by=ANSWERABLE,
     )
-    run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    run = making.create(workspace.runs, config, now=1.0, dataset=prepared)
     assert worker.work(run.path) == 0, runs.get(run.path).error
     said = next(e.data for e in runs.events(run.path) if e.kind == "checkpoint")
     assert said["speech"]["lines"] >= 1

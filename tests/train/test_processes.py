@@ -14,6 +14,7 @@ import pytest
 
 from engine import checkpoints, locks, runs
 from engine.run_folder import RunFolder
+from engine.runs import launcher
 from engine.train import worker
 from engine.types import Refused, RunState
 from engine.workspace import Workspace
@@ -30,7 +31,7 @@ def toy_python(tmp_path: Path, workspace: Workspace) -> Iterator[str]:
     yield trainer.executable(tmp_path)
     for run in runs.listing(workspace.runs):
         with suppress(Refused):
-            runs.stop(run.path, force=True)
+            launcher.stop(run.path, force=True)
 
 
 def trainers(run_dir: Path) -> list[int]:
@@ -50,7 +51,7 @@ def test_two_processes_train_as_one_does(make_run: MakeRun, python: str) -> None
     """
     one, two = make_run(epochs=2, **SHARED), make_run(epochs=2, processes=2, **SHARED)
     assert worker.work(one.path) == 0
-    runs.launch(two.path, python=python)
+    launcher.launch(two.path, python=python)
     wait(two.path, lambda r: r.state.is_over)
     assert runs.get(two.path).state is RunState.COMPLETED, runs.get(two.path).error
     expected, got = runs.series(one.path), runs.series(two.path)
@@ -72,13 +73,13 @@ def test_a_shared_run_is_stopped_killed_and_resumed(make_run: MakeRun, python: s
     sentence; after each of them the run goes on from its newest checkpoint.
     """
     run = make_run(epochs=1000, processes=2, save_every=2, save_unit="steps", **SHARED)
-    runs.launch(run.path, python=python)
+    launcher.launch(run.path, python=python)
     wait(run.path, lambda r: len(checkpoints.listing(r.path)) >= 2)
-    runs.stop(run.path)
+    launcher.stop(run.path)
     stopped = wait(run.path, lambda r: r.state.is_over)
     assert stopped.state is RunState.STOPPED
     assert checkpoints.listing(run.path)[-1].step == stopped.step
-    runs.resume(run.path, python=python)
+    launcher.launch(run.path, python=python)
     wait(run.path, lambda r: r.step > stopped.step + 4)
     leader = locks.holder_pid(RunFolder(run.path).lock)
     assert leader is not None
@@ -90,7 +91,7 @@ def test_a_shared_run_is_stopped_killed_and_resumed(make_run: MakeRun, python: s
         assert time.monotonic() < end, left
         time.sleep(0.1)
     kept = checkpoints.listing(run.path)[-1].step
-    runs.resume(run.path, python=python)
+    launcher.launch(run.path, python=python)
     wait(run.path, lambda r: r.state is RunState.RUNNING and r.step > kept)
     follower = next(pid for pid in trainers(run.path) if pid != locks.holder_pid(RunFolder(run.path).lock))
     os.kill(follower, signal.SIGKILL)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import checkpoints, locks, runs
+from engine import checkpoints, locks, queue, runs
 from engine.run_folder import RunFolder
+from engine.runs import launcher
 from engine.train import worker
 from engine.train.__main__ import main
 from engine.train.journal import Journal, heartbeat
@@ -40,7 +41,7 @@ def toy_python(tmp_path: Path, workspace: Workspace) -> Iterator[str]:
     yield trainer.executable(tmp_path)
     for run in runs.listing(workspace.runs):
         with suppress(Refused):
-            runs.stop(run.path, force=True)
+            launcher.stop(run.path, force=True)
 
 
 @pytest.mark.slow
@@ -48,19 +49,19 @@ def test_a_run_lives_in_its_own_process(make_run: MakeRun, python: str) -> None:
     """Launched, it goes from queued over starting to running, in a session of its own, its output in a file."""
     run = make_run(epochs=60)
     assert run.state is RunState.QUEUED
-    runs.launch(run.path, python=python)
+    launcher.launch(run.path, python=python)
     assert runs.get(run.path).state is RunState.STARTING
     wait(run.path, lambda r: locks.is_held(RunFolder(r.path).lock))
     with pytest.raises(Busy, match="is already being trained"):
-        runs.launch(run.path, python=python)
+        launcher.launch(run.path, python=python)
     running = wait(run.path, lambda r: r.state is RunState.RUNNING and r.step > 0)
     pid = locks.holder_pid(RunFolder(run.path).lock)
     assert pid is not None
     assert os.getsid(pid) == pid != os.getsid(0)
     assert running.eta_sec is not None
     with pytest.raises(Busy, match="stop it first"):
-        runs.resume(run.path, python=python)
-    runs.stop(run.path)
+        queue.enqueue(run.path, clock=time.time)
+    launcher.stop(run.path)
     assert wait(run.path, lambda r: r.state.is_over).state is RunState.STOPPED
     assert "Traceback" not in (run.path / "train.log").read_text()
 
@@ -71,15 +72,15 @@ def test_a_killed_run_resumes_from_its_last_checkpoint_and_a_terminated_one_save
 ) -> None:
     """SIGKILL loses the steps since the last checkpoint alone; SIGTERM saves and ends in order, and loses nothing."""
     run = make_run(epochs=400)
-    runs.launch(run.path, python=python)
+    launcher.launch(run.path, python=python)
     wait(run.path, lambda r: len(checkpoints.listing(r.path)) >= 2)
-    runs.stop(run.path, force=True)
+    launcher.stop(run.path, force=True)
     lost = wait(run.path, lambda r: r.state.is_over)
     assert lost.state is RunState.LOST
     assert "resume" in lost.error
     kept = checkpoints.listing(run.path)
     assert len(kept) >= 2
-    runs.resume(run.path, python=python)
+    launcher.launch(run.path, python=python)
     wait(run.path, lambda r: len(checkpoints.listing(r.path)) > len(kept))
     assert not RunFolder(run.path).stop_flag.exists()
     start = [e for e in runs.events(run.path) if e.kind == "start"][-1]
@@ -97,9 +98,9 @@ def test_a_killed_run_resumes_from_its_last_checkpoint_and_a_terminated_one_save
 def test_a_stop_is_seen_while_features_are_extracted(make_run: MakeRun, python: str) -> None:
     """A run that is still reading clips ends within a few of them, and the clips that were read stay in the cache."""
     run = make_run(base_model="0.05")
-    runs.launch(run.path, python=python)
+    launcher.launch(run.path, python=python)
     wait(run.path, lambda r: any(e.data.get("text", "").startswith("Reading clip 9") for e in runs.events(r.path)))
-    runs.stop(run.path)
+    launcher.stop(run.path)
     assert wait(run.path, lambda r: r.state.is_over).state is RunState.STOPPED
     cached = list((run.path.parent.parent / "features" / "toy").iterdir())
     assert 8 <= len(cached) < 20
@@ -112,7 +113,7 @@ def test_a_trainer_that_never_came_up_is_lost(make_run: MakeRun, tmp_path: Path)
     broken.write_text("#!/bin/sh\necho no such module >&2\nexit 3\n")
     broken.chmod(0o755)
     run = make_run()
-    runs.launch(run.path, python=str(broken))
+    launcher.launch(run.path, python=str(broken))
     lost = wait(run.path, lambda r: r.state is not RunState.STARTING)
     assert lost.state is RunState.LOST
     assert "no such module" in (run.path / "train.log").read_text()
@@ -168,9 +169,9 @@ def test_finished_runs_are_not_resumed(make_run: MakeRun) -> None:
     run = make_run(epochs=1)
     worker.work(run.path)
     with pytest.raises(Refused, match="more epochs"):
-        runs.resume(run.path)
+        queue.enqueue(run.path, clock=time.time)
     with pytest.raises(Refused, match="nothing to stop"):
-        runs.stop(run.path)
+        launcher.stop(run.path)
 
 
 def test_a_heartbeat_between_slow_steps(tmp_path: Path, make_run: MakeRun) -> None:

@@ -14,7 +14,7 @@ QUOTA = "EARMARK_TOY_QUOTA"  # bytes that the weights of a workspace may take, w
 
 
 def executable(folder: Path) -> str:
-    """A stand-in for the Python interpreter that knows the toy voice; give it to `runs.launch` as `python`."""
+    """A stand-in for the Python interpreter that knows the toy voice; give it to `launcher.launch` as `python`."""
     script = folder / "python-with-toy"
     script.write_text(
         f'#!/bin/sh\nexport EARMARK_TOY_PYTHON="$0"\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n'

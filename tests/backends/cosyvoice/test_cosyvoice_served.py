@@ -17,6 +17,7 @@ import pytest
 
 from engine import checkpoints, clip_tokens, dataset, environments, runs
 from engine.backends.serve.proxy import ServedModel
+from engine.runs import launcher, making
 from engine.studio import Studio
 from engine.types import (
     Candidate,
@@ -93,8 +94,8 @@ def _checkpoint(workspace: Workspace, tuned: str) -> Checkpoint:
         learning_rate=5e-3, epochs=2, batch_tokens=400, device="cpu", listen=False, one_part_at_a_time=True,
         weights_accepted_by="Ana, who made them up",
     )  # fmt: skip
-    run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
-    runs.launch(run.path)
+    run = making.create(workspace.runs, config, now=1.0, dataset=prepared)
+    launcher.launch(run.path)
     end = time.monotonic() + PATIENCE_SEC
     while not runs.get(run.path).state.is_over and time.monotonic() < end:
         time.sleep(0.2)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine import backends, checkpoints, dataset, runs
+from engine import backends, checkpoints, dataset
 from engine.adapters import AdapterHost
 from engine.backends.indextts2 import checkout, speech_model
+from engine.runs import making
 from engine.studio import Studio
 from engine.types import Bundle, Candidate, Checkpoint, GenerationSettings, Reference, Run, RunConfig, SpeakRow
 from engine.workspace import Workspace
@@ -60,7 +61,7 @@ def _workspace(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Worksp
 
 def make_run(workspace: Workspace, method: str) -> Run:
     prepared = dataset.listing(workspace.datasets)[0]
-    return runs.create(workspace.runs, replace(CONFIGS[method], dataset=prepared.id), now=1.0, dataset=prepared)
+    return making.create(workspace.runs, replace(CONFIGS[method], dataset=prepared.id), now=1.0, dataset=prepared)
 
 
 @pytest.fixture(scope="module", name="checkpoint", params=CONFIGS)

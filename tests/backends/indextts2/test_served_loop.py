@@ -17,6 +17,7 @@ import pytest
 
 from engine import checkpoints, dataset, runs
 from engine.backends.serve.proxy import ServedModel
+from engine.runs import launcher, making
 from engine.studio import Request, Studio
 from engine.types import Candidate, Checkpoint, GenerationSettings, Run, RunConfig, RunState
 from engine.workspace import Workspace
@@ -65,12 +66,12 @@ CONFIGS = {"lora": CONFIG, "full": replace(CONFIG, name="whole", method="full", 
 def made(workspace: Workspace, method: str) -> Path:
     """A run's folder."""
     prepared = dataset.listing(workspace.datasets)[0]
-    return runs.create(workspace.runs, replace(CONFIGS[method], dataset=prepared.id), now=1.0, dataset=prepared).path
+    return making.create(workspace.runs, replace(CONFIGS[method], dataset=prepared.id), now=1.0, dataset=prepared).path
 
 
 def launched(run_dir: Path, *, until: Callable[[Run], bool] = lambda run: run.state.is_over) -> Run:
     """Launched as the app launches it, with the voice's own interpreter; the run once `until` is so of it."""
-    runs.launch(run_dir)
+    launcher.launch(run_dir)
     return waited_for(run_dir, until)
 
 
@@ -101,12 +102,12 @@ def test_a_run_that_is_stopped_or_killed_ends_as_an_undisturbed_one(
     """
     run_dir = made(workspace, trained[0].adapter.kind)
     started = launched(run_dir, until=lambda run: run.step >= 1)
-    runs.stop(run_dir)
+    launcher.stop(run_dir)
     stopped = waited_for(run_dir, lambda run: run.state.is_over)
     assert stopped.state is RunState.STOPPED
     assert 1 <= stopped.step < started.total_steps
     launched(run_dir, until=lambda _: len(checkpoints.listing(run_dir)) >= 2)
-    runs.stop(run_dir, force=True)
+    launcher.stop(run_dir, force=True)
     killed = waited_for(run_dir, lambda run: run.state.is_over)
     assert killed.state is RunState.LOST
     assert launched(run_dir).state is RunState.COMPLETED

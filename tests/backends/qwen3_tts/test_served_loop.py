@@ -21,6 +21,7 @@ from engine import checkpoints, dataset, environments, harness, runs
 from engine.backends.serve.proxy import ServedModel
 from engine.bundle import writing
 from engine.bundle.record import Evidence, Variants
+from engine.runs import launcher, making
 from engine.studio import Request, Studio
 from engine.types import (
     Bundle,
@@ -75,8 +76,8 @@ def _checkpoint(workspace: Workspace) -> Checkpoint:
         name="tiny", dataset=prepared.id, backend=NAME, voice="default@english", parts=("talker", "predictor"), rank=4,
         alpha=8.0, learning_rate=5e-3, epochs=2, batch_tokens=400, device="cpu", listen=False,
     )  # fmt: skip
-    run = runs.create(workspace.runs, config, now=1.0, dataset=prepared)
-    runs.launch(run.path)
+    run = making.create(workspace.runs, config, now=1.0, dataset=prepared)
+    launcher.launch(run.path)
     end = time.monotonic() + PATIENCE_SEC
     while not runs.get(run.path).state.is_over and time.monotonic() < end:
         time.sleep(0.2)

@@ -26,6 +26,7 @@ from engine.backends.voxcpm import generation, native, speech_model
 from engine.bundle import record, writing
 from engine.bundle.record import Evidence
 from engine.run_folder import RunFolder
+from engine.runs import making
 from engine.studio import Studio
 from engine.sweep import Request
 from engine.train import listening, worker
@@ -84,7 +85,7 @@ def make_run(workspace: Workspace, **changes: object) -> Run:
         rank=4, alpha=8.0, learning_rate=2e-2, epochs=2, batch_tokens=100, device="cpu",
     )  # fmt: skip
     config = replace(config, **changes)  # type: ignore[arg-type]
-    return runs.create(workspace.runs, config, now=1.0, dataset=prepared)
+    return making.create(workspace.runs, config, now=1.0, dataset=prepared)
 
 
 @pytest.fixture(scope="module", name="checkpoint")
@@ -156,7 +157,7 @@ def test_what_cannot_be_trained_is_named_before_the_first_step(
     prepared = dataset.listing(workspace.datasets)[0]
     config = runs.get(workspace.runs / checkpoint.run_id).config
     with pytest.raises(BadInput, match=r"at 48000 Hz; prepare it for voxcpm2 \(16000 Hz\)"):
-        runs.create(tmp_path, config, now=1.0, dataset=replace(prepared, sample_rate=48_000))
+        making.create(tmp_path, config, now=1.0, dataset=replace(prepared, sample_rate=48_000))
     short = shutil.copytree(base, tmp_path / "short")
     told = json.loads((short / "config.json").read_text())
     (short / "config.json").write_text(json.dumps(told | {"max_length": 60}))
