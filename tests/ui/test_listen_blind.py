@@ -79,9 +79,9 @@ class Watcher:
         if request.post_data:
             told = json.loads(request.post_data)
             events = [[name, label] for _, name, label, _ in told.get("events", [])]
-            heard = [place for place, (name, _) in enumerate(events) if name == "heard"]
-            # To rate one of several it is played again, and how far it comes is the hands' own pace.
-            told["events"] = events[: heard[-1] + 1] if heard else events
+            heard = {label: place for place, (name, label) in reversed(list(enumerate(events))) if name == "heard"}
+            # Up to where all were heard once: rating one plays it again, and how far it comes is the hands' own pace.
+            told["events"] = events[: max(heard.values(), default=len(events)) + 1]
             told["plays"] = sorted(told.get("plays", {}))
             self.seen.append(("sent", json.dumps(told)))
 
