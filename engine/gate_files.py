@@ -1,6 +1,6 @@
 """Gates as files: those shipped in `assets/gates/`, and a workspace's own in `gates/`, which come first.
 
-Knows names and folders; what a record must be is `gate_record`'s. A file that is written appears whole.
+Knows names and folders; what a record must be is `gate.record`'s. A file that is written appears whole.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import durable, gate_record
+from engine import durable
+from engine.gate import record as gate_record
 from engine.types import BadInput, Gate, NotFound, Refused, Rule, Tier
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "gates"

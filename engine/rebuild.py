@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoints, clip_cache, database, locks, references, runs, scripts, sweep
-from engine.store import Store
+from engine import checkpoints, clip_cache, locks, references, runs, scripts, sweep
+from engine.store import Store, database
 from engine.types import Adapter, BadInput, Candidate, Clip, GenerationSettings, Line
 from engine.workspace import Workspace
 

@@ -26,7 +26,7 @@ PURE = (
         "engine.adaptive",
         "engine.analysis",
     ),
-    *("engine.gate_record", "engine.gate_words", "engine.gate_flags", "engine.segmentation", "engine.tiers"),
+    *("engine.segmentation", "engine.tiers"),
 )
 PURE_MAY_IMPORT = ("numpy", "scipy", *PURE, "engine.splitting")
 IO_MODULES = frozenset("asyncio fcntl glob http io os shutil signal socket sqlite3 subprocess tempfile urllib".split())
@@ -34,7 +34,7 @@ IO_CALLS = frozenset("open print input read_text read_bytes write_text write_byt
 
 # Library -> where alone it may be imported: a package name stands for everything below it.
 ONE_PLACE: Mapping[str, tuple[str, ...]] = {
-    "duckdb": ("engine.store", "engine.database"),
+    "duckdb": ("engine.store",),
     "pyloudnorm": ("engine.audio",),
     "peft": ("engine.peft_files", "engine.bundle.speaking", "engine.train", "engine.backends"),
     "gradio": ("ui",),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import gate_files, gate_record, screeners
+from engine import gate_files, screeners
+from engine.gate import record as gate_record
 from engine.types import BadInput, NotFound, Refused
 
 

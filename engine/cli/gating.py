@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import gate_record
 from engine.cli.output import table
 from engine.cli.verb import Answer, Verb
+from engine.gate import record as gate_record
 from engine.types import BadInput, Gate
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import rows
+from engine.store import rows
 from engine.store.exploration import ExplorationTables
 from engine.store.gates import GateTables
 from engine.store.listening import ListeningTables

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from engine.adaptive.log import Answered, Asked, Ended, Event
-from engine.rows import Row
 from engine.store.opened import OpenDatabase
+from engine.store.rows import Row
 from engine.types import Choice
 
 _OF_TEST = "sessions.test_id = $1 AND (NOT sessions.dry_run OR sessions.id = $2)"

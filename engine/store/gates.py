@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import rows
+from engine.store import rows
 from engine.store.opened import OpenDatabase
 from engine.types import FlagAnswer, Gate
 

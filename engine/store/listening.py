@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from engine import listening, listening_rows
-from engine.database import Transaction
-from engine.rows import Row
+from engine import listening
+from engine.store import listening_rows
+from engine.store.database import Transaction
 from engine.store.gathering import Gathered
 from engine.store.opened import OpenDatabase, one
+from engine.store.rows import Row
 from engine.types import Invitation, ListeningTest, NotFound, Refused, Response, Session, Slot, Trial
 
 CLOSED = "This session is closed; open a new one to go on listening."

@@ -15,10 +15,10 @@ from typing import Self, TypeVar
 
 import duckdb
 
-from engine import database, migrations
-from engine.database import NOT_JOURNALED, Transaction
-from engine.judgement_journal import Entry, JudgementJournal
-from engine.rows import Row
+from engine.store import database, migrations
+from engine.store.database import NOT_JOURNALED, Transaction
+from engine.store.journal import Entry, JudgementJournal
+from engine.store.rows import Row
 from engine.types import BadInput, NotFound, Refused
 
 Result = TypeVar("Result")

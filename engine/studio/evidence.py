@@ -10,8 +10,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from engine import gate_flags, screeners
+from engine import screeners
 from engine.gate import Flagged
+from engine.gate import flags as gate_flags
 from engine.listening import TrialView
 from engine.studio.answers import Answered, Record, judged_clip_id
 from engine.studio.results import ResultsDesk

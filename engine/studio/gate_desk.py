@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import backends, gate_files, gate_record, screeners
+from engine import backends, gate_files, screeners
+from engine.gate import record as gate_record
 from engine.studio.leak_checking import LeakChecking
 from engine.types import BadInput, Control, EngineError, Gate, Refused, Verdict
 from engine.workspace import Workspace

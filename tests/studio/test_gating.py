@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import gate_files, gate_record
+from engine import gate_files
+from engine.gate import record as gate_record
 from engine.studio import State, Studio
 from engine.types import BadInput, Candidate, Choice, FlagChoice, Hearing, Outcome, Refused, Score, Tier
 from engine.workspace import Workspace

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine import gate_record, gate_words
+from engine.gate import record, words
 from engine.types import BadInput, Candidate, Choice, Finding, Flag, FlagChoice, Gate, Outcome, Rule, Tier
 
 
@@ -94,7 +94,7 @@ def decide(
     about tiers, lines and scripts that the gate does not count are not counted. Raises BadInput for a gate that cannot
     decide, or an answer that is neither pass nor fail.
     """
-    gate_record.check(gate)
+    record.check(gate)
     for answer in judged:
         if answer.choice not in (Choice.PASS, Choice.FAIL):
             raise BadInput(f"{candidate.id}: a gate asks for pass or fail, not {answer.choice}; leave preferences out.")
@@ -211,20 +211,20 @@ def _outcome(heard: _Heard) -> tuple[Outcome, str, bool]:
     rule, passed, failed = heard.rule, heard.passed, heard.failed
     if fatal := [answer for answer in failed if heard.is_fatal(answer)]:
         named = [reason for reason in rule.fatal_reasons if any(reason in answer.reasons for answer in fatal)]
-        who = gate_words.people(answer.reviewer for answer in fatal)
-        return Outcome.FAIL, f"{who} heard {gate_words.listed(named)}, which fails this tier at once.", False
+        who = words.people(answer.reviewer for answer in fatal)
+        return Outcome.FAIL, f"{who} heard {words.listed(named)}, which fails this tier at once.", False
     if heard.standing:
         return Outcome.FAIL, _standing(heard.standing[0]), False
     disputed, agreed = heard.disputed_clips, heard.failed_clips
-    why = gate_words.because(answer.reasons for answer in failed)
+    why = words.because(answer.reasons for answer in failed)
     if len(agreed) > rule.max_fail:
         total = len({answer.clip_id for answer in heard.answers})
-        told = f"{gate_words.of(len(agreed), total)} failed{why}; {gate_words.at_most(rule.max_fail)} may fail."
+        told = f"{words.of(len(agreed), total)} failed{why}; {words.at_most(rule.max_fail)} may fail."
         return Outcome.FAIL, told, False
     if len(agreed) + len(disputed) > rule.max_fail:
-        for_it = gate_words.people(answer.reviewer for answer in passed if answer.clip_id in disputed)
-        against = gate_words.people(answer.reviewer for answer in failed if answer.clip_id in disputed)
-        told = f"disputed, {gate_words.clips(len(disputed))} passed by {for_it} and failed by {against}{why}."
+        for_it = words.people(answer.reviewer for answer in passed if answer.clip_id in disputed)
+        against = words.people(answer.reviewer for answer in failed if answer.clip_id in disputed)
+        told = f"disputed, {words.clips(len(disputed))} passed by {for_it} and failed by {against}{why}."
         return Outcome.UNDECIDED, told, True
     return _of_passes(heard, why)
 
@@ -233,17 +233,17 @@ def _of_passes(heard: _Heard, why: str) -> tuple[Outcome, str, bool]:
     """The outcome where no fail decides it."""
     passed = heard.passed
     if torn := [answer for answer in passed if heard.is_fatal(answer)]:
-        who = gate_words.people(answer.reviewer for answer in torn)
+        who = words.people(answer.reviewer for answer in torn)
         told = f"{who} passed a clip and named what fails this tier; that answer decides nothing."
         return Outcome.UNDECIDED, told, True
     if split := [each for each in heard.weighty if each.is_confirmed and each.is_refuted]:
-        yes, no = (gate_words.listed(split[0].by(choice)) for choice in (FlagChoice.YES, FlagChoice.NO))
-        told = f"disputed, {yes} heard {gate_words.flag(split[0].flag)} and {no} did not."
+        yes, no = (words.listed(split[0].by(choice)) for choice in (FlagChoice.YES, FlagChoice.NO))
+        told = f"disputed, {yes} heard {words.flag(split[0].flag)} and {no} did not."
         return Outcome.UNDECIDED, told, True
     if not heard.answers:
         return Outcome.UNDECIDED, "not heard yet.", False
     if heard.open_flags:
-        told = f"passed so far, but nobody has said whether {gate_words.flag(heard.open_flags[0].flag)} is there."
+        told = f"passed so far, but nobody has said whether {words.flag(heard.open_flags[0].flag)} is there."
         return Outcome.UNDECIDED, told, False
     if missing := _passes_missing(heard):
         return Outcome.UNDECIDED, missing, False
@@ -251,9 +251,9 @@ def _of_passes(heard: _Heard, why: str) -> tuple[Outcome, str, bool]:
 
 
 def _standing(flagged: Flagged) -> str:
-    told = gate_words.flag(flagged.flag)
+    told = words.flag(flagged.flag)
     if flagged.is_confirmed:
-        return f"{gate_words.listed(flagged.by(FlagChoice.YES))} confirmed {told}, which fails this tier at once."
+        return f"{words.listed(flagged.by(FlagChoice.YES))} confirmed {told}, which fails this tier at once."
     return f"the screener {flagged.flag.screener} found {told}, which fails this tier by an automatic rule."
 
 
@@ -270,7 +270,7 @@ def _passes_missing(heard: _Heard) -> str:
     each = "" if rule.reviewers == 1 else f" by {rule.reviewers} people"
     if len(enough) < rule.min_pass:
         return f"{len(enough)} of {rule.min_pass} passes{each}; {rule.min_pass - len(enough)} more needed."
-    return f"{gate_words.listed(lines)} {'is' if len(lines) == 1 else 'are'} not passed{each} yet."
+    return f"{words.listed(lines)} {'is' if len(lines) == 1 else 'are'} not passed{each} yet."
 
 
 def _lines_missing(heard: _Heard) -> list[str]:
@@ -286,14 +286,14 @@ def _needed(heard: _Heard) -> tuple[str, ...]:
     found = [_of_disputed(len(heard.disputed_clips))] if heard.disputed_clips else []
     for each in heard.weighty:
         if each.is_confirmed and each.is_refuted:
-            found.append(f"Agreement on whether {gate_words.flag(each.flag)} is there.")
-    found += [f"Confirm or refute: {gate_words.flag(each.flag)}." for each in heard.open_flags]
+            found.append(f"Agreement on whether {words.flag(each.flag)} is there.")
+    found += [f"Confirm or refute: {words.flag(each.flag)}." for each in heard.open_flags]
     short = rule.min_pass - len(_enough(heard)) - len(heard.disputed_clips)
     people = "" if rule.reviewers == 1 else f", each by {rule.reviewers} different people"
     if short > 0:
         found.append(f"{short} more {'clip' if short == 1 else 'clips'} passed{people}.")
     if lines := _lines_missing(heard):
-        found.append(f"A pass of {gate_words.listed(lines)}{people}.")
+        found.append(f"A pass of {words.listed(lines)}{people}.")
     return tuple(dict.fromkeys(found))
 
 

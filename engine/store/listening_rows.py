@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from engine.rows import Row, dump
+from engine.store.rows import Row, dump
 from engine.types import (
     Candidate,
     Choice,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import gate_files, gate_record
+from engine import gate_files
+from engine.gate import record as gate_record
 from engine.types import REASON_CODES, BadInput, Control, ControlPrompt, Gate, Hearing, Rule, Tier
 
 DEFAULT = gate_files.load()

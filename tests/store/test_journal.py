@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from engine.judgement_journal import Entry, JudgementJournal
 from engine.store import JOURNAL, Store
+from engine.store.journal import Entry, JudgementJournal
 from engine.types import BadInput, DiskFull
 from tests.judgement_factory import make_candidate, make_promotion, make_verdict
 from tests.test_store import answer, sit, writing

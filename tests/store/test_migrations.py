@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from engine import migrations
-from engine.migrations import Connection
+from engine.store import migrations
+from engine.store.migrations import Connection
 
 
 def one(connection: Connection) -> None:

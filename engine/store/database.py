@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import duckdb
 
-from engine.judgement_journal import Entry
-from engine.rows import Row
+from engine.store.journal import Entry
+from engine.store.rows import Row
 from engine.types import BadInput, Busy
 
 NOT_JOURNALED = ("scores",)  # screening again gives them again

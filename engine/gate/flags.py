@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.gate_words import NAMED, listed
+from engine.gate.words import NAMED, listed
 from engine.types import Flag, FlagAnswer, FlagChoice, Score
 
 CHOICES: tuple[tuple[FlagChoice, str], ...] = (

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine import gate_record
+from engine.gate import record as gate_record
 from engine.types import (
     BadInput,
     Candidate,

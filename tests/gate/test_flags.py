@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import gate_flags
+from engine.gate import flags as gate_flags
 from engine.types import REASON_CODES, Flag, FlagAnswer, FlagChoice, Score
 
 TEXT = "A thin layer of frost covered the garden before anyone else was awake."
