@@ -160,9 +160,10 @@ def _entry(run: Run, inside: str = "") -> str:
         f'aria-label="Compare with {name}"></label>'
     )
     return (
-        f'<li><div class="em-entry"><button class="em-open" data-open="{name}"><span class="em-state em-{shape}">'
-        f'<span class="em-visually-hidden">{run.state}</span></span><span><b>{name}</b>'
-        f"<small>{escape(_short(run))}</small></span></button>{compare if run.step else ''}</div>{inside}</li>"
+        f'<li data-key="{name}"><div class="em-entry"><button class="em-open" data-open="{name}">'
+        f'<span class="em-state em-{shape}"><span class="em-visually-hidden">{run.state}</span></span>'
+        f"<span><b>{name}</b><small>{escape(_short(run))}</small></span></button>"
+        f"{compare if run.step else ''}</div>{inside}</li>"
     )
 
 

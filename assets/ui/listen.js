@@ -47,6 +47,8 @@ class Sitting {
     this.outbox = new Outbox();
     this.outbox.onwaiting = () => this.tellUnsent();
     this.page = null;         // the trial or the level page that is shown
+    this.turn = 0;            // of what was asked for next: an answer to an earlier asking comes too late
+    this.drafts = new Map();  // trial -> what was picked and noted of it, until it is saved
     this.draw = () => {};     // draws what is shown again, in another language
     this.pace = [];           // minutes between answers
     const frame = () => { this.player.tick(); this.page?.paint(); requestAnimationFrame(frame); };
@@ -55,8 +57,16 @@ class Sitting {
 
   say(text) { this.live.textContent = text; }
 
+  /* What is shown from now on; what the page before it still waits for no longer counts. */
+  turnTo(page) {
+    if (this.page) this.page.left = true;
+    this.page = page;
+    if (page) page.left = false;
+  }
+
   show(markup) {
-    this.page = null;
+    this.turnTo(null);
+    this.resting = null;
     this.draw = () => { this.stage.innerHTML = markup(); };
     this.draw();
     this.stage.querySelector("h1")?.focus();
@@ -75,12 +85,15 @@ class Sitting {
   }
 
   async next(notice = "") {
+    this.turn += 1;
+    const mine = this.turn;
     try {
       const reply = await api.trial(this.session);
+      if (mine !== this.turn) return;
       if (reply.finished) this.finish(reply);
       else if (this.volume.isSet) await this.ask(reply, notice);
       else await this.level(reply);
-    } catch (error) { this.fail(error); }
+    } catch (error) { if (mine === this.turn) this.fail(error); }
   }
 
   finish(reply) {
@@ -90,12 +103,16 @@ class Sitting {
   }
 
   async level(trial) {
+    const mine = this.turn;
     const own = (await api.sittings()).find((each) => each.session === this.session);
+    if (mine !== this.turn) return;
     const { stage, player, sounds, session, volume } = this;
-    this.page = new Level({ stage, player, sounds, words: this.words, volume, api, session,
+    const page = new Level({ stage, player, sounds, words: this.words, volume, api, session,
       instructions: own?.instructions || "", say: (text) => this.say(text) });
-    this.page.ondone = () => { this.volume.keep(); this.ask(trial).catch((error) => this.fail(error)); };
-    this.draw = () => this.page.draw();
+    page.ondone = () => { this.volume.keep(); this.ask(trial).catch((error) => this.fail(error)); };
+    page.onfault = (error) => this.failOn(page, error);
+    this.turnTo(page);
+    this.draw = () => page.draw();
     this.draw();
     stage.querySelector("h1").focus();
     sounds.prepare(trial.slots.map((s) => s.token), []);
@@ -104,11 +121,14 @@ class Sitting {
   async ask(trial, notice = "") {
     this.previous = trial.previous ?? null;
     const { stage, player, volume } = this;
+    player.stop();   // what still sounds belongs to the trial before
     const page = new TrialPage({
       trial, stage, player, words: this.words, volume, minutes: this.minutesLeft(trial), say: (text) => this.say(text), clock: () => performance.now(),
+      picked: this.drafts.get(trial.trial),
     });
+    this.drafts.set(trial.trial, page.picked);
     page.onanswer = (given) => this.answer(given);
-    this.page = page;
+    this.turnTo(page);
     this.draw = () => page.draw();
     this.draw();
     if (notice) page.tell(notice);
@@ -117,11 +137,11 @@ class Sitting {
     // Every side is here and decoded before the first one can be played: nothing about a side shows in the waiting.
     const tokens = trial.slots.map((s) => s.token);
     const buffers = await this.sounds.all(tokens);
-    if (this.page !== page) return;
+    if (this.page !== page && this.resting !== page) return;
     player.load(buffers, trial.switching || "restart");
     page.open();
     this.asked = Date.now();
-    this.say(trial.question ? questionText(this.words, trial.question) : `${trial.training ? this.words.say("practice") : this.words.say("of", trial)}. ${trial.text}`);
+    if (!page.left) this.say(trial.question ? questionText(this.words, trial.question) : `${trial.training ? this.words.say("practice") : this.words.say("of", trial)}. ${trial.text}`);
     this.sounds.prepare(trial.upcoming || [], tokens);
   }
 
@@ -129,6 +149,7 @@ class Sitting {
     const { trial } = this.page;
     try {
       const reply = await this.outbox.send("/blind/answer", { session: this.session, ...given });
+      this.drafts.delete(trial.trial);
       this.pace.push((Date.now() - this.asked) / 60_000);
       if (reply.question?.trial === trial.trial) this.followUp(reply.question);
       else await this.next();   // which brings a question about an earlier answer too
@@ -136,12 +157,15 @@ class Sitting {
   }
 
   followUp(question) {
+    this.previous = null;   // the answer before this one can no longer be taken back
     this.page.follow(question);
     this.stage.querySelector("h1").focus();
     this.say(questionText(this.words, question));
   }
 
   async reply(choice) {
+    if (this.page.locked) return;
+    this.page.locked = true;
     const { trial } = this.page.trial;
     this.player.stop();
     this.stage.querySelectorAll("[data-reply]").forEach((b) => { b.disabled = true; });
@@ -154,10 +178,13 @@ class Sitting {
   }
 
   async undo() {
-    if (!this.previous || this.page?.locked) return;
+    const { previous, page } = this;
+    if (!previous || page?.locked) return;
+    this.previous = null;               // once, however often it is pressed
+    if (page) page.locked = true;       // and nothing is answered meanwhile
     this.player.stop();
     try {
-      await api.withdraw(this.session, this.previous);
+      await api.withdraw(this.session, previous);
       await this.next();
       this.say(this.words.say("undo.done"));
     } catch (error) { this.fail(error); }
@@ -174,7 +201,7 @@ class Sitting {
   resume() {
     const page = this.resting;
     this.resting = null;
-    this.page = page;
+    this.turnTo(page);
     this.draw = () => page.draw();
     this.asked = Date.now();
     page.draw();
@@ -199,6 +226,11 @@ class Sitting {
     this.show(() => failedScreen(this.words, error.message));
   }
 
+  /* What failed on a page that was left meanwhile is nobody's concern any more. */
+  failOn(page, error) {
+    if (this.page === page) this.fail(error);
+  }
+
   /* ------------------------------------------------------------------------------------------------- pointer and keyboard */
   act(name) {
     const acts = {
@@ -207,7 +239,8 @@ class Sitting {
       break: () => { if (this.page && !this.page.locked) this.rest(); },
     };
     if (acts[name]) { acts[name](); return; }
-    Promise.resolve(this.page?.act(name)).catch((error) => this.fail(error));
+    const { page } = this;
+    Promise.resolve(page?.act(name)).catch((error) => this.failOn(page, error));
   }
 
   click(event) {
@@ -219,7 +252,7 @@ class Sitting {
     else if (choice) this.page.choose(choice);
     else if (reason) this.page.toggleReason(button);
     else if (reply) this.reply(reply);
-    else if (quietest) this.page.quietest(Number(quietest)).catch((error) => this.fail(error));
+    else if (quietest) this.page.name(Number(quietest));
   }
 
   input(event, done) {
@@ -254,10 +287,10 @@ class Sitting {
       if (key === "enter" && !native) this.resume();
       return key === "enter" && !native;
     }
+    if (repeated && !["j", "k", "arrowleft", "arrowright"].includes(key)) return false;
     if (key === "?") { if (this.stage.querySelector("dialog")) this.act("keys"); return true; }
     if (key === "u" && this.previous) { this.undo(); return true; }
     if (key === "b" && this.page instanceof TrialPage && this.stage.querySelector("[data-act=break]")) { this.act("break"); return true; }
-    if (repeated && !["j", "k", "arrowleft", "arrowright"].includes(key)) return false;
     return this.page?.key(key, native) ?? false;
   }
 

@@ -7,7 +7,10 @@ export class Level {
   constructor({ stage, player, sounds, words, volume, api, session, instructions, say }) {
     Object.assign(this, { stage, player, sounds, words, volume, api, session, instructions, say });
     this.phones = null;      // {trials, answers} while the check is on
+    this.left = false;       // the first trial was asked for
+    this.screen = 0;         // which one is on: what was asked for on an earlier one comes too late
     this.ondone = () => {};
+    this.onfault = () => {};
   }
 
   draw() {
@@ -24,24 +27,30 @@ export class Level {
   }
 
   async act(name) {
+    if (this.left) return;
     const acts = { level: () => this._level(), begin: () => this._begin(), phones: () => this._startPhones(), three: () => this._three(), skip: () => this._end() };
     await acts[name]?.();
   }
 
   async _level() {
-    if (this.player.playing) { this.player.pause(); return; }
-    await this.player.context.resume();
-    if (!this.clip) {
-      this.clip = await this.player.context.decodeAudioData(await this.api.level());
-      this.player.onevent = () => {};
-      this.player.load([this.clip]);
+    const { player, screen } = this;
+    if (player.playing) { player.pause(); return; }
+    await player.context.resume();
+    const clip = this.clip ?? await player.context.decodeAudioData(await this.api.level());
+    if (screen !== this.screen || player.playing) return;
+    if (this.clip !== clip) {
+      this.clip = clip;
+      player.onevent = () => {};
+      player.load([clip]);
     }
-    this.player.setLoop(true);
-    this.player.play(0);
+    player.setLoop(true);
+    player.play(0);
   }
 
   async _begin() {
     if (this.phones) return;
+    this.left = true;
+    this.screen += 1;
     this.player.stop();
     await this.player.context.resume();
     this.ondone();
@@ -49,17 +58,22 @@ export class Level {
 
   /* ---------------------------------------------------------------------------------------------------------- headphones */
   async _startPhones() {
+    this.screen += 1;
+    const { screen } = this;
     this.player.stop();
     const trials = await this.api.headphones(this.session);
+    if (screen !== this.screen) return;
     this.phones = { trials, answers: [] };
     await this._nextThree();
   }
 
   async _nextThree() {
+    this.screen += 1;
+    const { screen } = this;
     const { tokens } = this.phones.trials[this.phones.answers.length];
     this.draw();
     const sounds = await this.sounds.all(tokens);
-    if (!this.phones) return;
+    if (screen !== this.screen) return;
     this.player.load(sounds);
     this.phones.ready = true;
     if (this.phones.wanted) this._three();
@@ -76,28 +90,40 @@ export class Level {
     if (!this.phones) return;
     this.phones.wanted = !this.phones.ready;  // pressed before the sounds are there: they are played when they come
     if (this.phones.wanted) return;
+    const { screen } = this;
     await this.player.context.resume();
+    if (screen !== this.screen) return;
     this.player.onevent = (name, side) => {
       if (name !== "end") return;
       if (side < 2) this.player.play(side + 1);
-      else this.stage.querySelectorAll("[data-quietest]").forEach((b) => { b.disabled = false; });
+      else this._openAnswers(true);
     };
     this.player.stop();
     this.player.load(this.player.buffers);
     this.player.play(0);
   }
 
-  async quietest(index) {
+  _openAnswers(open) { this.stage.querySelectorAll("[data-quietest]").forEach((b) => { b.disabled = !open; }); }
+
+  /* Say which one was the quietest. */
+  name(index) { this._named(index).catch((error) => this.onfault(error)); }
+
+  async _named(index) {
     if (!this.phones || this.stage.querySelector("[data-quietest]").disabled) return;
+    this._openAnswers(false);
     this.player.stop();
     this.phones.ready = false;
     this.phones.answers.push(index);
     if (this.phones.answers.length < this.phones.trials.length) { await this._nextThree(); return; }
-    this.result = await this.api.checkHeadphones(this.session, this.phones.answers);
+    const { screen } = this;
+    const result = await this.api.checkHeadphones(this.session, this.phones.answers);
+    if (screen !== this.screen) return;
+    this.result = result;
     this._end();
   }
 
   _end() {
+    this.screen += 1;
     this.player.stop();
     this.player.load([]);
     this.clip = null;
@@ -113,13 +139,14 @@ export class Level {
   }
 
   key(key, native) {
+    const run = (act) => { this.act(act).catch((error) => this.onfault(error)); return true; };
     if (this.phones) {
-      if (key === " " && !native) { this.act("three"); return true; }
-      if (/^[1-3]$/.test(key)) { this.quietest(Number(key) - 1); return true; }
+      if (key === " " && !native) return run("three");
+      if (/^[1-3]$/.test(key)) { this.name(Number(key) - 1); return true; }
       return false;
     }
-    if (key === " " && !native) { this.act("level"); return true; }
-    if (key === "enter" && !native) { this.act("begin"); return true; }
+    if (key === " " && !native) return run("level");
+    if (key === "enter" && !native) return run("begin");
     return false;
   }
 }

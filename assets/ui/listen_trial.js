@@ -12,15 +12,16 @@ const toggled = (node, name, on) => { if (node.getAttribute(name) !== String(on)
 const text = (node, words) => { if (node && node.textContent !== words) node.textContent = words; };
 
 export class TrialPage {
-  constructor({ trial, stage, player, words, say, volume, minutes, clock }) {
+  constructor({ trial, stage, player, words, say, volume, minutes, clock, picked }) {
     Object.assign(this, { trial, stage, player, words, say, volume, minutes, clock });
     this.ready = false;
-    this.locked = false;       // an answer is on its way
+    this.locked = false;       // an answer is on its way, or its being taken back
+    this.left = false;         // something else is on the screen
     this.told = false;
     this.sorted = false;
     this.question = trial.question ?? null;   // what is asked about an answer that is saved already
     this.events = [];
-    this.picked = { choice: null, rating: null, ratings: {}, reasons: new Set(), note: "" };
+    this.picked = picked ?? { choice: null, rating: null, ratings: {}, reasons: new Set(), note: "" };
     this.onanswer = () => {};
   }
 
@@ -45,7 +46,7 @@ export class TrialPage {
     this.ready = true;
     this.shownAt = this.clock();
     this.player.onevent = (name, side, value) => this.note(name, this.trial.slots[side]?.label ?? "", value);
-    this._open();
+    if (!this.left) this._open();
   }
 
   _open() {
@@ -109,6 +110,7 @@ export class TrialPage {
     const open = this.allHeard() && !this.locked;
     const { stage, trial, picked } = this;
     stage.querySelectorAll("[data-choice]").forEach((b) => { if (b.disabled === open) b.disabled = !open; });
+    stage.querySelector("textarea").readOnly = this.locked;   // what would be noted now would not be sent any more
     const save = stage.querySelector("[data-act=save]");
     if (save) save.disabled = !open || !given(trial, picked);
     if (isRated(trial.kind)) this._paintRating();
@@ -142,7 +144,10 @@ export class TrialPage {
   async play(side) {
     if (!this.ready || side >= this.trial.slots.length) return;
     const { player } = this;
-    if (player.context.state !== "running") await player.context.resume();
+    if (player.context.state !== "running") {
+      await player.context.resume();
+      if (this.left) return;
+    }
     if (player.playing && player.side === side) { player.pause(); return; }
     player.play(side);
     this.say(this.words.say("playing", { label: sideName(this.words, this.trial, side) }));

@@ -4,6 +4,7 @@
    is not lost; curves come as numbers and are drawn by `run_plots.js`. The form is in `run_form.js`. State that
    somebody may want to send to a colleague is in the address: ?run=...&compare=...,...&by=epoch */
 import { connect, merge, EMPTY } from "/look/live.js";
+import { put as patch } from "/look/patch.js";
 import { Plots } from "/look/run_plots.js";
 import { bindForm } from "/look/run_form.js";
 
@@ -99,30 +100,9 @@ function trouble(text) {
 
 function put(place, html) {
   const follows = place.tagName === "PRE" && place.scrollTop + place.clientHeight >= place.scrollHeight - 24;
-  const wanted = document.createElement(place.tagName);
-  wanted.innerHTML = html;
-  patch(place, wanted);
+  patch(place, html);
   if (follows) place.scrollTop = place.scrollHeight;
 }
-
-/* Makes the children of one element those of another, touching only what differs. */
-function patch(there, wanted) {
-  const [before, after] = [[...there.childNodes], [...wanted.childNodes]];
-  after.forEach((node, i) => {
-    const old = before[i];
-    if (!old) there.append(node);
-    else if (old.nodeType !== node.nodeType || old.nodeName !== node.nodeName) old.replaceWith(node);
-    else if (node.nodeType === Node.TEXT_NODE) {
-      if (old.data !== node.data) old.data = node.data;
-    } else if (!old.isEqualNode(node)) {
-      for (const { name } of [...old.attributes]) if (!node.hasAttribute(name) && !OURS.includes(name)) old.removeAttribute(name);
-      for (const { name, value } of node.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-      patch(old, node);
-    }
-  });
-  before.slice(after.length).forEach((node) => node.remove());
-}
-const OURS = ["open", "aria-current"]; // what this script or a reader sets in a piece
 
 /* Cards that hold nothing take no room. */
 function settle() {

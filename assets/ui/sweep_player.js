@@ -43,7 +43,10 @@ export class Player {
     const mine = ++this.turn;
     this.clip = clip;
     this.place = share >= 1 ? 0 : share;
-    const buffer = await this.load(clip);
+    const buffer = await this.load(clip).catch((error) => {
+      if (mine === this.turn) this.stop(0); // what sounds is the clip before
+      throw error;
+    });
     if (mine !== this.turn) return null;
     if (this.playing) this.start(buffer, this.place);
     this.onChange();
@@ -102,17 +105,17 @@ export class Player {
   }
 
   toggle() {
-    if (this.playing) this.pause();
-    else this.play();
+    if (!this.playing) return this.play();
+    this.pause();
+    return Promise.resolve();
   }
 
   seek(share) {
     const place = Math.min(1, Math.max(0, share));
-    if (this.playing) this.play(place);
-    else {
-      this.place = place;
-      this.onChange();
-    }
+    if (this.playing) return this.play(place);
+    this.place = place;
+    this.onChange();
+    return Promise.resolve();
   }
 
   share() {

@@ -15,11 +15,12 @@ from engine.types import Action
 from engine.workspace import Workspace
 from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
-from tests.ui.watched import WITHIN_MS
+from tests.ui.held_back import HeldBack
+from tests.ui.watched import wait_until
 from ui import pages
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -177,30 +178,8 @@ def test_what_is_being_typed_outlives_everything_around_it(
     page.get_by_label("Text", exact=True).fill("Before another view.")
     page.get_by_role("tab", name="Plots").click()
     page.wait_for_selector("canvas")
-    page.wait_for_function("document.querySelector('[data-text]').value === 'Before another view.'")
-    assert held.decisions(draft)["r030"][0].text == "Before another view."
-
-
-class HeldBack:
-    """Answers that show a row are held back from the first asking on, until they are let go in the order given."""
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._routes: list[Route] = []
-        self.on = False
-        page.route(re.compile(r"/row\?"), lambda route: self._routes.append(route) if self.on else route.continue_())
-
-    def wait(self, asked: int) -> None:
-        """Until so many have been asked for."""
-        until = time.monotonic() + WITHIN_MS / 1000
-        while len(self._routes) < asked:
-            assert time.monotonic() < until, f"{len(self._routes)} of {asked} rows were asked for."
-            self._page.wait_for_timeout(20)
-
-    def let_go(self, number: int) -> None:
-        with self._page.expect_response(self._routes[number].request.url):
-            self._routes[number].continue_()
-        self._page.wait_for_timeout(100)
+    wait_until(page, lambda: held.decisions(draft)["r030"][0].text == "Before another view.")
+    assert page.get_by_label("Text", exact=True).input_value() == "Before another view."
 
 
 def test_what_is_typed_while_a_row_is_drawn_anew_stays(
@@ -208,7 +187,7 @@ def test_what_is_typed_while_a_row_is_drawn_anew_stays(
 ) -> None:
     """Text, pasted lines and a name that are written between asking for a row and its answer are not overwritten."""
     draft = audited(held)
-    back = HeldBack(page)
+    back = HeldBack(page, r"/row\?")
     opened(page, at, draft, "&everything=1&order=source&row=r055")
     page.wait_for_selector("[data-card=r055]")
     back.on = True
@@ -231,7 +210,7 @@ def test_what_is_typed_while_another_row_comes_is_saved(
 ) -> None:
     """A text belongs to the row that it was typed under, also when the next one was already asked for."""
     draft = audited(held)
-    back = HeldBack(page)
+    back = HeldBack(page, r"/row\?")
     opened(page, at, draft, "&everything=1&order=source&row=r030")
     page.wait_for_selector("[data-card=r030]")
     back.on = True
@@ -246,7 +225,7 @@ def test_what_is_typed_while_another_row_comes_is_saved(
 def test_the_row_asked_for_last_is_shown(page: Page, held: FakeStudio, at: str, faults: list[str]) -> None:
     """An answer that comes late does not take the page back to a row that was left."""
     draft = audited(held)
-    back = HeldBack(page)
+    back = HeldBack(page, r"/row\?")
     opened(page, at, draft, "&everything=1&order=source&row=r030")
     page.wait_for_selector("[data-card=r030]")
     back.on = True

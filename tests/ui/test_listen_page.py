@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +12,7 @@ from engine.types import Choice, Session, TrialKind
 from tests.ui import sitting
 from tests.ui.fake_studio import FakeStudio
 from tests.ui.sitting import FIRST, OPEN_ANSWERS, OPEN_PADS, SECOND, answers, begin, hear_all, open_sitting
-from tests.ui.watched import WITHIN_MS
+from tests.ui.watched import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -144,18 +144,25 @@ def test_a_trial_fits_a_phone_and_a_thumb(judged: FakeStudio, address: str, phon
     assert said(judged, session) == [("pass", ())]
 
 
+SAID = """() => {
+  const live = document.querySelector("[data-listen] > [aria-live=polite]");
+  window.said = [];
+  new MutationObserver(() => window.said.push(live.textContent)).observe(live, { childList: true });
+}"""
+
+
 def test_a_screen_reader_hears_what_happens(judged: FakeStudio, address: str, quick: Page) -> None:
     """Pads have names that say their state; what plays and when to answer is announced; a trial begins at its title."""
     session = judged.open_preference_session([(FIRST, SECOND)], reviewer="Ana")
     open_sitting(quick, address, session)
     assert quick.evaluate("document.activeElement.tagName") == "H1"
     assert quick.get_by_role("button", name="Play B, not heard to the end yet").count() == 1
-    live = quick.locator("[data-listen] > [aria-live=polite]")
+    quick.evaluate(SAID)
     quick.keyboard.press("2")
-    quick.wait_for_function("document.querySelector('[data-listen] > [aria-live]').textContent.includes('Playing B')")
+    quick.wait_for_function("window.said.includes('Playing B')")
     hear_all(quick)
     quick.wait_for_selector(OPEN_ANSWERS)
-    assert live.text_content() == "You can answer now."
+    quick.wait_for_function("window.said.includes('You can answer now.')")
 
 
 # -------------------------------------------------------------------------------------------------- nothing is lost
@@ -190,15 +197,6 @@ def test_an_unsent_answer_survives_a_reload(judged: FakeStudio, address: str, qu
     quick.reload()
     quick.wait_for_selector("text=2 of 3")
     assert said(judged, session) == [("fail", ())]
-
-
-def wait_until(page: Page, done: Callable[[], bool]) -> None:
-    """Let the page go on until something that it cannot show has happened."""
-    for _ in range(WITHIN_MS // 50):
-        if done():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("it never came")
 
 
 @pytest.mark.parametrize("arrives", [True, False])

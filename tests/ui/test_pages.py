@@ -27,7 +27,9 @@ voices_models voices_open voices_remove voices_reveal voices_speak voices_verify
 """.split()
 
 RUNS = ("runs.js", "run_form.js", "run_plots.js", "curves.js", "live.js", "live_worker.js")
-SWEEP = ("sweep.js", "sweep_player.js")
+SWEEP = tuple(
+    f"sweep{name}.js" for name in ("", *"_cells _clip _form _going _grid _page _player _script _send".split())
+)
 DESK = ("desk.js", "desk_api.js", "desk_plots.js", "desk_rows.js", "desk_upload.js")
 
 
@@ -118,6 +120,7 @@ def test_nothing_is_fetched_from_elsewhere(client: TestClient) -> None:
         "player_heard.js",
         "listen.js",
         "clips.js",
+        "patch.js",
         *DESK,
         *RUNS,
         *SWEEP,

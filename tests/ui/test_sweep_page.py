@@ -13,12 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from engine.jobs import JobState
-from engine.types import Choice
+from engine.types import Choice, RunState
 from tests.studio.test_sweeping import wait_until
 from tests.test_references import recording
 from tests.ui import fake_studio
 from tests.ui.fake_studio import FakeStudio
 from tests.ui.fake_training import RUN_ID
+from tests.ui.held_back import HeldBack
 from ui import pages
 
 if TYPE_CHECKING:
@@ -222,3 +223,97 @@ def test_nothing_is_wider_than_the_window(page: Page, address: str, width: int) 
     page.click("[data-act=ask]")
     page.wait_for_selector("[data-cost] b, [data-cost] p")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# ---- while answers are on their way
+@pytest.mark.browser
+def test_the_run_chosen_last_is_the_one_that_is_open(page: Page, address: str, judged: FakeStudio) -> None:
+    """A run that was left is not brought back by its late answer; until one is here, the form is the shown run's."""
+    other = judged.add_run("lark", judged.default_config(), RunState.RUNNING, step=5)
+    runs, asked = HeldBack(page, r"/sweeps/page\?"), HeldBack(page, "/sweeps$", on=True)
+    page.goto(f"{address}/sweep?run={RUN_ID}&cell={CELL}")
+    page.wait_for_selector("[data-take]")
+    page.click("[data-act=ask]")
+    runs.on = True
+    page.select_option("#run", other.id)
+    page.click("[data-act=render]")
+    asked.wait(1)
+    assert asked.routes[0].request.post_data_json["run"] == RUN_ID
+    page.select_option("#run", RUN_ID)
+    runs.wait(2)
+    runs.let_go(1)
+    runs.let_go(0)
+    assert page.input_value("#run") == RUN_ID
+    assert f"run={RUN_ID}" in page.url
+    assert page.locator(f"[data-cell='{CELL}'][aria-current=true]").count() == 1
+
+
+@pytest.mark.browser
+def test_a_press_outlives_a_grid_that_is_drawn_anew(page: Page, address: str) -> None:
+    """What was pressed is opened, although the answer came between the button's going down and up."""
+    grids = HeldBack(page, r"/sweeps/grid\?")
+    page.goto(f"{address}/sweep?run={RUN_ID}")
+    page.wait_for_selector(f"[data-cell='{CELL}']")
+    grids.on = True
+    page.select_option("#tier", "long")
+    grids.wait(1)
+    page.hover(f"[data-cell='{CELL}']")
+    page.mouse.down()
+    grids.let_go()
+    page.mouse.up()
+    page.wait_for_selector(f"[data-cell='{CELL}'][aria-current=true]")
+
+
+@pytest.mark.browser
+def test_a_panel_speaks_of_the_clip_that_it_shows(page: Page, address: str) -> None:
+    """A word that is pressed while another clip's panel is on its way does not play that other clip."""
+    panels = HeldBack(page, "/sweeps/clips/")
+    page.goto(f"{address}/sweep?run={RUN_ID}&cell={CELL}")
+    page.wait_for_selector("[data-take] [data-at]")
+    panels.on = True
+    page.locator(f"[data-cell='{RUN_ID}@000160:0.5']").click()
+    panels.wait(1)
+    page.locator("[data-take] [data-at]").first.click()
+    panels.let_go()
+    page.wait_for_selector("h2:has-text('at 0.5')")
+    assert page.locator(".em-play[aria-pressed=true]").count() == 0
+
+
+@pytest.mark.browser
+def test_one_sitting_is_opened_however_often_it_is_pressed(page: Page, address: str) -> None:
+    """A second press while the first is on its way is not a second sitting."""
+    sent = HeldBack(page, "/sweeps/send$", on=True)
+    page.goto(f"{address}/sweep?run={RUN_ID}&cell={CELL}")
+    page.wait_for_selector(f"[data-cell='{CELL}'][aria-current=true]")
+    page.locator(f"[data-cell='{CELL}']").click()
+    page.click("[data-act=send-open]")
+    page.fill("#reviewer input", "Ana")
+    page.dblclick("#send")
+    sent.wait(1)
+    sent.let_go()
+    page.wait_for_selector("[data-sent] a")
+    assert len(sent.routes) == 1
+
+
+@pytest.mark.browser
+def test_what_is_typed_while_a_reference_is_kept_stays(
+    page: Page, address: str, judged: FakeStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form that comes with the new reference leaves what was typed, and the caret, where they are."""
+    monkeypatch.setattr(judged, "takes", "optional")
+    forms = HeldBack(page, r"/sweeps/page\?")
+    page.goto(f"{address}/sweep?run={RUN_ID}&cell={CELL}")
+    page.wait_for_selector("[data-take]")
+    page.click("[data-act=ask]")
+    page.get_by_text("Add a reference").click()
+    page.fill("#reference-path", str(recording(tmp_path / "ada.wav")))
+    page.fill("#reference-text", "Hello.")
+    forms.on = True
+    page.click("[data-act=add-reference]")
+    forms.wait(1)
+    page.fill("#scales", "0.7")
+    forms.let_go()
+    page.wait_for_selector("#references .em-box:has-text('ada')")
+    page.keyboard.type("5")
+    assert page.input_value("#scales") == "0.75"
+    assert page.input_value("#reference-path") == ""

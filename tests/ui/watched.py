@@ -6,11 +6,13 @@ Knows contexts of a browser; knows no page of ours beyond how it says that somet
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, Response, WebError
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, WebError
 
 WITHIN_MS = 60_000  # every wait for a page: it may be slow on a busy machine; what is asked is what it does
 KEPT = 40
@@ -30,6 +32,14 @@ new MutationObserver((changes) => {
   childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["hidden"],
 });
 """.replace("MARK", MARK)
+
+
+def wait_until(page: Page, done: Callable[[], bool]) -> None:
+    """Let the page go on until something that it cannot show has happened."""
+    until = time.monotonic() + WITHIN_MS / 1000
+    while not done():
+        assert time.monotonic() < until, "it never came"
+        page.wait_for_timeout(20)
 
 
 class Watched:
