@@ -8,7 +8,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["statistics.paired_model", "gate", "retention", "listening", "store", "stimuli"])
+@pytest.mark.parametrize(
+    "module", ["statistics.paired_model", "gate", "retention", "listening", "store", "sittings.stimuli"]
+)
 def test_deciding_needs_no_torch(module: str) -> None:
     """What decides can be imported at once: neither torch nor librosa nor scipy comes with it."""
     told = subprocess.run(
