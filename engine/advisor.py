@@ -59,7 +59,6 @@ class PastRun:
     config: RunConfig
     steps: int
     checkpoints: int
-    has_failed: bool = False  # ended by a fault with fewer than two checkpoints
     verdicts: Sequence[Verdict] = ()
 
     @property

@@ -332,9 +332,9 @@ def test_a_sitting_goes_on_where_it_stopped(store: Store) -> None:
     """The next trial is the first without an answer, the same one until it is answered, then none."""
     trials = sit(store)
     for trial in trials:
-        assert store.next_open_trial("sitting") == trial == store.next_open_trial("sitting")
+        assert store.open_trials()[0] == trial == store.open_trials()[0]
         store.add_response(answer(trial))
-    assert store.next_open_trial("sitting") is None
+    assert store.open_trials() == []
     assert [response.trial_id for response in store.responses("sitting")] == [trial.id for trial in trials]
 
 
@@ -365,7 +365,6 @@ def test_a_closed_sitting_takes_no_answers(store: Store) -> None:
     store.close_session("sitting", at=8.0)
     store.close_session("sitting", at=9.0)
     assert store.session("sitting").closed_at == 8.0
-    assert store.next_open_trial("sitting") is None
     assert store.open_trials() == []
     with pytest.raises(Refused, match="closed"):
         store.add_response(answer(trial))
@@ -525,7 +524,7 @@ def test_threads_write_and_read_side_by_side(store: Store) -> None:
             store.add_response(answer(trial))
             store.add_verdict(replace(make_verdict(), id=f"verdict {trial.id}"))
             store.clips()
-            store.next_open_trial("sitting")
+            store.open_trials()
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))

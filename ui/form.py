@@ -29,8 +29,6 @@ APPLIES = {
 ON_DEMAND = ("accepted_by",)
 # What a preset says nothing about: choosing another one leaves these as they are.
 OWN = ("name", "dataset", "voice", "base_model", "device", "accepted_by", "weights_accepted_by")
-# What is chosen from a list that is only known at run time; any other field without choices is typed.
-LISTED = ("dataset", "backend", "voice")
 CODE = re.compile(r"`([^`]+)`")
 MONITOR_WORDS = {
     "validation_rising": "validation rises",

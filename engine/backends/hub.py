@@ -15,7 +15,6 @@ from typing import Any
 from engine.types import EngineError, NotFound, Refused
 
 NAME = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(@[\w][\w./-]*)?", re.ASCII)
-COMMIT = re.compile(r"[0-9a-f]{40}")
 # Configs, tokenizers, chat templates and weights without pickles. One codec (VoxCPM's) is published as torch's own file
 # of weights alone; it is read with `weights_only`.
 WANTED = ("*.json", "*.jinja", "*.safetensors", "audiovae.pth")

@@ -16,8 +16,6 @@ from engine.types import BadInput, Busy, Checkpoint, Level, NotFound, Refused, R
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-WAIT_SEC = 24 * 3600.0
-
 
 def _train_arguments(parser: ArgumentParser) -> None:
     _setting_arguments(parser)

@@ -55,10 +55,6 @@ class Environment:
     packages: Mapping[str, str]
     bytes: int = 0
 
-    @property
-    def is_usable(self) -> bool:
-        return self.state in (State.READY, State.NAMED)
-
 
 @dataclass(frozen=True)
 class Requirements:

@@ -14,7 +14,6 @@ from engine.presets.upstream import UPSTREAM
 from engine.types import NotFound, Preset, RunConfig
 
 DEFAULT = "default"
-LORA_PREFLIGHT = "lora-preflight"
 
 PRESETS: tuple[Preset, ...] = (*FINCH, *UPSTREAM, *COSYVOICE)
 

@@ -32,11 +32,6 @@ def levels(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64
     return np.asarray(np.sqrt(np.square(padded.reshape(count, frame)).mean(axis=1)))
 
 
-def is_silent(samples: NDArray[np.float32], sample_rate: int) -> bool:
-    """Nothing in the clip reaches -80 dBFS."""
-    return bool(np.quantile(levels(samples, sample_rate), 0.95) < FLOOR_RMS)
-
-
 def active(samples: NDArray[np.float32], sample_rate: int, below_db: float = SILENCE_DB) -> NDArray[np.bool_]:
     """Which frames of 10 ms lie above `below_db` relative to the clip's loud level, shape (frames,)."""
     level = levels(samples, sample_rate)

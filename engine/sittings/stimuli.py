@@ -40,7 +40,6 @@ LOWPASS_RATE_HZ = 7_000  # holds up to 3.5 kHz, the low anchor of BS.1534-3
 FASTER = 1.15
 METHOD = "stimuli/1"  # how sounds are prepared; a change is another number
 SILENCE_BELOW_LOUDEST_DB = 50.0
-MEDIA_TYPE = "audio/wav"
 
 _OVERSAMPLING = (
     4  # BS.1770-4 annex 2: true peak is read at four times 48 kHz; at 24 kHz this finds peaks between samples

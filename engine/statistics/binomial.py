@@ -7,6 +7,7 @@ intervals as the narrowest they can be; `paired_model` has clustered ones.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -46,6 +47,16 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * at_least(max(wins, losses), wins + losses))
 
 
+def wins_needed(trials: int, error: float) -> int:
+    """The fewest wins of `trials` that are significant in the one-sided exact test; `trials` + 1 when none are."""
+    tail, most = 0, int(Fraction(error) * (1 << trials))  # ways, in integers: they outgrow a float at 1024 trials
+    for wins in range(trials, -1, -1):
+        tail += math.comb(trials, wins)
+        if tail > most:
+            return wins + 1
+    return 0
+
+
 def _mass(k: int, n: int, rate: float) -> float:
     if rate in (0.0, 1.0):
         return float(k == n * rate)
@@ -68,15 +79,6 @@ def pass_rate_lower_bound(passes: int, n: int, confidence: float = 0.95) -> floa
     """
     _check_counts(passes, n, confidence)
     return _lower(passes, n, 1.0 - confidence)
-
-
-def passes_needed(rate: float, confidence: float = 0.95) -> int:
-    """The shortest row of passes without a fail that shows a pass rate above `rate` (0 < rate < 1)."""
-    if not 0.0 < rate < 1.0:
-        raise BadInput(f"A pass rate to show lies between 0 and 1, not at {rate}.")
-    _check_counts(0, 0, confidence)
-    estimate = math.ceil(math.log(1.0 - confidence) / math.log(rate))
-    return next(n for n in range(max(1, estimate - 1), estimate + 3) if (1.0 - confidence) ** (1.0 / n) >= rate - 1e-12)
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:

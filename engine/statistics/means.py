@@ -72,16 +72,6 @@ def clustered_mean(
     )
 
 
-def design_effect(ratings_a_cluster: float, intraclass_correlation: float) -> float:
-    """By how much the variance of a mean grows when so many ratings come from one reviewer (Kish 1965).
-
-    1 + (m - 1) ICC: n ratings are worth n / DEFF independent ones, and standard errors are sqrt(DEFF) times as large.
-    """
-    if ratings_a_cluster < 1 or not -1.0 <= intraclass_correlation <= 1.0:
-        raise BadInput("A design effect needs 1 or more ratings a cluster and a correlation within -1 to 1.")
-    return 1.0 + (ratings_a_cluster - 1.0) * intraclass_correlation
-
-
 def intraclass_correlation(ratings: Sequence[float], clusters: Sequence[Hashable]) -> float | None:
     """How alike the ratings of one cluster are, ICC(1) of a one-way analysis of variance (Shrout & Fleiss 1979).
 

@@ -32,7 +32,7 @@ def fixed_sample(p1: float, *, error: float = 0.05, power: float = 0.95) -> Fixe
     if not 0.0 < power < 1.0 or not 0.0 < error < 1.0:
         raise BadInput("Error and power lie between 0 and 1.")
     for n in range(1, MOST):
-        wins = _wins_needed(n, error)
+        wins = binomial.wins_needed(n, error)
         reached = binomial.at_least(wins, n, p1) if wins <= n else 0.0
         if reached >= power:
             return FixedSample(judgments=n, wins_needed=wins, power=reached)
@@ -61,13 +61,3 @@ def more_for_error(judgments: int, se: float, wanted_se: float) -> int:
     if judgments < 1 or se < 0 or wanted_se <= 0:
         raise BadInput("Give the judgments so far, their standard error, and a wanted one above 0.")
     return max(0, math.ceil(judgments * (se / wanted_se) ** 2) - judgments)
-
-
-def _wins_needed(n: int, error: float) -> int:
-    """The fewest wins of n that are significant; n + 1 when none are."""
-    tail, scale = 0, 1 << n
-    for wins in range(n, -1, -1):
-        tail += math.comb(n, wins)
-        if tail > error * scale:
-            return wins + 1
-    return 0

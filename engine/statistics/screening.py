@@ -5,7 +5,7 @@ Knows names and answers whose right value is known. A rule that was made after l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.statistics import binomial
@@ -18,15 +18,6 @@ class ScreeningRule:
     name: str
     most_failed: float
     checks: int = 1
-
-
-# ITU-R BS.1534-3, 4.1.2: excluded is who rates the hidden reference below 90 in more than 15 % of the items.
-HIDDEN_REFERENCE = ScreeningRule(name="hidden reference below 90 in more than 15 % of the items", most_failed=0.15)
-REFERENCE_RATING = 90.0
-# A coin fails half of them; three of four right is what a listener manages who plays both sides.
-CATCH_TRIALS = ScreeningRule(
-    name="more than a quarter of at least four catch trials failed", most_failed=0.25, checks=4
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +34,6 @@ class Screened:
 def screen(checks: Mapping[str, Sequence[bool]], rule: ScreeningRule) -> list[Screened]:
     """What the rule says of each reviewer, by name; `checks` holds whether they passed each check."""
     return [_screened(name, checks[name], rule) for name in sorted(checks)]
-
-
-def hidden_reference_checks(ratings: Iterable[tuple[str, float]]) -> dict[str, list[bool]]:
-    """Checks for `HIDDEN_REFERENCE` from (reviewer, rating of a hidden reference)."""
-    found: dict[str, list[bool]] = {}
-    for reviewer, rating in ratings:
-        found.setdefault(reviewer, []).append(rating >= REFERENCE_RATING)
-    return found
 
 
 def side_bias(on_a: int, on_b: int) -> float:

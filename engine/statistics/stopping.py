@@ -78,18 +78,16 @@ def by_exact_test(wins: int, trials: int, *, error: float = ERROR) -> StopState:
     _check(wins, trials)
     p_value = binomial.at_least(wins, trials)
     stop = p_value <= error
-    more = {"two_sided_p_value": binomial.two_sided(wins, trials), "wins_needed": float(_wins_needed(trials, error))}
+    more = {
+        "two_sided_p_value": binomial.two_sided(wins, trials),
+        "wins_needed": float(binomial.wins_needed(trials, error)),
+    }
     told = f"{wins} of {trials}: one-sided p = {p_value:.4f}, valid if {trials} trials were fixed beforehand."
     decision = BETTER if stop else GO_ON
     return StopState(stop=stop, decision=decision, statistic=p_value, threshold=error, explanation=told, more=more)
 
 
 METHODS: Mapping[str, Callable[..., StopState]] = {"evalue": by_e_value, "sprt": by_sprt, "exact": by_exact_test}
-
-
-def _wins_needed(trials: int, error: float) -> int:
-    """The fewest wins that are significant; trials + 1 when none are."""
-    return next((k for k in range(trials // 2, trials + 1) if binomial.at_least(k, trials) <= error), trials + 1)
 
 
 def _log_beta(x: float, y: float) -> float:

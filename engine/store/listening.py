@@ -109,11 +109,6 @@ class ListeningTables(OpenDatabase):
             raise NotFound(f"There is no trial {trial_id!r}; reload the page.")
         return found[0]
 
-    def next_open_trial(self, session_id: str) -> Trial | None:
-        """The first trial of an open sitting without an answer: the same one until it is answered."""
-        found = self._trials(f"WHERE session_id = $1 AND {_IS_OPEN}", [session_id])
-        return found[0] if found else None
-
     def open_trials(self) -> list[Trial]:
         """Every trial that still waits for an answer, over all open sittings."""
         return self._trials(f"WHERE {_IS_OPEN}", [])

@@ -124,7 +124,6 @@ class Planning(Watching):
                 config=run.config,
                 steps=run.step,
                 checkpoints=len(self.checkpoints(run.id)),
-                has_failed=run.state is RunState.FAILED,
                 verdicts=[v for v in verdicts if _is_of(v.candidate.checkpoint_id, run)],
             )
             for run in self.runs()

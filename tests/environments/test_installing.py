@@ -74,7 +74,7 @@ def test_an_environment_is_what_its_files_declare(workspace: Workspace, shelf: P
     lines: list[str] = []
     made = install(workspace, declared, shelf, tell=lines.append)
     assert made.state is State.READY
-    assert made.is_usable
+    assert made.state is State.READY
     assert made.packages == {"tinyvoice": "==1.0", "tinyalone": "==1.0"}
     assert said(made, "import tinyalone, tinyvoice; print(tinyvoice.WORDS)") == "hello"
     assert any("tinyvoice" in line for line in lines)
@@ -100,7 +100,7 @@ def test_what_was_shared_and_moved_is_linked_anew(workspace: Workspace, shelf: P
     gone = workspace.voices / VOICE / "shared" / "torch"
     gone.symlink_to(tmp_path / "moved")
     found = environments.get(workspace, VOICE, declared=declared, environ={})
-    assert (found.state, found.is_usable) == (State.BROKEN, False)
+    assert found.state is State.BROKEN
     assert "has moved" in environments.fault(found)
     lines: list[str] = []
     assert install(workspace, declared, shelf, tell=lines.append) == made

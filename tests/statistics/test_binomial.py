@@ -13,7 +13,6 @@ from engine.statistics.binomial import (
     at_least,
     clopper_pearson,
     pass_rate_lower_bound,
-    passes_needed,
     sign_test,
     two_sided,
     wilson,
@@ -77,20 +76,6 @@ def test_nothing_is_known_without_answers() -> None:
     assert clopper_pearson(0, 0) == wilson(0, 0) == Interval(0.0, 1.0)
 
 
-@given(st.floats(0.01, 0.99), st.floats(0.5, 0.999))
-def test_the_passes_needed_are_the_fewest(rate: float, confidence: float) -> None:
-    """The returned number of passes in a row shows the rate, one less does not."""
-    n = passes_needed(rate, confidence)
-    assert pass_rate_lower_bound(n, n, confidence) >= rate - 1e-9
-    assert n == 1 or pass_rate_lower_bound(n - 1, n - 1, confidence) < rate + 1e-9
-
-
-@pytest.mark.parametrize(("rate", "n"), [(0.5, 5), (0.8, 14), (0.9, 29), (0.95, 59)])
-def test_known_numbers_of_passes(rate: float, n: int) -> None:
-    """Sample sizes of zero-failure tests at 95 % confidence, as reliability handbooks list them."""
-    assert passes_needed(rate) == n
-
-
 @pytest.mark.parametrize("bad", [(-1, 5), (6, 5)])
 def test_impossible_counts_are_refused(bad: tuple[int, int]) -> None:
     """More passes than answers is a fault of the caller and not a share."""
@@ -104,8 +89,6 @@ def test_impossible_confidences_are_refused(confidence: float) -> None:
     """95 is not a confidence, 0.95 is."""
     with pytest.raises(BadInput, match="between 0 and 1"):
         wilson(3, 5, confidence)
-    with pytest.raises(BadInput, match="between 0 and 1"):
-        passes_needed(confidence)
 
 
 # ---------------------------------------------------------------------------------------------------------- preferences

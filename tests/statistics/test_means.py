@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.statistics.means import clustered_mean, design_effect, intraclass_correlation, mean_of
+from engine.statistics.means import clustered_mean, intraclass_correlation, mean_of
 from engine.types import BadInput
 
 VOTES = (5.0, 4.0, 4.0, 3.0, 5.0, 4.0, 2.0, 4.0, 5.0, 4.0)
@@ -21,15 +21,6 @@ def test_ten_votes() -> None:
     assert (found.mean, found.sd) == (4.0, pytest.approx(0.9428, abs=5e-5))
     assert found.interval.high - found.mean == pytest.approx(0.6744, abs=5e-5)
     assert 1.96 * found.se == pytest.approx(0.5844, abs=5e-5)
-
-
-def test_a_design_effect() -> None:
-    """Ten items a rater at a correlation of .1: 1.9, standard errors times 1.378, 80 ratings worth 42.1."""
-    effect = design_effect(10, 0.1)
-    assert effect == pytest.approx(1.9)
-    assert (math.sqrt(effect), 80 / effect) == pytest.approx((1.378, 42.1), abs=5e-2)
-    with pytest.raises(BadInput):
-        design_effect(0, 0.1)
 
 
 def test_clusters_by_hand() -> None:
@@ -47,7 +38,7 @@ def test_clusters_by_hand() -> None:
     plain = mean_of(ratings).se
     assert correlation is not None
     assert plain is not None
-    assert found.se == pytest.approx(plain * math.sqrt(design_effect(6, correlation)), rel=0.05)
+    assert found.se == pytest.approx(plain * math.sqrt(1 + 5 * correlation), rel=0.05)
 
 
 def test_shrout_and_fleiss() -> None:

@@ -19,6 +19,12 @@ def test_the_fixed_sample_beside_the_sprt() -> None:
     assert binomial.at_least(41, 67) <= 0.05 < binomial.at_least(40, 67)
 
 
+def test_a_small_preference_is_planned_as_well() -> None:
+    """More judgments than a float's range of combinations: counted in integers."""
+    wins = binomial.wins_needed(1100, 0.05)
+    assert binomial.at_least(wins, 1100) <= 0.05 < binomial.at_least(wins - 1, 1100)
+
+
 @pytest.mark.parametrize("p1", [0.65, 0.75, 0.9])
 def test_one_judgment_less_has_too_little_power(p1: float) -> None:
     """The plan is the shortest."""

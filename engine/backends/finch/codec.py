@@ -19,7 +19,6 @@ from engine.backends.finch.ear import Ear, normalise_mel
 from engine.backends.finch.layers import ConvNeXtBlock, FiniteScalarQuantiser
 
 FRAMES_PER_TOKEN = 4
-TOKEN_RATE = acoustics.FRAME_RATE // FRAMES_PER_TOKEN
 DECODER_LORA_TARGETS = (
     "speaker_projection",
     "speaker_to_frames",

@@ -10,15 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from engine.backends.finch import acoustics
 from engine.backends.finch.layers import ConvNeXtBlock
-from engine.backends.finch.phonemes import Pronunciation, UnpronounceableText, segment
+from engine.backends.finch.phonemes import segment
 
 STACKED_FRAMES = 2
-SECONDS_PER_STEP = STACKED_FRAMES / acoustics.FRAME_RATE
 _MEL_SPREAD = 1.5
 _BLANK = 0
 _FOLDED = {
@@ -106,27 +104,11 @@ class PhonemeErrors:
         return (self.substitutions + self.deletions + self.insertions) / max(1, self.reference)
 
 
-@dataclass(frozen=True)
-class HeardWord:
-    """A word of the text found in a clip by forced alignment.
-
-    `mean_log_posterior` is averaged over the word's phonemes: near 0 when they are all clearly
-    there, far below -5 when one is missing. Times are in seconds.
-    """
-
-    word: int
-    start_s: float
-    end_s: float
-    mean_log_posterior: float
-    min_log_posterior: float
-
-
 class Listener:
     """An ear that answers questions about waveforms. All waveforms are (n,) at 16 kHz."""
 
     def __init__(self, ear: Ear) -> None:
         self.ear = ear.eval()
-        self._ids = {plain: index + 1 for index, plain in enumerate(ear.config.segments)}
 
     @torch.inference_mode()
     def log_posteriors(self, samples: Tensor) -> Tensor:
@@ -143,47 +125,6 @@ class Listener:
     def errors(self, samples: Tensor, symbols: Sequence[str]) -> PhonemeErrors:
         """Phoneme errors of a clip against the phoneme symbols it should contain."""
         return compare(fold_all(symbols), self.transcribe(samples))
-
-    def words(self, samples: Tensor, pronunciation: Pronunciation) -> list[HeardWord]:
-        """Where each word of the text is, and how clearly. Empty for a clip that is too short."""
-        pairs = [
-            (self._id(plain), phoneme.word)
-            for phoneme in pronunciation.phonemes
-            if (plain := fold(phoneme.symbol)) is not None
-        ]
-        posteriors = self.log_posteriors(samples)
-        targets = torch.tensor([[index for index, _ in pairs]], dtype=torch.int32)
-        if not pairs or len(posteriors) < _least_steps(targets[0]):
-            return []
-        path, scores = torchaudio.functional.forced_align(posteriors[None].contiguous(), targets, blank=_BLANK)
-        spans = torchaudio.functional.merge_tokens(path[0], scores[0], blank=_BLANK)
-        return _group_words([(span.start, span.end, span.score) for span in spans], pairs)
-
-    def _id(self, plain: str) -> int:
-        if plain not in self._ids:
-            raise UnpronounceableText(f"the ear does not know the phoneme '{plain}'")
-        return self._ids[plain]
-
-
-def _least_steps(targets: Tensor) -> int:
-    """CTC needs a step for each target and a blank between equal neighbours."""
-    return len(targets) + int((targets[1:] == targets[:-1]).sum())
-
-
-def _group_words(spans: list[tuple[int, int, float]], pairs: list[tuple[int, int]]) -> list[HeardWord]:
-    words: dict[int, list[tuple[int, int, float]]] = {}
-    for span, (_, word) in zip(spans, pairs, strict=True):
-        words.setdefault(word, []).append(span)
-    return [
-        HeardWord(
-            word,
-            found[0][0] * SECONDS_PER_STEP,
-            found[-1][1] * SECONDS_PER_STEP,
-            sum(score for _, _, score in found) / len(found),
-            min(score for _, _, score in found),
-        )
-        for word, found in words.items()
-    ]
 
 
 def compare(reference: Sequence[str], heard: Sequence[str]) -> PhonemeErrors:

@@ -70,19 +70,6 @@ def test_the_ear_understands_an_unheard_voice() -> None:
     assert sum(rates) / len(rates) <= 0.1
 
 
-def test_a_word_that_was_cut_out_is_the_worst_aligned_one() -> None:
-    listener = weights.load_ear(FOLDER)
-    spoken = utter("The boy was there when the sun rose.", espeak_voice("reed", 165))
-    pronunciation = spoken.pronunciation
-    starts = [p.start_s for p in pronunciation.phonemes if p.word in (6, 7)]
-    begin, end = (round(s * 16_000) for s in (min(starts), pronunciation.phonemes[-4].start_s))
-    whole = listener.words(spoken.samples, pronunciation)
-    cut = listener.words(torch.cat([spoken.samples[:begin], spoken.samples[end:]]), pronunciation)
-    assert min(word.mean_log_posterior for word in whole) > -2
-    assert min(cut, key=lambda word: word.mean_log_posterior).word in (6, 7)
-    assert min(word.mean_log_posterior for word in cut) < -4
-
-
 def test_every_base_voice_is_understood_and_has_its_pitch(finch: weights.Finch) -> None:
     listener = weights.load_ear(FOLDER)
     config = finch.config

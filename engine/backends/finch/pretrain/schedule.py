@@ -82,8 +82,3 @@ def adamw(
         {"params": [p for p in every if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
-
-
-def inference_copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A detached copy of a state dict, safe to save while training goes on."""
-    return {name: value.detach().clone() for name, value in state.items()}
