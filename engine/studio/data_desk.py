@@ -1,6 +1,6 @@
 """Use cases about data: what backends need, prepare a dataset and export it, list what is prepared, the demo voice.
 
-What comes before, on the desk, is in `drafting`.
+What comes before, on the desk, is in `draft_sources` and `drafting`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from engine import backends, dataset, drafts, durable, manifest, needs, repairs, scripts, slicing, upstream_formats
 from engine.jobs import Report
 from engine.needs import Needs
-from engine.studio.drafting import Drafting, going_on
+from engine.studio.drafting import Drafting
+from engine.studio.job_results import going_on
 from engine.types import AuditReport, BadInput, Dataset, NotFound, PrepareSettings, Refused, Script, Utterance
 
 Progress = Callable[[int, int, str], None]

@@ -1,42 +1,27 @@
-"""Use cases about drafts: import a dataset, cut a recording, audit, decide row by row, write down what is said.
+"""Use cases about what is decided of a draft: audit, decisions row by row, texts written down by Whisper.
 
 What is on the desk survives a restart: everything lies in the draft's folder. Jobs tell their progress row by row.
+Where a draft comes from is `draft_sources`' question.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine import audio, audit, disk, drafts, manifest, needs, readers, slicing
+from engine import audio, audit, drafts, needs
 from engine.jobs import Report
-from engine.readers import archive
-from engine.studio.environments_desk import EnvironmentsDesk
-from engine.types import (
-    Action,
-    AuditReport,
-    BadInput,
-    Decision,
-    Draft,
-    Manifest,
-    NotFound,
-    Refused,
-    Utterance,
-)
+from engine.studio.draft_sources import DraftSources
+from engine.studio.job_results import going_on
+from engine.types import Action, AuditReport, BadInput, Decision, Manifest, NotFound, Refused, Utterance
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
     from engine.audit.recogniser import Recogniser
     from engine.whisper import Whisper
 
-UPLOAD_BYTES, UPLOAD_FILES = 20 * 2**30, 200_000  # that one upload may have, unpacked
-BYTES_A_SAMPLE = 3  # of a slice, before FLAC makes it smaller
 TRANSCRIBER = "Whisper"
 NO_WHISPER = (
     "No Whisper folder is configured: start Earmark with --whisper FOLDER (a model in safetensors), or type the texts."
@@ -51,90 +36,20 @@ class _Held(NamedTuple):
     report: AuditReport
 
 
-class _Stopped(Exception):
-    """A job was cancelled in the middle."""
-
-
-class Drafting(EnvironmentsDesk):
+class Drafting(DraftSources):
     """What the Data page does with a dataset until it is prepared."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:
         super().__init__(workspace, clock=clock, device=device)
         self.whisper_folder: Path | None = None
-        self.upload_bytes, self.upload_files = UPLOAD_BYTES, UPLOAD_FILES
         self._whisper: Whisper | None = None
-        self._made: dict[str, dict[str, str]] = {}  # what each job made, under "id" once it is done
         self._reports: dict[str, _Held] = {}
-        drafts.sweep(workspace.drafts)
-
-    # ------------------------------------------------------------------------------------------------------- importing
-    def open_source(self, path: Path, *, backend: str, name: str = "") -> Draft:
-        """Read the rows of a path on this machine and keep them as a draft; the source is not touched."""
-        source = path.expanduser()
-        with self._new_draft(backend, name or source.absolute().name) as folder:
-            rows = readers.read(source, cut_into=folder / "slices")
-            return self._kept(folder, rows, source.absolute(), backend, name or source.absolute().stem)
-
-    def open_upload(self, files: Sequence[Path], *, backend: str, name: str = "") -> Draft:
-        """A draft of uploaded files: recordings with texts, a manifest with its audio, or one archive.
-
-        Raises BadInput for an archive that leads out of its folder or is larger than `upload_bytes` unpacked.
-        """
-        if not files:
-            raise BadInput("No file was uploaded; choose recordings with their texts, a manifest, or an archive.")
-        called = name or (files[0].stem.removesuffix(".tar") if len(files) == 1 else "upload")
-        with self._new_draft(backend, called) as folder:
-            source = self._uploaded(files, folder / "upload")
-            rows = readers.read(source, contained=True, cut_into=folder / "slices")
-            return self._kept(folder, rows, Path(files[0].name), backend, called)
-
-    def start_slicing(
-        self,
-        recordings: Sequence[Path],
-        *,
-        backend: str,
-        name: str = "",
-        min_sec: float = slicing.MIN_SEC,
-        max_sec: float = slicing.MAX_SEC,
-    ) -> str:
-        """Cut long recordings at their pauses into rows without texts; the job's result is a draft's id."""
-        if not recordings:
-            raise BadInput("No recording was named; give the path of a long recording.")
-        headers = [audio.probe(recording) for recording in recordings]  # what is no audio is told at once
-        needed = sum(h.duration_sec * h.sample_rate * h.channels * BYTES_A_SAMPLE for h in headers)
-        room = self.workspace.drafts
-        disk.must_fit(room, int(needed), free=disk.free_bytes(room), what="the slices")
-        called = name or recordings[0].stem
-
-        def work(report: Report) -> str:
-            with self._new_draft(backend, called) as folder:
-                rows = self._sliced(recordings, folder / "slices", min_sec, max_sec, report)
-                return self._kept(folder, rows, recordings[0].absolute(), backend, called).id
-
-        return self._start("slice", work)
-
-    # ---------------------------------------------------------------------------------------------------------- drafts
-    def drafts(self) -> list[Draft]:
-        """The drafts, newest first."""
-        return drafts.listing(self.workspace.drafts)
-
-    def draft(self, draft_id: str) -> Draft:
-        """One draft. Raises NotFound."""
-        return drafts.load(self._draft_folder(draft_id))
 
     def discard_draft(self, draft_id: str) -> None:
         """Remove a draft with its uploads and slices; the source stays."""
         drafts.discard(self._draft_folder(draft_id))
         self._reports.pop(draft_id, None)
 
-    def job_result(self, job_id: str) -> str:
-        """The id of what a finished job made. Raises NotFound before that, and for a job that made nothing."""
-        self.job(job_id)
-        if "id" not in self._made.get(job_id, {}):
-            raise NotFound(f"{job_id} has made nothing (yet).")
-        return self._made[job_id]["id"]
-
-    # ----------------------------------------------------------------------------------------------------------- audit
     def start_audit(self, draft_id: str) -> str:
         """Audit a draft; the job's result is the draft's id. Decisions stay, and so does an earlier audit till then."""
         folder = self._draft_folder(draft_id)
@@ -222,80 +137,6 @@ class Drafting(EnvironmentsDesk):
         return self._start("transcribe", work)
 
     # ----------------------------------------------------------------------------------------------------------- inside
-    def _start(self, kind: str, work: Callable[[Report], str]) -> str:
-        made: dict[str, str] = {}
-
-        def run(report: Report) -> None:
-            try:
-                made["id"] = work(report)
-            except (_Stopped, Refused):
-                if not report.cancelled():
-                    raise
-
-        job_id = self._jobs.start(kind, run)
-        self._made[job_id] = made
-        return job_id
-
-    def _draft_folder(self, draft_id: str) -> Path:
-        folder = self.workspace.drafts / draft_id
-        if folder.parent != self.workspace.drafts or not (folder / "draft.json").is_file():
-            raise NotFound(f"There is no draft {draft_id!r}; open the source again on the Data page.")
-        return folder
-
-    @contextmanager
-    def _new_draft(self, backend: str, name: str) -> Iterator[Path]:
-        """A folder that is gone again unless it became a draft."""
-        needs.of(backend)
-        folder = drafts.new_folder(self.workspace.drafts, name, self._clock())
-        try:
-            yield folder
-        finally:
-            if not (folder / "draft.json").exists():
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _kept(self, folder: Path, rows: Manifest, source: Path, backend: str, name: str) -> Draft:
-        return drafts.keep(folder, rows, source=source, backend=backend, name=name, now=self._clock())
-
-    def _uploaded(self, files: Sequence[Path], into: Path) -> Path:
-        """The uploaded files in the draft's folder; those of an archive instead of itself."""
-        if len(files) == 1 and archive.is_archive(files[0]):
-            return archive.unpack(files[0], into, max_bytes=self.upload_bytes, max_files=self.upload_files)
-        size = sum(file.stat().st_size for file in files if file.is_file())
-        if size > self.upload_bytes or len(files) > self.upload_files:
-            raise BadInput(
-                f"The upload has {len(files)} files and {size / 1e9:.1f} GB, and {self.upload_bytes / 1e9:.0f} GB are "
-                "taken; give the path of a folder on this machine instead."
-            )
-        disk.must_fit(into.parent, size, free=disk.free_bytes(into.parent), what="the upload")
-        into.mkdir()
-        for file in files:
-            if not file.is_file():
-                raise BadInput(f"{file.name} did not arrive; upload it again.")
-            if (into / file.name).exists():
-                raise BadInput(f"Two files are named {file.name}; upload them as one archive with its folders.")
-            shutil.copyfile(file, into / file.name)
-        manifests = [f for f in into.iterdir() if f.suffix.lower() in (".jsonl", ".csv", ".tsv")]
-        return manifests[0] if len(manifests) == 1 else into
-
-    def _sliced(
-        self, recordings: Sequence[Path], into: Path, min_sec: float, max_sec: float, report: Report
-    ) -> Manifest:
-        found: list[Utterance] = []
-        names: set[str] = set()
-        digest = hashlib.sha256()
-        for recording in recordings:
-            name, count = manifest.slug(recording.stem), 2
-            while name in names:
-                name, count = f"{manifest.slug(recording.stem)}-{count}", count + 1
-            names.add(name)
-            tell = going_on(report)
-            sliced = slicing.slice_recording(
-                recording, into, name=name, min_sec=min_sec, max_sec=max_sec, on_progress=tell
-            )
-            found += sliced.utterances
-            digest.update(repr([(u.id, u.duration_sec) for u in sliced.utterances]).encode())
-        return Manifest(path=recordings[0].absolute(), sha256=digest.hexdigest(), utterances=tuple(found))
-
     def _rows(self, draft_id: str, rows: Sequence[str]) -> list[Utterance]:
         by_id = {u.id: u for u in self.report(draft_id).manifest.utterances}
         unknown = [row for row in rows if row not in by_id]
@@ -335,28 +176,11 @@ class Drafting(EnvironmentsDesk):
             samples, rate = audio.read(u.audio_path)
             yield replace(u, text=model.transcribe(samples, rate, u.language))
 
-    @contextmanager
-    def _read(self, path: Path) -> Iterator[Manifest]:
-        """The rows of a source without a draft; pieces that had to be cut are gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix="earmark-") as folder:
-            yield readers.read(path, cut_into=Path(folder) / "slices")
-
     def _audited(
         self, rows: Manifest, backend: str, listen: bool, on_progress: Callable[[int, int, str], None] | None
     ) -> AuditReport:
         recogniser = self._recogniser() if listen else None
         return audit.audit(rows, needs.of(backend), recogniser=recogniser, on_progress=on_progress)
-
-
-def going_on(report: Report) -> Callable[[int, int, str], None]:
-    """Progress that ends the work once its job is cancelled."""
-
-    def tell(done: int, total: int, message: str) -> None:
-        if report.cancelled():
-            raise _Stopped
-        report(done, total, message)
-
-    return tell
 
 
 def _stamp(path: Path) -> int:
