@@ -15,7 +15,7 @@ from benchmarks.measure import Row, Table, in_turns
 from benchmarks.voices import COUNT, PeftVoice, Unmixed, load_peft, make_adapters, rows, scale
 from engine import backends
 from engine.adapters import AdapterHost
-from engine.backends import SpeechModel
+from engine.backends.speech_model import SpeechModel
 from engine.types import Adapter, Refused, SpeakRow, Speech
 
 

@@ -16,7 +16,7 @@ from benchmarks.measure import Row, Table, in_turns
 from engine import full_weights
 from engine.adapter_files import FULL_FILE, write_adapter
 from engine.adapters import AdapterHost
-from engine.backends import SpeechModel
+from engine.backends.speech_model import SpeechModel
 from engine.types import Adapter, GenerationSettings, Refused, SpeakRow
 
 WIDTH, LAYERS = 1280, 6  # IndexTTS2's GPT is 24 such layers

@@ -18,7 +18,7 @@ from torch import nn
 
 from engine import backends
 from engine.adapter_files import write_adapter
-from engine.backends import SpeechModel
+from engine.backends.speech_model import SpeechModel
 from engine.types import Adapter, GenerationSettings, SpeakRow
 
 COUNT = 16

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine import backends
 from engine.adapter_files import FULL
+from engine.backends import offers
 from engine.types import Adapter, NotFound, Refused, SpeakRow, Speech
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
+    from engine.backends.speech_model import SpeechModel
     from engine.full_weights import FullWeights, Overlay
     from engine.peft_files import LoraPair
     from engine.row_lora import RowLora
@@ -73,7 +73,7 @@ class AdapterHost:
         with self._lock:
             if adapter.sha256 in self.loaded:
                 return adapter.sha256
-            if isinstance(model, backends.HostsAdapters):
+            if isinstance(model, offers.HostsAdapters):
                 model.add_adapter(adapter)
                 self._elsewhere.add(adapter.sha256)
             else:
@@ -105,7 +105,7 @@ class AdapterHost:
         with self._lock:
             if sha256 not in self.loaded:
                 raise NotFound(f"No adapter {sha256[:12]} is loaded; loaded are: {self._names()}.")
-            if isinstance(self.model, backends.HostsAdapters):
+            if isinstance(self.model, offers.HostsAdapters):
                 self._elsewhere.discard(sha256)
                 self.model.remove_adapter(sha256)
             self._adapters.pop(sha256, None)

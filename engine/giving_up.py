@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from engine.backends import TellsSteps
+from engine.backends.offers import TellsSteps
 
 
 class GaveUp(Exception):

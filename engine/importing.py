@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import adapter_files, backends, checkpoints, code_version, durable, manifest, run_config
 from engine.adapter_files import ADAPTER_FILE, CONFIG_FILE, FULL_FILE, WEIGHTS_FILE
+from engine.backends import offers
 from engine.backends.exporter import KnowsForeignTrainers, ReadsNative
 from engine.bundle import checking, record
 from engine.events import EventLog
@@ -28,7 +29,7 @@ from engine.runs.record import FORMAT_VERSION
 from engine.types import Adapter, BadInput, Checkpoint, NotFound, Refused, RunConfig
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
+    from engine.backends.speech_model import SpeechModel
 
 MAX_BYTES = 64 * 10**9
 MAX_FILES = 10_000
@@ -54,7 +55,7 @@ def bring_in(
     damaged or pickles, Refused for an adapter of another base or of a kind that is not plain LoRA, NotFound where there
     is nothing to bring in. Nothing is left behind then.
     """
-    if isinstance(model, backends.HostsAdapters):
+    if isinstance(model, offers.HostsAdapters):
         path = model.bring_in(source, runs_root, name=name, now=now, voice=voice, part=part)
         return checkpoints.load(path)
     with _unpacked(source) as unpacked, _as_peft(unpacked, model) as folder:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from engine import backends
-from engine.backends import BackendInfo
+from engine.backends.backend_info import BackendInfo
 from engine.types import BadInput, NotFound
 
 

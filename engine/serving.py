@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from engine import backends
+from engine.backends import offers
 from engine.backends.serve import frames
 from engine.types import EngineError, Refused
 
@@ -114,7 +115,7 @@ class Server:
             self.say({"id": number, "progress": [done, most]})
 
         model = host.model
-        if not isinstance(model, backends.TellsSteps):
+        if not isinstance(model, offers.TellsSteps):
             return work()
         model.on_step = on_step
         try:
@@ -124,7 +125,7 @@ class Server:
 
 
 def _agreement(model: Any, text: str, voice: str) -> float:
-    if not isinstance(model, backends.ChecksTraining):
+    if not isinstance(model, offers.ChecksTraining):
         raise Refused(f"{model.name} has no such check.")
     return model.agreement(text, voice)
 

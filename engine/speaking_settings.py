@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.types import BadInput, GenerationSettings, SpeakingSetting
 
 if TYPE_CHECKING:
-    from engine.backends import BackendInfo
+    from engine.backends.backend_info import BackendInfo
 
 _USUAL = GenerationSettings()
 SETTINGS = (

@@ -32,7 +32,7 @@ from engine.types import (
 
 if TYPE_CHECKING:
     from engine.adapters import AdapterHost
-    from engine.backends import BackendInfo
+    from engine.backends.backend_info import BackendInfo
 
 BATCH_ROWS = 16
 WINDOW_BATCHES = 4  # rows are sorted by length within so many batches: tight, and yet clips finish all along the way

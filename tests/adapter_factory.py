@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from engine.adapter_files import write_adapter
-from engine.backends import Capabilities, RowMixer
+from engine.backends.speech_model import Capabilities, RowMixer
 from engine.types import Adapter, SpeakRow, Speech, Stop
 
 TARGETS = {"lm": ("q_proj", "k_proj", "v_proj", "o_proj"), "decoder": ("0", "2")}

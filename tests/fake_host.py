@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.backends import BackendInfo
+from engine.backends.backend_info import BackendInfo
 from engine.types import Adapter, SpeakRow, Speech, Stop
 
 SAMPLE_RATE = 16_000

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engine import speaking_settings
-from engine.backends import BackendInfo
+from engine.backends.backend_info import BackendInfo
 from engine.types import BadInput, GenerationSettings, SpeakingSetting
 
 GUIDANCE = SpeakingSetting(name="guidance", title="Guidance", about="How strictly.", usual=2.0, least=0, most=10)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.backends import Capabilities
+from engine.backends.speech_model import Capabilities
 from engine.types import BadInput, SpeakRow, Speech, Stop
 
 STEP_SEC = 0.005

@@ -21,8 +21,8 @@ from engine.bundle.variants import MERGED_FILE
 from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
     from engine.backends.serve.process import Interpreter
+    from engine.backends.speech_model import SpeechModel
 
 ADAPTER = "adapter"
 

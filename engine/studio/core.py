@@ -177,7 +177,7 @@ class Core:
 
     def _forget_models(self) -> None:
         """Those in processes of their own end with them."""
-        from engine.backends import HostsAdapters
+        from engine.backends.offers import HostsAdapters
 
         for host in self._hosts.values():
             if isinstance(host.model, HostsAdapters):

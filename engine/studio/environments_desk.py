@@ -48,11 +48,11 @@ class EnvironmentsDesk(Models):
         """Whether training teaches what is spoken: the share of greedily spoken codes that the training step predicts
         where it puts them, 1.0 when it is right. Raises Refused for a voice that has no such check.
         """
-        from engine import backends
+        from engine.backends import offers
         from engine.types import Refused
 
         with self.host(backend, what="a check") as host:
             model = host.model
-            if not isinstance(model, backends.ChecksTraining):
+            if not isinstance(model, offers.ChecksTraining):
                 raise Refused(f"{backend} has no such check of its training step.")
             return model.agreement(text, voice or model.capabilities.voices[0])

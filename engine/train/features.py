@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import splitting
-from engine.backends import MeasuresClips
+from engine.backends.offers import MeasuresClips
 from engine.train.control import Control
 from engine.train.journal import Voice
 from engine.types import BadInput, Utterance
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
+    from engine.backends.speech_model import SpeechModel
 
 CLIPS_A_LOOK = 8  # clips that are read between two looks at the stop flag
 TELL_SEC = 0.25  # between two events: thousands of cached clips take less than that

@@ -18,7 +18,7 @@ from engine.types import RunConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engine.backends import LoraPart, SpeechModel
+    from engine.backends.speech_model import LoraPart, SpeechModel
 
 
 @dataclass(frozen=True, kw_only=True)

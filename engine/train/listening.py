@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from engine.types import GenerationSettings, SpeakRow, Stop
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
+    from engine.backends.speech_model import SpeechModel
     from engine.train.trained_part import TrainedPart
     from engine.types import RunConfig
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from torch import Tensor
 
-    from engine.backends import LoraPart, SpeechModel
+    from engine.backends.speech_model import LoraPart, SpeechModel
 
 
 @dataclass(frozen=True, kw_only=True)

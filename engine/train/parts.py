@@ -14,7 +14,7 @@ from engine.train.trained_part import TrainedPart
 from engine.types import BadInput, RunConfig
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
+    from engine.backends.speech_model import SpeechModel
 
 
 def attach(model: SpeechModel, config: RunConfig) -> list[TrainedPart]:

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.backends import RecomputesLayers, SpeechModel
+from engine.backends.offers import RecomputesLayers
+from engine.backends.speech_model import SpeechModel
 from engine.types import BadInput
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import backends, checkpoints, dataset, run_config, speaking_settings
-from engine.backends import CountsLossTokens
+from engine.backends import offers
 from engine.device import Card
 from engine.run_folder import RunFolder
 from engine.train import batches, features, parts, recompute, seeds, state_files
@@ -27,7 +27,7 @@ from engine.types import BadInput, Checkpoint, Dataset, Refused, RunConfig
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
-    from engine.backends import SpeechModel
+    from engine.backends.speech_model import SpeechModel
 
 TEST = "test"  # rows that no training may see
 ResumePoint = tuple[Checkpoint, Path]  # and the folder with the trainer's state
@@ -71,7 +71,7 @@ class Session:
 
     @property
     def loss_names(self) -> tuple[str, ...]:
-        return backends.loss_names(self.model, self.part_names)
+        return offers.loss_names(self.model, self.part_names)
 
     def precision(self) -> AbstractContextManager[Any]:
         """The arithmetic that the config asks for, around what the model does by itself."""
@@ -141,7 +141,7 @@ def prepare(
 def _keep_one_part(model: SpeechModel, world: World) -> None:
     if world.size > 1:
         raise BadInput("One part at a time is for a single small card; turn it off for several.")
-    if not isinstance(model, backends.KeepsOnePart):
+    if not isinstance(model, offers.KeepsOnePart):
         raise BadInput(f"The parts of {model.name} are taught together; turn One part at a time off.")
     model.keep_one_part()
 
@@ -149,7 +149,7 @@ def _keep_one_part(model: SpeechModel, world: World) -> None:
 def _unloaded_loss(model: SpeechModel, config: RunConfig, train: Sequence[Any]) -> Mapping[str, float]:
     """Where a model without its weights would start on these examples, or on any where the model cannot say."""
     known = dict(backends.info(config.backend, config.base_model).unloaded_loss)
-    return {**known, **model.unloaded_loss(train)} if isinstance(model, backends.KnowsUnloaded) and train else known
+    return {**known, **model.unloaded_loss(train)} if isinstance(model, offers.KnowsUnloaded) and train else known
 
 
 def epoch_batches(session: Session, epoch: int) -> list[batches.Batch]:
@@ -168,7 +168,7 @@ def _dataset(folder: RunFolder, record: Mapping[str, Any]) -> Dataset:
 
 
 def _weights(model: SpeechModel, examples: Sequence[Any]) -> list[int]:
-    if isinstance(model, CountsLossTokens):
+    if isinstance(model, offers.CountsLossTokens):
         return [model.loss_tokens(example) for example in examples]
     return [model.length(example) for example in examples]
 

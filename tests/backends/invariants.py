@@ -25,7 +25,9 @@ from torch import nn
 
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
-from engine.backends import BackendInfo, RecomputesLayers, SpeechModel, TellsSteps, loss_names
+from engine.backends.backend_info import BackendInfo
+from engine.backends.offers import RecomputesLayers, TellsSteps, loss_names
+from engine.backends.speech_model import SpeechModel
 from engine.giving_up import GaveUp
 from engine.peft_files import is_conv1d
 from engine.train.recompute import recompute

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from engine import audio
 from engine.adapters import AdapterHost
-from engine.backends import SpeechModel
+from engine.backends.speech_model import SpeechModel
 from engine.backends.transformers_tts import info, speech_model
 from engine.backends.transformers_tts.pocket_tts import Example, PocketTtsModel
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, Refused, SpeakRow, Speech, Stop

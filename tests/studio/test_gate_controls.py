@@ -11,6 +11,7 @@ import pytest
 
 from engine import backends, device, gate_files, sweep, sweep_records
 from engine.backends import sizes
+from engine.backends.backend_info import BackendInfo
 from engine.backends.sizes import ModelSize
 from engine.device import DeviceMemory
 from engine.studio import Studio
@@ -43,7 +44,7 @@ WEIGHTS = "b" * 64
 def _studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     known = backends.info
 
-    def info(name: str, *rest: str) -> backends.BackendInfo:
+    def info(name: str, *rest: str) -> BackendInfo:
         if name not in ("other", "fake"):
             return known(name, *rest)
         return replace(backend_info(name), reference="optional", base_sha256=WEIGHTS)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from engine.adapter_files import FULL_FILE
-from engine.backends import LoraPart, SpeechModel
+from engine.backends.speech_model import LoraPart, SpeechModel
 from engine.train import full
 from engine.train.full import WholePart
 from engine.types import RunConfig

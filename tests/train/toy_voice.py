@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import audio
-from engine.backends import BackendInfo, Capabilities, LoraPart
+from engine.backends.backend_info import BackendInfo
+from engine.backends.speech_model import Capabilities, LoraPart
 from engine.types import Utterance
 
 SAMPLE_RATE = 16_000

@@ -13,7 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from engine.backends import INSTRUCTION, BackendInfo, folders, sizes
+from engine.backends import folders, sizes
+from engine.backends.backend_info import INSTRUCTION, BackendInfo
 from engine.backends.cosyvoice import checkout, recipe, sizing, speakers
 from engine.backends.cosyvoice.recipe import Call
 from engine.backends.cosyvoice.versions import SPEAKERS, VERSIONS, Version, of_yaml

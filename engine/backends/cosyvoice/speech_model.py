@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.cosyvoice import (
     checkout,
     feature_cache,
@@ -40,6 +39,7 @@ from engine.backends.cosyvoice.loading import Nets
 from engine.backends.cosyvoice.sequences import Example
 from engine.backends.cosyvoice.versions import SPEAKERS
 from engine.backends.drawn_rows import Drawn, OnStep
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.types import BadInput, NotFound, Reference, Refused, SpeakRow, Speech, SpeechTokens, Stop, Utterance
 
 REFERENCES = 16  # audio prompts whose features are remembered

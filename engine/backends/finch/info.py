@@ -11,7 +11,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, sizes
+from engine.backends import sizes
+from engine.backends.backend_info import BackendInfo
 from engine.types import BadInput, NotFound
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets" / "finch"

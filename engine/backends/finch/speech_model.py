@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engine import audio
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.drawn_rows import Drawn, OnStep
 from engine.backends.finch import (
     acoustics,
@@ -39,6 +38,7 @@ from engine.backends.finch.ear import Ear, Listener
 from engine.backends.finch.generation import Prompt
 from engine.backends.finch.info import ASSETS, LANGUAGES, PARTS, SAMPLE_RATE, base_sha256, stored_config
 from engine.backends.finch.tuning import Example
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, Stop, Utterance
 
 CLOCK = "clock"  # the voice setting that Finch keeps: mean pace, 1 is the training average, more is slower

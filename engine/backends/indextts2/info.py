@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, sizes
+from engine.backends import folders, sizes
+from engine.backends.backend_info import BackendInfo
 from engine.backends.indextts2 import checkout, emotions
 from engine.types import BadInput, GenerationSettings, NotFound, Refused
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.drawn_rows import Drawn
 from engine.backends.indextts2 import (
     checkout,
@@ -37,6 +36,7 @@ from engine.backends.indextts2.info import LANGUAGES, PARTS, PROJECTIONS, SPEAKI
 from engine.backends.indextts2.layout import Layout
 from engine.backends.indextts2.loading import TRAINED, Nets
 from engine.backends.indextts2.teaching import Example, Told
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.types import BadInput, GenerationSettings, Refused, SpeakRow, Speech, SpeechTokens, Stop, Utterance
 
 REFERENCES = 8  # audio prompts that are remembered

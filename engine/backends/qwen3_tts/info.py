@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, generation_config, sizes
+from engine.backends import folders, generation_config, sizes
+from engine.backends.backend_info import BackendInfo
 from engine.types import BadInput, GenerationSettings, NotFound, SpeakingSetting
 
 NAME = "qwen3_tts"

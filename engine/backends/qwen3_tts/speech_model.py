@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from engine import audio
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.drawn_rows import Drawn
 from engine.backends.qwen3_tts import generation, info, layout, loading, teaching
 from engine.backends.qwen3_tts.codec import Codec
@@ -26,6 +25,7 @@ from engine.backends.qwen3_tts.info import CUSTOM_VOICE, MAX_FRAMES, PARTS, PROJ
 from engine.backends.qwen3_tts.layout import Heard, Layout, Target
 from engine.backends.qwen3_tts.loading import Loaded
 from engine.backends.qwen3_tts.teaching import Example
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.types import (
     BadInput,
     GenerationSettings,

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.serve import frames
 from engine.backends.serve.process import SERVED, Interpreter, Patience, VoiceProcess
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.types import Adapter, EngineError, Refused, SpeakRow, Speech, Utterance
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, generation_config, hub, sizes
+from engine.backends import folders, generation_config, hub, sizes
+from engine.backends.backend_info import BackendInfo
 from engine.backends.transformers_tts.families import DIA, FAMILIES, POCKET_TTS, Family, part_of, saves
 from engine.types import BadInput, GenerationSettings, NotFound
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import audio
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.drawn_rows import OnStep
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.backends.transformers_tts.feature_cache import FeatureCache
 from engine.backends.transformers_tts.info import VOICE, ModelFolder
 from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, SpeechTokens, Utterance

@@ -11,7 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from engine.backends import BackendInfo, folders, sizes
+from engine.backends import folders, sizes
+from engine.backends.backend_info import BackendInfo
 from engine.types import BadInput, NotFound
 
 PARTS = ("lm", "dit", "proj")

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from engine import audio
-from engine.backends import Capabilities, LoraPart, RowMixer
 from engine.backends.drawn_rows import OnStep
+from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.backends.voxcpm import generation, info, loading, sequences
 from engine.backends.voxcpm.feature_cache import FeatureCache
 from engine.backends.voxcpm.info import ATTENTION, PARTS, PROJECTIONS, VOICE, ModelFolder

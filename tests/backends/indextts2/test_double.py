@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 
 from engine import backends, environments, importing, needs, presets
 from engine.adapter_files import write_adapter
-from engine.backends import SpeechModel
 from engine.backends.indextts2 import checkout, emotions, exporting, info, loading, native, teaching
 from engine.backends.indextts2.speech_model import IndexTts2Model
 from engine.backends.indextts2.teaching import Example
+from engine.backends.speech_model import SpeechModel
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, Refused, SpeakRow, Speech, Stop
 from tests import indextts2_double, indextts2_factory
 from tests.backends.invariants import Case, SpeechModelInvariants, train

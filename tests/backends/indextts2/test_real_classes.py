@@ -18,11 +18,11 @@ import pytest
 import torch
 
 from engine import audio
-from engine.backends import SpeechModel
 from engine.backends.indextts2 import checkout, hearing, info, loading, rendering, speech_model, teaching
 from engine.backends.indextts2.hearing import UpstreamEars
 from engine.backends.indextts2.speech_model import IndexTts2Model
 from engine.backends.indextts2.teaching import Example
+from engine.backends.speech_model import SpeechModel
 from engine.types import BadInput, GenerationSettings, Reference, Refused, SpeakRow, Speech
 from tests import indextts2_factory
 from tests.backends.invariants import Case, SpeechModelInvariants, assert_told

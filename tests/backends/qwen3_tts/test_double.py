@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from engine import backends, environments, needs, presets, speaking_settings
-from engine.backends import SpeechModel
 from engine.backends.qwen3_tts import generation, info, layout, loading, native, teaching
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
 from engine.backends.qwen3_tts.teaching import Example
+from engine.backends.speech_model import SpeechModel
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
 from tests import qwen3_tts_double, qwen3_tts_factory
 from tests.backends.invariants import Case, SpeechModelInvariants

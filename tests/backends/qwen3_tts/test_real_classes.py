@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save_file
 from engine import audio, events, importing
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
-from engine.backends import SpeechModel
 from engine.backends.qwen3_tts import exporting, generation, info, layout, loading, native, speech_model, teaching
 from engine.backends.qwen3_tts.info import PARTS
 from engine.backends.qwen3_tts.speech_model import Qwen3TtsModel
 from engine.backends.qwen3_tts.teaching import Example
+from engine.backends.speech_model import SpeechModel
 from engine.types import Adapter, BadInput, GenerationSettings, NotFound, Reference, Refused, SpeakRow, Speech, Stop
 from tests import qwen3_tts_factory
 from tests.backends.invariants import Case, SpeechModelInvariants

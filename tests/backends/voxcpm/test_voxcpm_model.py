@@ -20,7 +20,8 @@ import torch
 from safetensors.torch import load_file
 
 from engine import backends, needs, presets
-from engine.backends import NamesLosses, SpeechModel
+from engine.backends.offers import NamesLosses
+from engine.backends.speech_model import SpeechModel
 from engine.backends.voxcpm import generation, info, sequences, speech_model
 from engine.backends.voxcpm.sequences import Example
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
