@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import clip_cache, giving_up, harness, segmentation, speaking_settings
+from engine import clip_cache, giving_up, harness, pace, speaking_settings
+from engine.pace import Pace
 from engine.types import (
     Adapter,
     BadInput,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 16
 WINDOW_BATCHES = 4  # rows are sorted by length within so many batches: tight, and yet clips finish all along the way
-LEARNT_FROM = 200  # the latest clips of a backend: enough to know its pace, and few enough to look at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,17 +74,6 @@ class Job:
     rows: tuple[SpeakRow, ...]
     language: str = "en"
     reference: Reference | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """What rendering costs: time and bytes for a second of audio, and how much audio a second of expected speech
-    becomes. The numbers are those of the built-in voice on two CPU cores, until there are clips to learn from.
-    """
-
-    render_sec: float = 0.06
-    bytes: float = 30_000.0  # of 16-bit mono FLAC at 24 kHz, rounded up
-    audio_sec: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,22 +147,6 @@ def plan(
         estimate_sec=sum(length * known[job.candidate.backend].render_sec for length, job in lengths),
         estimate_bytes=round(sum(length * known[job.candidate.backend].bytes for length, job in lengths)),
     )
-
-
-def paces(clips: Sequence[Clip]) -> dict[str, Pace]:
-    """What rendering has cost here, by backend, from the latest clips of each whose files are there."""
-    found: dict[str, Pace] = {}
-    for backend in {clip.candidate.backend for clip in clips}:
-        own = [clip for clip in clips if clip.candidate.backend == backend and clip.path.is_file()][-LEARNT_FROM:]
-        audio_sec = sum(clip.duration_sec for clip in own)
-        hoped_sec = sum(_hoped_sec(clip.text, clip.chunks) for clip in own)
-        if audio_sec > 0 and hoped_sec > 0:
-            found[backend] = Pace(
-                render_sec=sum(clip.render_sec for clip in own) / audio_sec,
-                bytes=sum(clip.path.stat().st_size for clip in own) / audio_sec,
-                audio_sec=audio_sec / hoped_sec,
-            )
-    return found
 
 
 def cached(plan: Plan, clips: Path) -> Iterator[Clip]:
@@ -303,11 +276,7 @@ def _job(
 
 def expected_sec(job: Job) -> float:
     """How long a clip is expected to be, in ordinary speech."""
-    return _hoped_sec(job.line.text, len(job.rows))
-
-
-def _hoped_sec(text: str, chunks: int) -> float:
-    return segmentation.expected_sec(text) + harness.PAUSE_SEC * (chunks - 1)
+    return pace.expected_sec(job.line.text, len(job.rows))
 
 
 # ------------------------------------------------------------------------------------------------------------ rendering

@@ -65,7 +65,10 @@ class SweepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AutomaticSweep:
-    """A run whose new checkpoints are swept by themselves: how, and which were seen already."""
+    """A run whose new checkpoints are swept by themselves: how, which were seen already, and what stands against it.
+
+    Beside them are rendered the bases in `controls` and the controls that `gates` name of other models.
+    """
 
     run_id: str
     scales: tuple[float, ...] = SCALES
@@ -74,7 +77,10 @@ class AutomaticSweep:
     seeds: tuple[int, ...] = (42,)
     references: tuple[str | None, ...] = (None,)  # by hash
     settings: Mapping[str, float] = field(default_factory=dict)  # those that were set
+    controls: tuple[Candidate, ...] = ()
+    gates: tuple[str, ...] = ()  # by name
     handled: tuple[str, ...] = ()  # checkpoint ids
+    trouble: str = ""  # why the latest were not swept, or not with all that was asked for
 
 
 # --------------------------------------------------------------------------------------------------------------- sweeps
@@ -191,5 +197,8 @@ def _automatic(told: Mapping[str, Any]) -> AutomaticSweep:
         seeds=tuple(int(seed) for seed in told["seeds"]),
         references=tuple(told["references"]),
         settings=dict(told["settings"]),
+        controls=tuple(Candidate(**each) for each in told.get("controls", ())),  # settings of before have none
+        gates=tuple(told.get("gates", ())),
         handled=tuple(told["handled"]),
+        trouble=str(told.get("trouble", "")),
     )

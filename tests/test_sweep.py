@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine import audio, clip_cache, disk, harness, segmentation, sweep
+from engine import audio, clip_cache, disk, harness, pace, segmentation, sweep
 from engine.types import (
     BadInput,
     Candidate,
@@ -352,15 +352,15 @@ def test_an_utterly_silent_voice_still_gives_a_clip(clips: Path) -> None:
 def test_the_estimate_learns_from_what_was_rendered(clips: Path) -> None:
     """Once clips of a backend are there, the rest is expected at their pace, their length and their size."""
     known = [replace(clip, render_sec=2 * clip.duration_sec) for clip in rendered(clips, request(tiers=(Tier.LONG,)))]
-    pace = sweep.paces(known)["fake"]
-    assert pace.render_sec == pytest.approx(2.0)
-    assert pace.audio_sec == pytest.approx(1.0, rel=0.05)
-    assert pace.bytes == pytest.approx(sum(c.path.stat().st_size for c in known) / sum(c.duration_sec for c in known))
+    learnt = pace.learnt(known)["fake"]
+    assert learnt.render_sec == pytest.approx(2.0)
+    assert learnt.audio_sec == pytest.approx(1.0, rel=0.05)
+    assert learnt.bytes == pytest.approx(sum(c.path.stat().st_size for c in known) / sum(c.duration_sec for c in known))
     infos = {"fake": backend_info()}
-    plan = sweep.plan(request(seeds=(7,)), clips=clips, adapters=ADAPTERS, infos=infos, paces={"fake": pace})
+    plan = sweep.plan(request(seeds=(7,)), clips=clips, adapters=ADAPTERS, infos=infos, paces={"fake": learnt})
     assert plan.estimate_sec == pytest.approx(2 * plan.audio_sec)
-    assert plan.estimate_bytes == pytest.approx(plan.audio_sec * pace.bytes, abs=1)
-    assert sweep.paces([replace(known[0], path=clips / "gone.flac")]) == {}
+    assert plan.estimate_bytes == pytest.approx(plan.audio_sec * learnt.bytes, abs=1)
+    assert pace.learnt([replace(known[0], path=clips / "gone.flac")]) == {}
 
 
 PROMPTS = tuple(Reference(audio_path=Path(f"{n}.flac"), text=f"Words {n}.", sha256=n) for n in ("p1", "p2"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,14 @@ def test_a_setting_for_new_checkpoints_is_kept_until_it_is_dropped(tmp_path: Pat
     sweep_records.keep_automatic(folder, setting)
     sweep_records.keep_automatic(folder, sweep_records.with_handled(setting, ("r@000010", "r@000010")))
     assert sweep_records.automatic(folder) == [replace(setting, handled=("r@000010",))]
+    written = json.loads((folder / "automatic" / "r.json").read_text())
+    for newer in ("controls", "gates", "trouble"):  # an earlier version knew none of them
+        del written[newer]
+    (folder / "automatic" / "r.json").write_text(json.dumps(written))
+    assert sweep_records.automatic(folder) == [replace(setting, handled=("r@000010",))]
+    wide = replace(setting, controls=(Candidate(backend="b", voice="v"),), gates=("pair",), trouble="No script.")
+    sweep_records.keep_automatic(folder, wide)
+    assert sweep_records.automatic(folder) == [wide]
     sweep_records.drop_automatic(folder, "r")
     sweep_records.drop_automatic(folder, "r")
     assert sweep_records.automatic(folder) == []

@@ -42,12 +42,15 @@ MONITOR_WORDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """What a form shows: the settings, the presets to choose from and the one that was, and the lists."""
+    """What a form shows: the settings, the presets to choose from and the one that was, the lists, and what is asked
+    about new checkpoints, as HTML.
+    """
 
     config: RunConfig
     presets: Sequence[Preset]
     preset: str
     choices: Choices
+    after: str = ""
 
 
 def html(shown: Shown) -> str:
@@ -63,7 +66,7 @@ def html(shown: Shown) -> str:
     )
     return (
         f'<form class="em-form" data-form novalidate>{_presets(shown)}'
-        f'<div class="em-fields">{"".join(inside[name] for name in always)}</div>{folded}'
+        f'<div class="em-fields">{"".join(inside[name] for name in always)}</div>{shown.after}{folded}'
         '<div class="em-row em-submit"><button type="submit" class="em-primary" id="start">Start the run</button>'
         '<span class="em-quiet" data-submit-note></span></div></form>'
     )

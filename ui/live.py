@@ -20,8 +20,8 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from engine.types import Outcome, Retained, Run, RunState
-from ui import view_runs
+from engine.types import EngineError, Outcome, Retained, Run, RunState
+from ui import view, view_runs, view_swept
 from ui.live_curves import Columns
 
 if TYPE_CHECKING:
@@ -191,9 +191,22 @@ class Channel:
         found = self._studio.checkpoints(self.run.id)
         return {
             "alerts": view_runs.alerts(self._columns.alerts),
+            "swept": self._swept(),
             "checkpoints": view_runs.run_checkpoints(self.run, found, self._board.kept, self._board.verdicts),
             "marks": self._marks({c.step: c.id for c in found}),
         }
+
+    def _swept(self) -> str:
+        """What becomes of new checkpoints; nothing where none will come and none was swept by itself."""
+        swept = next((each for each in self._studio.automatic_sweeps() if each.run_id == self.run.id), None)
+        sweeps = [s for s in self._studio.sweeps() if s.record.run_id == self.run.id and s.record.is_automatic]
+        if self.run.state.is_over and not sweeps:
+            return ""
+        try:
+            cost = self._studio.each_checkpoint(swept, self.run.config.backend) if swept else None
+        except EngineError:  # the script is gone: the setting's trouble says so
+            return view.notice(swept.trouble, bad=True) if swept and swept.trouble else ""
+        return view_swept.card(self.run.id, swept, cost, sweeps)
 
     def _failure(self) -> str:
         if self.run.state not in (RunState.FAILED, RunState.LOST):

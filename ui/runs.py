@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from engine.types import BadInput, EngineError, Preset, RunConfig
-from ui import choices, form, theme, view, view_preflight, view_runs
+from ui import choices, form, form_sweep, theme, view, view_preflight, view_runs
 from ui.events import on, on_open
 
 if TYPE_CHECKING:
@@ -71,23 +71,29 @@ def build(studio: Studio) -> None:
 def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTML) -> None:
     def _preflight(event: gr.EventData) -> str:
         try:
-            return view_preflight.card(studio.preflight(form.read(event.values)))
+            config, swept = form.read(event.values), form_sweep.read(event.values)
+            each = studio.each_checkpoint(swept, config.backend) if swept else None
+            return view_preflight.card(studio.preflight(config), swept, each)
         except EngineError as error:  # half a number while somebody types is no fault: it is said here
             return view_preflight.refused(str(error))
 
     def _start(event: gr.EventData) -> str:
-        return _go(studio.enqueue(form.read(event.values)).id, "run")
+        return _go(studio.enqueue(form.read(event.values), swept=form_sweep.read(event.values)).id, "run")
 
     def _preset(event: gr.EventData) -> str:
-        return form.html(_shown(studio, form.read(event.values), preset=event.preset))
+        return form.html(_shown(studio, form.read(event.values), event.values, preset=event.preset))
 
     on(settings.select, _preflight, outputs=[found], latest=True, name="runs_preflight")
     on(settings.submit, _start, outputs=[opened], long=True, name="runs_start")
     on(settings.input, _preset, outputs=[settings], latest=True, name="runs_preset")
 
 
-def _shown(studio: Studio, config: RunConfig, *, preset: str | None = None) -> form.Shown:
-    """The form with settings in it. With a preset's name (the default's: "") these settings are taken from it."""
+def _shown(
+    studio: Studio, config: RunConfig, sweep: Mapping[str, Any] | None = None, *, preset: str | None = None
+) -> form.Shown:
+    """The form with settings in it, and what is asked about new checkpoints. With a preset's name (the default's: "")
+    these settings are taken from it.
+    """
     presets = studio.presets(config.backend)
     chosen = next((p for p in presets if p.name == preset), presets[0])
     if preset is not None:
@@ -104,7 +110,22 @@ def _shown(studio: Studio, config: RunConfig, *, preset: str | None = None) -> f
         "voice": [CLOSEST, *((v, v) for v in voices)],
         "parts": presets[0].config.parts,
     }
-    return form.Shown(config=config, presets=presets, preset=_nearest(config, presets, chosen), choices=offered)
+    after = form_sweep.html(_sweep_offered(studio, config.backend), sweep or {})
+    nearest = _nearest(config, presets, chosen)
+    return form.Shown(config=config, presets=presets, preset=nearest, choices=offered, after=after)
+
+
+def _sweep_offered(studio: Studio, backend: str) -> form_sweep.Offered:
+    try:
+        takes = studio.takes_references(backend)
+    except EngineError:  # its weights are not here: preflight says so
+        takes = "none"
+    return form_sweep.Offered(
+        scripts=studio.scripts(),
+        takes=takes,
+        references=[(kept.name, kept.reference.sha256) for kept in studio.references()],
+        gates=[each.name for each in studio.gates() if each.gate and each.gate.control],
+    )
 
 
 def _nearest(config: RunConfig, presets: tuple[Preset, ...], chosen: Preset) -> str:
@@ -130,7 +151,9 @@ def _bind_run(studio: Studio, run: gr.HTML, settings: gr.HTML) -> None:
                 raise BadInput(f"There is nothing called {event.act!r} to do with a run.")
 
     def _copy(event: gr.EventData) -> str:
-        return form.html(_shown(studio, replace(studio.duplicate_config(event.run), **_mended(studio, event))))
+        config = replace(studio.duplicate_config(event.run), **_mended(studio, event))
+        swept = next((each for each in studio.automatic_sweeps() if each.run_id == event.run), None)
+        return form.html(_shown(studio, config, form_sweep.values_of(swept)))
 
     on(run.click, _act, name="runs_act")
     on(run.edit, _copy, outputs=[settings], name="runs_copy")

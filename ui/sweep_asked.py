@@ -67,6 +67,8 @@ class Sweep(Asked):
             seeds=whole_numbers(self.seeds),
             references=tuple(None if name == NO_REFERENCE else name for name in self.references) or (None,),
             settings=self.settings,
+            controls=tuple(_base(name) for name in self.controls if not name.startswith(OF_GATE)),
+            gates=tuple(name.removeprefix(OF_GATE) for name in self.controls if name.startswith(OF_GATE)),
         )
 
 

@@ -72,8 +72,7 @@ def _add_sweeps(app: FastAPI, studio: Studio) -> None:
             studio.sweep_new_checkpoints(asked.automatic())
         else:
             studio.stop_sweeping_new(asked.run)
-        now = next((each for each in studio.automatic_sweeps() if each.run_id == asked.run), None)
-        return HTMLResponse(view_sweep_form.automatic(now), headers=NO_STORE)
+        return HTMLResponse(view_sweep_form.automatic(*sweep_shown.automatic(studio, asked.run)), headers=NO_STORE)
 
 
 def _add_leaks(app: FastAPI, studio: Studio) -> None:

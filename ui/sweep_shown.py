@@ -15,7 +15,7 @@ from ui.sweep_asked import OF_GATE
 from ui.view_sweep_form import ACTIVE, Offered
 
 if TYPE_CHECKING:
-    from engine.studio import RateTrend, Studio
+    from engine.studio import AutomaticSweep, EachCheckpoint, RateTrend, Studio
 
 ANY = "any"
 MOST_ROWS = 200  # of a dataset, offered as references
@@ -186,6 +186,7 @@ def _offered(studio: Studio, run: Run) -> Offered:
         if name != backend
         for voice in studio.base_voices(name)[:8]
     ]
+    swept, each = automatic(studio, run.id)
     return Offered(
         checkpoints=found,
         scripts=studio.scripts(),
@@ -195,8 +196,18 @@ def _offered(studio: Studio, run: Run) -> Offered:
         rows=rows,
         dataset=run.config.dataset,
         controls=controls,
-        automatic=next((each for each in studio.automatic_sweeps() if each.run_id == run.id), None),
+        automatic=swept,
+        each=each,
     )
+
+
+def automatic(studio: Studio, run_id: str) -> tuple[AutomaticSweep | None, EachCheckpoint | None]:
+    """How a run's new checkpoints are swept, and what that renders of each; no figures where its script is gone."""
+    swept = next((each for each in studio.automatic_sweeps() if each.run_id == run_id), None)
+    try:
+        return swept, studio.each_checkpoint(swept, studio.run(run_id).config.backend) if swept else None
+    except EngineError:
+        return swept, None
 
 
 def _scripts(studio: Studio, used: set[str]) -> list[list[str]]:

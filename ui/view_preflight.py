@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 from html import escape
+from typing import TYPE_CHECKING
 
 from engine.types import Advice, Change, DiskEstimate, Level, MemoryEstimate, Preflight, PreflightItem, Reason
-from ui import view
+from ui import view, view_swept
+
+if TYPE_CHECKING:
+    from engine.studio import AutomaticSweep, EachCheckpoint
 
 SHAPES = {Level.OK: ("pass", "fine"), Level.WARN: ("wait", "look"), Level.REFUSE: ("fail", "refused")}
 WORST_FIRST = (Level.REFUSE, Level.WARN, Level.OK)
@@ -33,8 +37,8 @@ WAITING = (
 )
 
 
-def card(found: Preflight) -> str:
-    """Everything that is known of a run before it starts."""
+def card(found: Preflight, swept: AutomaticSweep | None = None, each: EachCheckpoint | None = None) -> str:
+    """Everything that is known of a run before it starts; with `swept`, what `each` of its checkpoints will be."""
     shape, word = VERDICTS[found.level]
     items = sorted(found.items, key=lambda item: WORST_FIRST.index(item.level))
     open_ones = "".join(_item(item) for item in items if item.level is not Level.OK)
@@ -46,6 +50,7 @@ def card(found: Preflight) -> str:
         f'<ul class="em-items">{open_ones}{fine}</ul>' if items else "",
         _memory(found.memory) if found.memory else "",
         _disk(found.disk) if found.disk else "",
+        _swept(swept, each, found.disk.checkpoints if found.disk else 0) if swept and each else "",
         _advice(found.advice) if found.advice else "",
         _copyable("The command that will run", found.command),
         _copyable("run.json", found.record, folded=True),
@@ -128,6 +133,21 @@ def _disk(found: DiskEstimate) -> str:
         f'<section class="em-estimate"><h3>Disk</h3><p>{told}</p><div class="em-stacked{" em-over" if over else ""}" '
         f'role="img" aria-label="{told}"><i class="em-m-weights" style="width:{max(share, 0.5):.2f}%"></i></div>'
         f'<p class="em-quiet">{", ".join(parts)}; every checkpoint is kept.</p></section>'
+    )
+
+
+# ---- what becomes of new checkpoints
+def _swept(swept: AutomaticSweep, each: EachCheckpoint, checkpoints: int) -> str:
+    """What is rendered of each new checkpoint, and what all of them take."""
+    many = max(1, checkpoints)
+    whole = (
+        f"{view.plural(many, 'checkpoint')}: {view.plural(many * each.clips, 'clip')}, about "
+        f"{view.duration(many * each.render_sec)} to render, {view.duration(many * each.screen_sec)} to screen, "
+        f"{view.size(many * each.bytes)}"
+    )
+    return (
+        f'<section class="em-estimate"><h3>Sweep of new checkpoints</h3><p>{view_swept.each(swept, each)}</p>'
+        f'<p class="em-quiet">{whole}; the base once more. They begin when the device is free.</p></section>'
     )
 
 

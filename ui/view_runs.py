@@ -66,6 +66,7 @@ FRAME = (
     + _plot("memory", "Peak memory")
     + "</div></div></section>"
     '<section class="em-card" data-has="alerts"><div data-piece="alerts"></div></section>'
+    '<section class="em-card" data-has="swept"><div data-piece="swept"></div></section>'
     '<section class="em-card" data-has="checkpoints"><div data-piece="checkpoints"></div></section>'
     '<section class="em-card" data-has="log"><details data-log><summary>What the trainer writes</summary>'
     '<pre data-piece="log" tabindex="0" aria-label="The trainer\'s log"></pre></details></section></div>'

@@ -12,12 +12,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from engine.types import Checkpoint, Script, SpeakingSetting, Tier
-from ui import view, view_leaks
+from ui import view, view_leaks, view_swept
 from ui.sweep_asked import NO_REFERENCE
 
 if TYPE_CHECKING:
     from engine.references import KeptReference
-    from engine.studio import AutomaticSweep, Outline
+    from engine.studio import AutomaticSweep, EachCheckpoint, Outline
     from engine.sweep import Plan
     from engine.sweep_progress import SweepView
     from engine.tiers import Fit
@@ -41,6 +41,7 @@ class Offered:
     dataset: str = ""
     controls: Sequence[tuple[str, str]] = ()  # bases of other voices: label, id
     automatic: AutomaticSweep | None = None
+    each: EachCheckpoint | None = None  # what that renders of one checkpoint
 
 
 # ---- the form
@@ -63,7 +64,7 @@ def form(offered: Offered) -> str:
         f"{references(offered)}{_controls(offered)}{_settings(offered.settings)}"
         f'<div class="em-row em-between"><div data-cost class="em-grow">{_waiting()}</div>'
         '<button id="render" type="button" class="em-primary" data-act="render">Render</button></div>'
-        f"{automatic(offered.automatic)}{_leaks(offered)}</form>"
+        f"{automatic(offered.automatic, offered.each)}{_leaks(offered)}</form>"
     )
 
 
@@ -101,21 +102,20 @@ def _leaks(offered: Offered) -> str:
     return view_leaks.asking() if offered.takes != "none" else ""
 
 
-def automatic(setting: AutomaticSweep | None) -> str:
+def automatic(setting: AutomaticSweep | None, each: EachCheckpoint | None = None) -> str:
     """Whether new checkpoints are swept by themselves, and how."""
     told = "Sweep every new checkpoint of this run with these settings, when its device is free."
     if setting is not None:
-        scales = ", ".join(f"{scale:g}" for scale in setting.scales)
-        tiers = ", ".join(setting.tiers or ()) if set(setting.tiers or Tier) != set(Tier) else "all tiers"
+        what = view_swept.each(setting, each) if each else "Every new checkpoint is swept."
         told = (
-            f"New checkpoints are swept at {scales} with {setting.script} ({tiers}), "
-            f"{view.plural(len(setting.seeds), 'seed')}, when the device is free and no training waits for it. To "
-            "change that, take the mark away and set it again."
+            f"{what} They wait for the device and let trainings go first. To change that, take the mark away and set "
+            "it again."
         )
+    trouble = view.notice(setting.trouble, bad=True) if setting and setting.trouble else ""
     checked = " checked" if setting else ""
     return (
-        f'<label class="em-box em-switch" data-automatic><input type="checkbox" data-act="automatic"{checked}>'
-        f"<span>{escape(told)}</span></label>"
+        f'<div data-automatic id="new-checkpoints"><label class="em-box em-switch"><input type="checkbox" '
+        f'data-act="automatic"{checked}><span>{told}</span></label>{trouble}</div>'
     )
 
 

@@ -57,10 +57,10 @@ const QUIET = ["name", "dataset", "voice", "base_model", "device", "accepted_by"
 function mark() {
   for (const field of fields()) {
     const when = field.dataset.when && field.dataset.when.split("=");
-    if (when) field.hidden = value($(`[data-field=${when[0]}]`, form())) !== when[1];
+    if (when) field.hidden = String(value($(`[data-field=${when[0]}]`, form()))) !== when[1];
     const base = JSON.parse(field.dataset.base);
     const wrong = fault(field);
-    const differs = !QUIET.includes(field.dataset.field) && JSON.stringify(value(field)) !== JSON.stringify(base);
+    const differs = field.dataset.own === undefined && !QUIET.includes(field.dataset.field) && JSON.stringify(value(field)) !== JSON.stringify(base);
     field.classList.toggle("em-wrong-field", Boolean(wrong));
     field.classList.toggle("em-changed", differs && !wrong);
     const place = $("[data-mark]", field);

@@ -59,6 +59,7 @@ async function open(run) {
   await grid();
   if (page.run !== found.run) return;
   if (!Object.keys(page.takes).some((key) => !key.startsWith("base:"))) toggleAsk(true); // of the base alone nothing can be chosen
+  if (location.hash === "#new-checkpoints") { toggleAsk(true); $("[data-automatic]").scrollIntoView({ block: "center" }); }
   if (page.cell && !page.clip) choose(page.cell);
 }
 

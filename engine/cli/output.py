@@ -73,8 +73,8 @@ def day(at: float) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes for people."""
-    return f"{count / 2**20:.1f} MB" if count < 2**30 else f"{count / 2**30:.1f} GB"
+    """A number of bytes for people, decimal as on the pages."""
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def progress(stream: TextIO | None = None) -> Callable[[int, int, str], None]:

@@ -76,6 +76,7 @@ def _request(studio: Studio, args: Namespace) -> Request:
 
 
 def _automatic(studio: Studio, args: Namespace) -> Answer:
+    from engine.cli.choosing import parse_candidate
     from engine.sweep_records import AutomaticSweep
 
     if not args.run:
@@ -91,6 +92,8 @@ def _automatic(studio: Studio, args: Namespace) -> Answer:
         seeds=tuple(args.seeds),
         references=tuple(None if n == "none" else studio.reference(n).sha256 for n in args.references or ["none"]),
         settings=settings_of(args),
+        controls=tuple(parse_candidate(studio, name) for name in args.controls),
+        gates=(args.gate,) if args.gate else (),
     )
     studio.sweep_new_checkpoints(setting)
     told = "swept by the app as they come, when the device is free; `sweep --due` does it without the app."

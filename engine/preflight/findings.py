@@ -26,4 +26,4 @@ def change(config: RunConfig, setting: str, new: object, effect: str) -> Change:
 
 def size(count: float) -> str:
     """Bytes in MB or GB, for a sentence."""
-    return f"{count / 2**20:.0f} MB" if count < 2**30 else f"{count / 2**30:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"  # decimal, as on the pages

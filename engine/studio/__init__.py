@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.environments import Environment
 from engine.invitations import NewInvitation
 from engine.leak_records import LeakReport
+from engine.studio.automatic_sweeping import EachCheckpoint
 from engine.studio.deciding import GateChange, PreferenceRow
 from engine.studio.evidence import AnswerSeen, ClipSeen, FlagQuestion
 from engine.studio.gate_desk import GateListed
@@ -36,6 +37,7 @@ __all__ = [
     "Believed",
     "ClipSeen",
     "CommonLine",
+    "EachCheckpoint",
     "Environment",
     "Explorer",
     "FlagQuestion",

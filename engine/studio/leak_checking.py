@@ -16,7 +16,7 @@ from engine import backends, leak_records, references, sweep
 from engine.jobs import JobView, Report
 from engine.leak_records import LeakReport
 from engine.studio.answers import reference_of
-from engine.studio.automatic_sweeping import AutomaticSweeping
+from engine.studio.sweeping import Sweeping
 from engine.types import BadInput, Candidate, Clip, EngineError, Reference, Refused
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class _Measured:
     tokens: LeakTokens
 
 
-class LeakChecking(AutomaticSweeping):
+class LeakChecking(Sweeping):
     """What looks for leaks on the Sweep page."""
 
     def plan_leak_check(self, request: sweep.Request) -> sweep.Plan:

@@ -13,7 +13,7 @@ from engine import listening
 from engine.listening import Question
 from engine.sittings import Given, Sittings, calibration
 from engine.studio.answers import Record, common_takes, one_take
-from engine.studio.gate_controls import GateControls
+from engine.studio.automatic_sweeping import AutomaticSweeping
 from engine.types import (
     BadInput,
     Candidate,
@@ -44,7 +44,7 @@ class Outline:
     minutes: float
 
 
-class ListeningLab(GateControls):
+class ListeningLab(AutomaticSweeping):
     """What the Listen page does, and what sends candidates there."""
 
     def __init__(self, workspace: Workspace, *, clock: Callable[[], float], device: str = "auto") -> None:

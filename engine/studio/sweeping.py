@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 
-from engine import backends, sweep, sweep_records
+from engine import backends, pace, sweep, sweep_records
 from engine.jobs import Report
 from engine.studio.rendering import Rendering
 from engine.sweep_progress import SCREEN_SEC, Going, SweepView
@@ -42,7 +42,7 @@ class Sweeping(Rendering):
         ids = {c.checkpoint_id for c in request.candidates if c.checkpoint_id}
         adapters = {checkpoint_id: self.checkpoint(checkpoint_id).adapter for checkpoint_id in ids}
         infos = {backend: backends.info(backend) for backend in {c.backend for c in request.candidates}}
-        paces = sweep.paces(self.store.clips())
+        paces = pace.learnt(self.store.clips())
         return sweep.plan(request, clips=self.workspace.clips, adapters=adapters, infos=infos, paces=paces)
 
     def screening_sec(self, plan: sweep.Plan) -> float:

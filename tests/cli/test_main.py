@@ -272,9 +272,11 @@ def test_a_sweep_goes_on_and_new_checkpoints_are_swept(studio: FakeStudio, capsy
     assert main(["sweep", "--due"]) == 0
     assert studio.asked["finished"] == ["sweep-0007", "sweep-0001", "sweep-0002"]
     words = ["sweep", "--run", "run", "--scales", "0.3", "--seeds", "1", "2", "--script", "mandarin-brief"]
-    assert main([*words, "--automatic"]) == 0
+    beside = ["--gate", "pair", "--controls", "base:fake/robin"]
+    assert main([*words, *beside, "--automatic"]) == 0
     setting = studio.asked["automatic"]
     assert (setting.run_id, setting.scales, setting.seeds) == ("run", (0.3,), (1, 2))
+    assert (setting.gates, setting.controls) == (("pair",), (Candidate(backend="fake", voice="robin"),))
     assert main(["sweep", "--run", "run", "--no-automatic"]) == 0
     assert studio.asked["automatic"] is None
     assert main(["sweep", "--checkpoints", "run@000010", "--automatic"]) == 2
@@ -335,7 +337,7 @@ def test_training_takes_every_setting_of_the_form(studio: FakeStudio, capsys: An
 def test_trashing_needs_a_name(studio: FakeStudio, capsys: Any) -> None:
     """Looking is free; doing needs a person."""
     assert main(["retention"]) == 0
-    assert "2.0 MB may go. Nothing was touched." in capsys.readouterr().out
+    assert "2.1 MB may go. Nothing was touched." in capsys.readouterr().out
     assert main(["retention", "--trash", "run@000010"]) == 2
     assert studio.asked == {}
     assert main(["retention", "--trash", "run@000010", "--by", "Ada"]) == 0

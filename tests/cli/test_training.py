@@ -161,7 +161,7 @@ def test_preflight_tells_findings_changes_and_memory(studio: FakeStudio, capsys:
     told = capsys.readouterr().out
     assert "REFUSE About 9 GB" in told
     assert "Tokens a batch 1500 → 700: fits" in told
-    assert "weights 1.0 GB" in told
+    assert "weights 1.1 GB" in told
     assert main([*words, "--json"]) == 5
     answer = json.loads(capsys.readouterr().out)
     assert (answer["refused"], answer["preflight"]["items"][1]["level"]) == (True, "refuse")

@@ -1,4 +1,4 @@
-"""Sweeps in the background: paused, resumed, taken over after a restart, and those of new checkpoints."""
+"""Sweeps in the background: paused, resumed, taken over after a restart."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, checkpoints, lease, sweep
+from engine import backends, sweep
 from engine.screeners import hama_ear
 from engine.studio import Studio
-from engine.sweep_records import AutomaticSweep, SweepState
-from engine.types import BadInput, Candidate, NotFound, Refused, SpeakRow, Speech
+from engine.sweep_records import SweepState
+from engine.types import BadInput, Candidate, Refused, SpeakRow, Speech
 from engine.workspace import Workspace
-from tests import checkpoint_writer, run_factory
 from tests.fake_host import FakeHost, backend_info
-from tests.test_references import recording
 
 PATIENCE_SEC = 30.0
 BASE = Candidate(backend="fake", voice="robin")
@@ -42,6 +40,10 @@ class SlowHost(FakeHost):
 
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_models(monkeypatch)
+
+
+def without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is spoken, and the built-in ear alone listens: what is heard is not what these tests are about."""
     monkeypatch.setattr(hama_ear, "load", lambda: None)
     monkeypatch.setattr(sweep, "BATCH_ROWS", 2)
@@ -190,93 +192,3 @@ def test_an_interrupted_sweep_can_be_finished(studio: Studio) -> None:
     (view,) = studio.sweeps()
     assert view.record.state is SweepState.PAUSED
     assert len(studio.finish_sweep(view.record.id)) == 6
-
-
-# ------------------------------------------------------------------------------------------------------------ automatic
-def checkpoint(studio: Studio, run: Path, step: int) -> str:
-    """A checkpoint as a trainer publishes it."""
-    meta = {"epoch": step, "train_loss": 1.0, "val_loss": None, "created_at": 1.0}
-    checkpoints.publish(run, step=step, write=checkpoint_writer.write, meta=meta)
-    return f"{run.name}@{step:06d}"
-
-
-@pytest.fixture(name="run")
-def _run(studio: Studio) -> Path:
-    """A run with one checkpoint that nobody swept. It is over: it waits for nothing."""
-    run = run_factory.create(studio.workspace, "ada")
-    run_factory.tell(run, ("start", {"step": 0, "pid": 1}), ("end", {"reason": "completed", "exit": 0}))
-    checkpoint(studio, run.path, 1)
-    return run.path
-
-
-def automatic(studio: Studio, run: Path, **changes: object) -> AutomaticSweep:
-    setting = replace(AutomaticSweep(run_id=run.name, scales=(0.35,)), **changes)  # type: ignore[arg-type]
-    studio.sweep_new_checkpoints(setting)
-    return setting
-
-
-def test_every_new_checkpoint_is_swept_by_itself(studio: Studio, run: Path) -> None:
-    """A checkpoint that comes later is rendered and screened without a person, once, and those before it are not."""
-    automatic(studio, run)
-    studio.watch_sweeps()
-    new = checkpoint(studio, run, 2)
-    wait_until(lambda: any(view.record.state is SweepState.DONE for view in studio.sweeps()))
-    (view,) = studio.sweeps()
-    assert view.record.is_automatic
-    assert view.record.run_id == run.name
-    steered = {clip.candidate.checkpoint_id for clip in studio.clips() if not clip.candidate.is_base}
-    assert steered == {new}
-    assert studio.scores([clip.id for clip in studio.clips()])
-    assert studio.due_sweeps() == []
-
-
-def test_a_new_checkpoint_waits_for_the_device_and_for_trainings(studio: Studio, run: Path) -> None:
-    """While a training has the device, or one waits for it, nothing is rendered that nobody asked for."""
-    automatic(studio, run)
-    checkpoint(studio, run, 2)
-    with lease.hold(studio.workspace, ("cpu",), what="training ada"):
-        studio.watch_sweeps()
-        wait_until(lambda: bool(studio.sweeps()))
-        assert not studio._device_is_free()
-        time.sleep(0.1)
-        assert studio.sweeps()[0].record.state is SweepState.WAITING
-    wait_until(lambda: studio.sweeps()[0].record.state is SweepState.DONE)
-
-
-def test_a_training_that_is_queued_goes_before_a_sweep_nobody_asked_for(tmp_path: Path) -> None:
-    """An automatic sweep that runs lets go of the device after its batch, and goes on when the training is over."""
-    host = SlowHost()
-    with opened(tmp_path, host) as studio:
-        run = run_factory.create(studio.workspace, "ada")
-        run_factory.tell(run, ("start", {"step": 0, "pid": 1}), ("end", {"reason": "completed", "exit": 0}))
-        automatic(studio, run.path)
-        checkpoint(studio, run.path, 1)
-        studio.watch_sweeps()
-        wait_until(lambda: bool(studio._sweeps))
-        waits = run_factory.create(studio.workspace, "bea")
-        studio._queue.add(waits.path)
-        host.let()
-        wait_until(lambda: not studio._sweeps)
-        (view,) = studio.sweeps()
-        assert view.record.state is SweepState.WAITING
-        assert "training" in view.message
-        studio._queue.cancel(waits.id)
-        wait_until(lambda: studio.sweeps()[0].record.state is SweepState.DONE)
-
-
-def test_what_could_not_be_swept_later_is_refused_now(studio: Studio, run: Path) -> None:
-    """A run, a script, a scale or a reference that is not there is said when the setting is made."""
-    for changes, said in (
-        ({"run_id": "nobody"}, "nobody"),
-        ({"script": "nothing"}, "nothing"),
-        ({"scales": (0.0,)}, "scale"),
-        ({"references": ("0123456789abcdef",)}, "reference"),
-    ):
-        with pytest.raises((BadInput, NotFound), match=said):
-            automatic(studio, run, **changes)
-    assert studio.automatic_sweeps() == []
-    kept = studio.keep_reference(recording(run.parent / "ada.wav"), "Hello.")
-    automatic(studio, run, references=(kept.reference.sha256,))
-    assert studio.automatic_sweeps()[0].references == (kept.reference.sha256,)
-    studio.stop_sweeping_new(run.name)
-    assert studio.automatic_sweeps() == []

@@ -18,7 +18,7 @@ from engine import audio, backends, references, scripts, speaking_settings, tier
 from engine.inventory import Spent
 from engine.jobs import Jobs, JobView, Report
 from engine.leak_records import LeakReport
-from engine.studio import Measure, grid, tempo
+from engine.studio import EachCheckpoint, Measure, grid, tempo
 from engine.sweep_progress import SweepView
 from engine.sweep_records import AutomaticSweep, SweepRecord, SweepState
 from engine.types import (
@@ -209,6 +209,14 @@ class FakeStudio(FakeTraining, FakeDesk, FakeVoices, FakeLeaks):
 
     def stop_sweeping_new(self, run_id: str) -> None:
         self._automatic.pop(run_id, None)
+
+    def each_checkpoint(self, setting: AutomaticSweep, backend: str) -> EachCheckpoint:
+        lines = self.script(setting.script).lines
+        clips = len(lines) * len(setting.scales) * len(setting.seeds)
+        return EachCheckpoint(
+            lines=lines, clips=clips, audio_sec=9.0 * clips, render_sec=0.4 * clips, screen_sec=0.45 * clips,
+            bytes=90_000 * clips,
+        )  # fmt: skip
 
     def _render(self, jobs: Sequence[tuple[Candidate, Any, int]], report: Report) -> None:
         for done, (candidate, line, seed) in enumerate(jobs, start=1):

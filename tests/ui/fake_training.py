@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from engine.sweep_records import AutomaticSweep
 from engine.types import (
     Adapter,
     Advice,
@@ -138,7 +139,14 @@ class FakeTraining:
             self._add_checkpoint(run, epoch)
         return run
 
-    enqueue = start_run
+    def enqueue(self, config: RunConfig, *, swept: AutomaticSweep | None = None) -> Run:
+        run = self.start_run(config)
+        if swept is not None:
+            self.sweep_new_checkpoints(replace(swept, run_id=run.id))
+        return run
+
+    def sweep_new_checkpoints(self, setting: AutomaticSweep) -> None:
+        raise NotImplementedError
 
     def add_run(self, run_id: str, config: RunConfig, state: RunState, *, step: int = 0, error: str = "") -> Run:
         """A run in any state, with the events that lead there."""

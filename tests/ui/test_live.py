@@ -38,7 +38,7 @@ def test_the_first_answer_has_everything(running: FakeStudio) -> None:
     """A page that opens gets curves, marks and every piece in one answer."""
     told = ask(client(running))
     assert told["x"] == [1, 2, 3]
-    assert set(told["pieces"]) == {"head", "alerts", "board", "log", "failure", "checkpoints", "marks"}
+    assert set(told["pieces"]) == {"head", "alerts", "board", "log", "failure", "swept", "checkpoints", "marks"}
     assert told["over"] is False
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.sweep_records import AutomaticSweep
 from engine.types import RunState
 from engine.workspace import Workspace
 from tests.ui import fake_training
@@ -126,6 +127,26 @@ def test_a_failed_run_is_duplicated_with_its_mend(page: Page, at: str) -> None:
     assert page.input_value("#input-name") == "wren"
 
 
+def test_a_run_is_started_with_a_sweep_of_its_new_checkpoints(page: Page, at: str, busy: FakeStudio) -> None:
+    """What each checkpoint will be stands beside the form before the start; the run's page then says it, and where to
+    hear it. A choice of another preset keeps what was asked.
+    """
+    form(page, at)
+    page.wait_for_selector("#input-sweep_scales", state="hidden")
+    page.check("#input-sweep_on")
+    page.fill("#input-sweep_scales", "0.3, 0.6")
+    page.wait_for_selector(".em-runs-check:has-text('6 clips')")
+    page.check("input[name=preset][value=gentle]")
+    page.wait_for_function("document.querySelector('#input-epochs').value === '24'")
+    assert page.is_checked("#input-sweep_on")
+    assert page.input_value("#input-sweep_scales") == "0.3, 0.6"
+    page.click("#start")
+    page.wait_for_function("document.querySelector('[data-view=run]')")
+    kept = busy.automatic_sweeps()[-1]
+    assert (kept.scales, kept.script) == ((0.3, 0.6), "english-brief")
+    busy.stop_sweeping_new(kept.run_id)
+
+
 # ---- the queue
 def test_the_queue_is_reordered_and_cancelled_from_the_list(page: Page, at: str, busy: FakeStudio) -> None:
     """A move is on the disk and in the list; what is cancelled is out of it and still there."""
@@ -148,6 +169,20 @@ def test_what_the_trainer_tells_is_on_the_page_without_a_reload(page: Page, at: 
     busy.tell("lark-001", "alert", monitor="drift", step=151, epoch=4, text="Speech grows faster.", stops=False)
     page.wait_for_selector("[data-told='step 151: Speech grows faster.']")
     page.wait_for_selector(".em-alerts:has-text('Speech grows faster.')")
+
+
+def test_a_run_says_what_becomes_of_its_new_checkpoints(page: Page, at: str, busy: FakeStudio) -> None:
+    """While they are left alone, where that can be changed; else what is rendered of each, and where to hear it."""
+    opened(page, f"{at}/runs?run=lark-001")
+    page.wait_for_selector("[data-piece=swept] a[href='/sweep?run=lark-001#new-checkpoints']")
+    busy.sweep_new_checkpoints(
+        AutomaticSweep(run_id="lark-001", scales=(0.3,), trouble="Swept without a control: gone.")
+    )
+    busy.tell("lark-001", "alert", monitor="drift", step=150, epoch=4, text="Speech grows slower.", stops=False)
+    page.wait_for_selector("[data-piece=swept]:has-text('3 clips')")
+    assert "Swept without a control: gone." in page.inner_text("[data-piece=swept]")
+    assert page.get_attribute("[data-piece=swept] .em-button", "href") == "/sweep?run=lark-001"
+    busy.stop_sweeping_new("lark-001")
 
 
 def test_curves_are_read_by_keys(page: Page, at: str) -> None:

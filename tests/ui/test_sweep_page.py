@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from engine.jobs import JobState
-from engine.types import Choice, RunState
+from engine.types import Candidate, Choice, RunState, Tier
 from tests.studio.test_sweeping import wait_until
 from tests.test_references import recording
 from tests.ui import fake_studio
@@ -94,9 +94,14 @@ def test_a_recording_becomes_a_reference(client: TestClient, ours: FakeStudio, t
 
 def test_new_checkpoints_are_swept_when_the_page_says_so(client: TestClient, ours: FakeStudio) -> None:
     """The switch keeps the form's settings, and takes them back."""
-    told = client.post("/sweeps/automatic", json={**FORM, "seeds": "1, 2", "on": True}).text
-    assert "at 0.3 with english-brief (all tiers), 2 seeds" in told
-    assert ours.automatic_sweeps()[0].seeds == (1, 2)
+    asked = {**FORM, "seeds": "1, 2", "controls": ["gate:pair", "base:other/wren"], "on": True}
+    told = client.post("/sweeps/automatic", json=asked).text
+    assert "<b>6 clips</b>, 3 lines (1 short, 1 medium, 1 long) of english-brief at scale 0.3, seeds 1, 2" in told
+    assert "beside the base and the control of pair, base:other/wren" in told
+    (kept,) = ours.automatic_sweeps()
+    assert (kept.seeds, kept.gates) == ((1, 2), ("pair",))
+    assert kept.controls == (Candidate(backend="other", voice="wren"),)
+    assert kept.tiers == tuple(Tier)
     client.post("/sweeps/automatic", json={**FORM, "on": False})
     assert ours.automatic_sweeps() == []
 
