@@ -90,7 +90,8 @@ def make(folder: Path, count: int) -> Path:
 # --------------------------------------------------------------------------------------------------------------- before
 def naive(voice_activity: Callable[[np.ndarray], Sequence[tuple[float, float]]]) -> Callable[[Manifest], None]:
     """Each analysis with a decoding, and where it needs them a resampling and a voice detection, of its own."""
-    from engine.audit import fingerprints, levels, measuring, speakers
+    from engine import voice_vector
+    from engine.audit import fingerprints, levels, measuring
 
     def run_all(rows: Manifest) -> None:
         for u in rows.utterances:
@@ -103,7 +104,7 @@ def naive(voice_activity: Callable[[np.ndarray], Sequence[tuple[float, float]]])
             measuring.content_sha256(*audio.read(u.audio_path))
             fingerprints.fingerprint(audio.read(u.audio_path, 16_000)[0])
             at_16k = audio.read(u.audio_path, 16_000)[0]
-            speakers.vector(at_16k, tuple(voice_activity(at_16k)))
+            voice_vector.vector(at_16k, tuple(voice_activity(at_16k)))
 
     return run_all
 

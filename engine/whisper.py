@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.audit.recogniser import Reading, Stretch
+from engine.recogniser import Reading, Stretch
 from engine.types import BadInput
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from engine.audit import (
     transcripts,
     worker_pool,
 )
-from engine.audit.recogniser import Recogniser
 from engine.audit.row import RowFacts
 from engine.needs import Needs
+from engine.recogniser import Recogniser
 from engine.types import AuditFinding, AuditReport, Manifest, Refused, Severity
 
 Progress = Callable[[int, int, str], None]

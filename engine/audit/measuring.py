@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine import audio
-from engine.audit import fingerprints, levels, speakers, texts, timing, voice_activity
+from engine import audio, voice_vector
+from engine.audit import fingerprints, levels, texts, timing, voice_activity
 from engine.audit.row import RowFacts
 from engine.types import BadInput, Measurement, Utterance
 
@@ -105,7 +105,7 @@ def _measured(utterance: Utterance, frames: NDArray[np.float32], rate: int) -> R
         speech=speech,
         content_sha256=content_sha256(mono, rate),
         fingerprint=fingerprints.fingerprint(at_16k),
-        voice=speakers.vector(at_16k, speech) if speech else None,
+        voice=voice_vector.vector(at_16k, speech) if speech else None,
     )
 
 

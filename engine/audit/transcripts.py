@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.audit.recogniser import Hearing, Reading, Recogniser, Stretch
 from engine.audit.row import RowFacts
+from engine.recogniser import Hearing, Reading, Recogniser, Stretch
 from engine.types import Action, AuditFinding, BadInput, Severity, Utterance
 
 if TYPE_CHECKING:

@@ -80,11 +80,11 @@ def f0_range(track: NDArray[np.float64]) -> float:
 
 
 def speaker(samples: NDArray[np.float32], sample_rate: int) -> tuple[float, ...]:
-    """The vector of `engine.audit.speakers` over the clip; none when there is too little speech."""
-    from engine.audit import speakers
+    """The vector of `engine.voice_vector` over the clip; none when there is too little speech."""
+    from engine import voice_vector
 
     at_16k = at_analysis_rate(samples, sample_rate)
-    found = speakers.vector(at_16k, [(0.0, len(at_16k) / ANALYSIS_HZ)])
+    found = voice_vector.vector(at_16k, [(0.0, len(at_16k) / ANALYSIS_HZ)])
     return tuple(found.tolist()) if np.isfinite(found).all() else ()
 
 

@@ -1,6 +1,6 @@
 """Is this still a voice of that speaker? Likeness to the recorded target, and to the base, by numbers of a voice.
 
-Knows distances between `engine.audit.speakers` vectors: an own, small embedding (20 mel cepstra and F0, each in units
+Knows distances between `engine.voice_vector`'s vectors: an own, small embedding (20 mel cepstra and F0, each in units
 of how much it varies within one reader). Trained embeddings tell more; their libraries download weights or ship them
 as pickles. It tells voices of another pitch or throat apart; two readers who sound alike stay one to it.
 """
@@ -48,7 +48,7 @@ class Speaker:
 
 def likeness(one: tuple[float, ...], other: tuple[float, ...]) -> float:
     """Per cent, from the distance of two speaker vectors; NaN when one of them is not known."""
-    from engine.audit import speakers
+    from engine import voice_vector
 
-    apart = speakers.apart(one, other)
+    apart = voice_vector.apart(one, other)
     return math.nan if math.isnan(apart) else 100.0 / (1.0 + math.exp(ODDS_A_SPREAD * apart - ODDS_AT_NONE))

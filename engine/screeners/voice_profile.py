@@ -31,7 +31,7 @@ class Profile:
     f0_range: float = math.nan  # semitones from the 10th to the 90th percentile
     letters_per_sec: float = math.nan  # of the text, silence before and after left out
     onset: float = math.nan  # how far its first 0.3 s lie from the rest, in usual spreads
-    speaker: tuple[float, ...] = ()  # a vector of `engine.audit.speakers`; none when there is too little speech
+    speaker: tuple[float, ...] = ()  # a vector of `engine.voice_vector`; none when there is too little speech
 
 
 def profile(

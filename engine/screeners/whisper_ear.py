@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from engine.audit.recogniser import Reading
+    from engine.recogniser import Reading
     from engine.whisper import TimedUnit, Whisper
 
 

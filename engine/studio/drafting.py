@@ -19,7 +19,7 @@ from engine.types import Action, AuditReport, BadInput, Decision, Manifest, NotF
 from engine.workspace import Workspace
 
 if TYPE_CHECKING:
-    from engine.audit.recogniser import Recogniser
+    from engine.recogniser import Recogniser
     from engine.whisper import Whisper
 
 TRANSCRIBER = "Whisper"

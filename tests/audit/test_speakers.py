@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engine import voice_vector
 from engine.audit import speakers
 from engine.audit.row import RowFacts
 from engine.backends.finch.phonemes import EspeakVoice
@@ -36,7 +37,7 @@ def _vectors() -> dict[str, list[NDArray[np.float32]]]:
     found: dict[str, list[NDArray[np.float32]]] = {}
     for name, voice in VOICES.items():
         clips = [utter(text, voice).samples.numpy().astype(np.float32) for text in TEXTS]
-        found[name] = [speakers.vector(clip, [(0.0, len(clip) / 16000)]) for clip in clips]
+        found[name] = [voice_vector.vector(clip, [(0.0, len(clip) / 16000)]) for clip in clips]
     return found
 
 
@@ -56,7 +57,7 @@ def test_level_does_not_matter() -> None:
     """The same clip at a tenth of the level is the same voice."""
     clip = utter(TEXTS[0], VOICES["low"]).samples.numpy().astype(np.float32)
     span = [(0.0, len(clip) / 16000)]
-    loud, soft = speakers.vector(clip, span), speakers.vector((clip * 0.1).astype(np.float32), span)
+    loud, soft = voice_vector.vector(clip, span), voice_vector.vector((clip * 0.1).astype(np.float32), span)
     np.testing.assert_allclose(loud, soft, atol=0.02)
 
 
@@ -89,7 +90,7 @@ def test_each_label_is_a_set_of_its_own(vectors: dict[str, list[NDArray[np.float
 
 def test_few_rows_are_not_judged(vectors: dict[str, list[NDArray[np.float32]]]) -> None:
     """Of seven rows nobody can say which is usual; rows without a voice do not count."""
-    few = [*vectors["low"][:6], vectors["high"][0], None, speakers.vector(np.zeros(16000, np.float32), [(0, 1)])]
+    few = [*vectors["low"][:6], vectors["high"][0], None, voice_vector.vector(np.zeros(16000, np.float32), [(0, 1)])]
     assert list(speakers.check(rows(few))) == []
 
 
@@ -97,4 +98,4 @@ def test_few_rows_are_not_judged(vectors: dict[str, list[NDArray[np.float32]]]) 
 def test_too_little_speech_is_no_voice(speech: list[tuple[float, float]]) -> None:
     """Without speech there are no numbers, and no error either."""
     noise = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
-    assert np.isnan(speakers.vector(noise, speech)).all()
+    assert np.isnan(voice_vector.vector(noise, speech)).all()

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from engine.audit import transcripts
 from engine.audit.english_ear import EnglishEar
-from engine.audit.recogniser import Reading, Recogniser
 from engine.audit.row import RowFacts
 from engine.backends.finch.phonemes import EspeakVoice
 from engine.backends.finch.pretrain.data import utter
+from engine.recogniser import Reading, Recogniser
 from engine.screeners import finch_ear
 from engine.types import Action, BadInput, Severity
 from engine.whisper import WordsHeard, units_of

@@ -1,6 +1,6 @@
 """What any recogniser of transcripts offers: a text as units, a clip as heard, and where the two agree least.
 
-Knows no recogniser and does not judge: `english_ear` and `engine.whisper` hear, `transcripts` judges.
+Knows no recogniser and does not judge: `audit.english_ear` and `whisper` hear, `audit.transcripts` judges.
 """
 
 from __future__ import annotations
