@@ -1,5 +1,6 @@
 """CosyVoice 1 and 3: what one batch of the language model with mixed adapters saves against row by row, on the real
-classes, tiny; and how large an adapter is at the real size, where no weights are needed.
+classes, tiny; and at the real size, where no weights are needed, how large an adapter is and what memory a run would be
+said to need before it starts.
 
 `COSYVOICE_DIR=... python -m benchmarks.cosyvoice`, in an interpreter that has what the checkout needs. Flow and vocoder
 follow row by row in either way, so that tokens alone are measured.
@@ -12,19 +13,22 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import peft
 import torch
 
+from engine import memory, presets
 from engine.adapter_files import write_adapter
 from engine.adapters import AdapterHost
-from engine.backends.cosyvoice import checkout, speech_model
+from engine.backends.cosyvoice import checkout, recipe, sizing, speech_model
 from engine.backends.cosyvoice.versions import VERSIONS
 from engine.types import Adapter, GenerationSettings, SpeakRow
 from tests import cosyvoice_factory
-from tests.cosyvoice_factory import CODE, FIRST, TEXTS, THIRD
+from tests.cosyvoice_factory import CODE, FIRST, SECOND, TEXTS, THIRD
 
 SCALES = (0.2, 0.35, 0.5, 1.0)
 CHECKPOINTS = 4
@@ -45,6 +49,50 @@ def adapter_size(rank: int = 16) -> dict[str, object]:
     wrapped = peft.get_peft_model(model, config, low_cpu_mem_usage=True)
     trained = sum(parameter.numel() for parameter in wrapped.parameters() if parameter.requires_grad)
     return {"trained": trained, "of": whole, "share": round(100 * trained / whole, 3), "fp32 MB": trained * 4 / 1e6}
+
+
+def memory_at_real_size(version: str) -> dict[str, object]:
+    """What the review before a run would say of its memory, in GB by preset, from upstream's own yaml and classes at
+    their real size, built on no device at all.
+    """
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    def qwen(*_: object, **__: object) -> Any:
+        return Qwen2ForCausalLM(Qwen2Config(**REAL, **HEADS))  # type: ignore[arg-type]
+
+    known = VERSIONS[version]
+    conf = CODE / "examples/libritts" / f"cosyvoice{version.removeprefix('cosyvoice').removeprefix('1')}" / "conf"
+    told = recipe.read(conf / known.yaml)
+    with tempfile.TemporaryDirectory() as name:
+        config, files = Path(name) / "config.json", [Path(name) / f"{part}.pt" for part in ("llm", "flow", "hift")]
+        config.write_text(json.dumps({**REAL, **HEADS}))
+        counted = {}
+        for file in files:
+            with (
+                checkout.importable(CODE),
+                torch.device("meta"),
+                patch.object(Qwen2ForCausalLM, "from_pretrained", qwen),
+            ):
+                net = recipe.build(told[file.stem])
+            counted[file.stem] = sum(parameter.numel() for parameter in net.parameters())
+            torch.save({key: torch.empty(value.shape, device="meta") for key, value in net.state_dict().items()}, file)
+        size = sizing.size(
+            files,
+            config if known.qwen else None,
+            targets={"llm": known.llm_targets, "flow": known.flow_targets},
+            token_rate=25 if known.qwen else 50,
+            mel_ratio=2.0 if known.qwen else 441 / 256,
+        )
+    configs = {preset.name: preset.config for preset in presets.of(version)}
+    # upstream's batches are of 2000 frames, 1000 tokens at two frames each
+    configs["default, upstream's batches"] = replace(configs["default"], batch_tokens=1000)
+    configs["full, without the memory stack"] = replace(
+        configs.get("full", configs["default"]), method="full", optimizer="adamw", gradient_checkpointing=False
+    )
+    return {"parameters": counted} | {
+        preset: round(memory.estimate(one, size, device="cuda:0", batch_tokens=one.batch_tokens).needed_bytes / 1e9, 2)
+        for preset, one in configs.items()
+    }
 
 
 def batching(version: str, turns: int = 3) -> dict[str, object]:
@@ -106,6 +154,7 @@ if __name__ == "__main__":
         json.dumps(
             {
                 "adapter at real size": adapter_size(),
+                "memory at real size, GB": {name: memory_at_real_size(name) for name in (FIRST, SECOND, THIRD)},
                 "16 mixed rows": {name: batching(name) for name in (FIRST, THIRD)},
             },
             indent=1,

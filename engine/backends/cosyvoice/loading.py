@@ -136,6 +136,18 @@ def layers(llm: Any) -> tuple[nn.Module, ...]:
     return tuple(llm.llm.model.model.layers)
 
 
+def flow_layers(flow: Any) -> tuple[nn.Module, ...]:
+    """The layers of a flow: its encoder's, where it has one, and each block of attention of its estimator. What lies
+    between them in versions 1 and 2, convolutions, is none.
+    """
+    encoder, estimator = getattr(flow, "encoder", None), flow.decoder.estimator
+    found = [*getattr(encoder, "encoders", ()), *getattr(encoder, "up_encoders", ())]
+    found += getattr(estimator, "transformer_blocks", ())
+    for stages in ("down_blocks", "mid_blocks", "up_blocks"):
+        found += (block for stage in getattr(estimator, stages, ()) for block in stage[1])
+    return tuple(found)
+
+
 @torch.no_grad()
 def check_cached_decoding(llm: Any, positions: int = 8) -> None:
     """Raises Refused when position by position is not the same as all at once: every word after the first would be

@@ -18,7 +18,6 @@ from engine.backends.cosyvoice import checkout
 from engine.types import BadInput
 
 CHARACTERS_A_SECOND = 17.0  # at most one text token each
-LAYERS = ".transformer_blocks."  # of version 3's flow, which can be computed twice
 OUTPUTS_A_MEL = 3  # velocity, its target, their difference
 # Of version 1's language model, whose attention keeps its scores: with 50 tokens a second a clip of 10 s and its text.
 SCORED_POSITIONS = 600
@@ -105,27 +104,29 @@ def flow_saves(found: sizes.Shapes) -> sizes.Saved:
     A block of attention keeps, beside queries, keys, values and the attention's output twice, both norms' inputs and
     outputs, both gates' and Linears' inputs and a mask of dropout (8 widths), and the feed-forward's inner width three
     times (before and after its nonlinearity, and a mask). With frozen weights, inputs of Linears and gates are not
-    needed again. A convolution keeps its input and, with a norm behind it, its output twice. Version 2's first encoder
-    sees tokens, of which there are half as many. Score matrices are left out: they grow with a clip's square.
+    needed again. A convolution keeps its input and, with a norm behind it, its output twice, also where layers are
+    computed twice: it is none of them. What comes before version 2's upsampling sees tokens, of which there are half as
+    many. Score matrices are left out: they grow with a clip's square.
     """
-    trained = frozen = 0.0
-    layers, width = 0, 0
+    trained = frozen = boundary = layer = 0.0
     for key, shape in found.items():
-        share = 0.5 if key.startswith("encoder.encoders.") else 1.0
+        share = 0.5 if key.startswith("encoder.encoders.") or "pre_lookahead_layer" in key else 1.0
         if key.endswith((".to_q.weight", ".linear_q.weight")):
             inner, wide, forward = *shape, _forward(found, key.rsplit(".", 3)[0])
-            trained += share * (8 * wide + 5 * inner + 3 * forward)
+            kept = share * (8 * wide + 5 * inner + 3 * forward)
+            trained += kept
             frozen += share * (3 * wide + 4 * inner + 2 * forward)
-            if LAYERS in key:
-                layers, width = layers + 1, wide
-        elif len(shape) == 3 and key.startswith("decoder.estimator."):
-            trained += shape[1] + 2 * shape[0]
-            frozen += 2 * shape[0]
+            layer = max(layer, kept)
+            boundary += share * wide
+        elif len(shape) == 3:
+            trained += share * (shape[1] + 2 * shape[0])
+            frozen += share * 2 * shape[0]
+            boundary += share * (shape[1] + 2 * shape[0])
     return sizes.Saved(
         trained=math.ceil(trained),
         frozen=math.ceil(frozen),
-        layer=math.ceil(trained / layers) if layers else 0,
-        boundary=layers * width,
+        layer=math.ceil(layer),
+        boundary=math.ceil(boundary),
         outputs=OUTPUTS_A_MEL * 80,
     )
 

@@ -105,9 +105,7 @@ class CosyVoiceModel:
     def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
         """The transformer layers of a part: what activations are kept for."""
         net: Any = getattr(self._nets, part)
-        if part == "llm":
-            return loading.layers(net)
-        return tuple(getattr(net.decoder.estimator, "transformer_blocks", ()))
+        return loading.layers(net) if part == "llm" else loading.flow_layers(net)
 
     def keep_one_part(self) -> None:
         """From now on whichever net is asked for is on the device, and the others in main memory."""

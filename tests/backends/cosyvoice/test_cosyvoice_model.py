@@ -147,6 +147,8 @@ def test_sizes_are_those_of_the_loaded_model(model: speech_model.CosyVoiceModel,
         ]
         assert sorted(shapes) == sorted(shape for name in part.targets for shape in part.linears[name])
         assert part.saved.trained > part.saved.frozen > 0
+        assert model.checkpointed_layers(part.name), "both can be computed twice, in every version"
+        assert part.saved.trained > part.saved.boundary + part.saved.layer > part.saved.layer > 0
     assert told.frozen_parameters == sum(p.numel() for p in model._nets.hift.parameters())
 
 
