@@ -25,7 +25,7 @@ __all__ = ["CODE", "EARS", "FIRST", "IS_REAL", "SECOND", "TEXTS", "THIRD", "WIDT
 SHORT = GenerationSettings(temperature=0.9, top_k=25, top_p=0.8, max_factor=0.4)
 GREEDY = GenerationSettings(temperature=0.0, max_factor=1.0)
 TEXTS = ("a cat sat", "we go", "it is a big dog", "no")
-# Words before the marks. Upstream's class has the id of the third mark, 151646, written into it.
+# Words before the marks. Upstream's class for version 3 has the id of the third mark, 151646, written into it.
 WORDS = 151_643
 DOUBLE = Path(__file__).parent / "doubles" / "cosyvoice_checkout"
 EARS = Path(__file__).parent / "doubles" / "cosyvoice_ears"  # what the stand-in hears with: a folder for PYTHONPATH
@@ -42,7 +42,7 @@ def make(folder: Path, name: str, *, seed: int = 0) -> Path:
     told = recipe.read(folder / version.yaml)
     language = told["llm"]
     if version.qwen:
-        _write_qwen(folder / version.qwen, WIDTHS[name], seed)
+        _write_qwen(folder / version.qwen, name, seed)
         inner = recipe.Call(language.arguments["llm"].path, {"pretrain_path": str(folder / version.qwen)}, False)
         language = recipe.Call(language.path, {**language.arguments, "llm": inner}, False)
     with checkout.importable(CODE), torch.random.fork_rng():
@@ -85,13 +85,14 @@ def _make_lively(net: Any) -> None:
         net.llm_decoder.weight[net.eos_token] *= 15.0
 
 
-def _write_qwen(folder: Path, width: int, seed: int) -> None:
+def _write_qwen(folder: Path, name: str, seed: int) -> None:
+    width = WIDTHS[name]
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {letter: place for place, letter in enumerate(alphabet)}
-    if IS_REAL:
+    if IS_REAL and name == THIRD:
         vocabulary |= {f"<w{place}>": place for place in range(len(alphabet), WORDS)}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

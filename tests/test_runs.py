@@ -129,6 +129,20 @@ def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:
         assert runs.get(run.path).state is RunState.FAILED
 
 
+def test_a_run_that_ends_while_somebody_looks_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last word may come, and its lock be let go, after its events were read and before its lock is looked at."""
+    run, is_held = create(tmp_path), locks.is_held
+    tell(run, START, step(1))
+
+    def just_over(lock: Path) -> bool:
+        if lock == RunFolder(run.path).lock and runs.read_progress(run.path).last_seq == 1:
+            tell(run, ("end", {"reason": "completed", "exit": 0, "error": "", "step": 1}))
+        return is_held(lock)
+
+    monkeypatch.setattr(locks, "is_held", just_over)
+    assert runs.get(run.path).state is RunState.COMPLETED
+
+
 def test_a_resumed_run_waits_also_while_its_last_trainer_is_still_leaving(tmp_path: Path) -> None:
     """A large process is gone seconds after its last word: a run that is resumed in between waits, and is not over,
     or nobody would start it.

@@ -28,6 +28,9 @@ def get(run_dir: Path, *, clock: Callable[[], float] = time.time) -> Run:
         raise BadInput(f"{RunFolder(run_dir).record} is damaged ({error}); restore it from a copy.") from error
     progress = read_progress(run_dir)
     now = state.of(RunFolder(run_dir), progress, clock())
+    if now is RunState.LOST:  # or it ended between the two looks: its last word is there before its lock is free
+        progress = read_progress(run_dir)
+        now = state.of(RunFolder(run_dir), progress, clock())
     return Run(
         id=run_dir.name,
         path=run_dir,
