@@ -14,7 +14,7 @@ from dataclasses import Field, dataclass, fields, replace
 from html import escape
 from typing import Any
 
-from engine.types import Preset, RunConfig
+from engine.types import BadInput, Preset, RunConfig
 
 Choices = Mapping[str, Sequence[Any]]
 
@@ -29,6 +29,7 @@ APPLIES = {
 ON_DEMAND = ("accepted_by",)
 # What a preset says nothing about: choosing another one leaves these as they are.
 OWN = ("name", "dataset", "voice", "base_model", "device", "accepted_by", "weights_accepted_by")
+OTHER_RATES = "other_rates"  # what the form asks for beside a run's settings
 CODE = re.compile(r"`([^`]+)`")
 MONITOR_WORDS = {
     "validation_rising": "validation rises",
@@ -51,12 +52,14 @@ class Shown:
     preset: str
     choices: Choices
     after: str = ""
+    other_rates: str = ""
 
 
 def html(shown: Shown) -> str:
     """The whole form: presets, the fields that are always there, the others folded by section, the start button."""
     base = next((p.config for p in shown.presets if p.name == shown.preset), RunConfig())
     inside = {f.name: _field(f, getattr(shown.config, f.name), getattr(base, f.name), shown.choices) for f in _all()}
+    rates = _other_rates(shown.other_rates)
     always = [f.name for f in _all() if not f.metadata.get("section") or f.name in ON_DEMAND]
     sections = dict.fromkeys(str(f.metadata["section"]) for f in _all() if f.name not in always)
     folded = "".join(
@@ -66,7 +69,7 @@ def html(shown: Shown) -> str:
     )
     return (
         f'<form class="em-form" data-form novalidate>{_presets(shown)}'
-        f'<div class="em-fields">{"".join(inside[name] for name in always)}</div>{shown.after}{folded}'
+        f'<div class="em-fields">{"".join(inside[name] for name in always)}{rates}</div>{shown.after}{folded}'
         '<div class="em-row em-submit"><button type="submit" class="em-primary" id="start">Start the run</button>'
         '<span class="em-quiet" data-submit-note></span></div></form>'
     )
@@ -75,6 +78,22 @@ def html(shown: Shown) -> str:
 def read(values: Mapping[str, Any]) -> RunConfig:
     """The settings that a browser sent, by name; what it left out has its default. Numbers keep their field's type."""
     return replace(RunConfig(), **{f.name: _typed(f, values[f.name]) for f in _all() if f.name in values})
+
+
+def typed_rates(values: Mapping[str, Any]) -> str:
+    """What was typed as learning rates beside the form's own."""
+    told = values.get(OTHER_RATES) or ()
+    return told if isinstance(told, str) else ", ".join(map(str, told))
+
+
+def other_rates(values: Mapping[str, Any]) -> tuple[float, ...]:
+    """These rates, for a run each. Raises BadInput for what is no number."""
+    try:
+        return tuple(float(one) for one in typed_rates(values).split(",") if one.strip())
+    except ValueError as error:
+        raise BadInput(
+            f"Other rates should be numbers with commas between them, such as 5e-6, 1e-5 ({error})."
+        ) from error
 
 
 def with_preset(config: RunConfig, preset: Preset) -> RunConfig:
@@ -105,6 +124,17 @@ def _preset(preset: Preset, *, checked: bool) -> str:
         f"<span><b>{name}</b><span>{escape(preset.purpose)}</span></span>"
         f'<span class="em-why"><small>{reason}</small>'
         f"<small>Source: {escape(preset.source)}</small></span></label>"
+    )
+
+
+def _other_rates(value: str) -> str:
+    """No setting of a run: what is typed here makes further runs."""
+    told = "The same run once more for each, to be compared: 5e-6, 1e-5."
+    return (
+        f'<div class="em-field" id="field-{OTHER_RATES}" data-field="{OTHER_RATES}" data-kind="list" data-base="[]" '
+        f'data-fallback="[]"><label for="input-{OTHER_RATES}">Other rates</label><small id="help-{OTHER_RATES}">{told}'
+        f'</small><input id="input-{OTHER_RATES}" name="{OTHER_RATES}" aria-describedby="help-{OTHER_RATES}" '
+        f'value="{escape(value)}" {PLAIN_TEXT}><p class="em-mark" id="mark-{OTHER_RATES}" data-mark></p></div>'
     )
 
 

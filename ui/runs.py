@@ -78,7 +78,10 @@ def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTM
             return view_preflight.refused(str(error))
 
     def _start(event: gr.EventData) -> str:
-        return _go(studio.enqueue(form.read(event.values), swept=form_sweep.read(event.values)).id, "run")
+        config, others, swept = form.read(event.values), form.other_rates(event.values), form_sweep.read(event.values)
+        if others:
+            return _go(studio.enqueue_rates(config, others, swept=swept)[0].id, "run")
+        return _go(studio.enqueue(config, swept=swept).id, "run")
 
     def _preset(event: gr.EventData) -> str:
         return form.html(_shown(studio, form.read(event.values), event.values, preset=event.preset))
@@ -111,8 +114,8 @@ def _shown(
         "parts": presets[0].config.parts,
     }
     after = form_sweep.html(_sweep_offered(studio, config.backend), sweep or {})
-    nearest = _nearest(config, presets, chosen)
-    return form.Shown(config=config, presets=presets, preset=nearest, choices=offered, after=after)
+    nearest, rates = _nearest(config, presets, chosen), form.typed_rates(sweep or {})
+    return form.Shown(config=config, presets=presets, preset=nearest, choices=offered, after=after, other_rates=rates)
 
 
 def _sweep_offered(studio: Studio, backend: str) -> form_sweep.Offered:

@@ -52,7 +52,7 @@ function fault(field) {
 }
 
 const words = (v) => (Array.isArray(v) ? v.join(", ") || "none" : v === true ? "on" : v === false ? "off" : v === "" ? "empty" : String(v));
-const QUIET = ["name", "dataset", "voice", "base_model", "device", "accepted_by", "backend"]; // no preset speaks of these
+const QUIET = ["name", "dataset", "voice", "base_model", "device", "accepted_by", "weights_accepted_by", "other_rates", "backend"]; // no preset speaks of these
 
 function mark() {
   for (const field of fields()) {

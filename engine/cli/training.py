@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 def _train_arguments(parser: ArgumentParser) -> None:
     _setting_arguments(parser)
+    parser.add_argument(
+        "--other-rates",
+        nargs="+",
+        type=float,
+        default=(),
+        metavar="RATE",
+        help="the same run once more for each of these learning rates, to be compared",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--wait", action="store_true", help="wait until the run is over (it goes on if you stop waiting)")
     how.add_argument("--queue", action="store_true", help="only queue it; the app or `queue --wait` starts it")
@@ -60,6 +68,8 @@ def _config(studio: Studio, args: Namespace) -> RunConfig:
 
 def _train(studio: Studio, args: Namespace) -> Answer:
     config = _config(studio, args)
+    if args.other_rates:
+        return _compared(studio, config, args)
     run = studio.enqueue(config, start=False) if args.queue else studio.start_run(config)
     if args.wait:
         return _waited(studio, run.id)
@@ -71,6 +81,16 @@ def _train(studio: Studio, args: Namespace) -> Answer:
     else:
         text = f"{run.id} is training in a process of its own.\nWatch it: python -m engine runs {run.id}"
     return Answer(data={"run": run, "checkpoints": []}, text=text)
+
+
+def _compared(studio: Studio, config: RunConfig, args: Namespace) -> Answer:
+    """One run a learning rate, all else the same."""
+    made = studio.enqueue_rates(config, args.other_rates, start=not args.queue)
+    if args.wait:
+        return _worked_off(studio, [run.id for run in made])
+    rows = [(run.id, f"{run.config.learning_rate:g}", run.state) for run in made]
+    listed = table(("run", "learning rate", "state"), rows, empty="")
+    return Answer(data=made, text=f"{listed}\n\nThe app starts them in turn, or: python -m engine queue --wait")
 
 
 def _runs_arguments(parser: ArgumentParser) -> None:
@@ -147,15 +167,14 @@ def _queue(studio: Studio, args: Namespace) -> Answer:
     elif args.cancel:
         studio.cancel_run(args.run)
     elif args.wait:
-        return _worked_off(studio)
+        return _worked_off(studio, [run.id for run in studio.queue()])
     found = studio.queue()
     rows = [(run.queue_position, run.id, run.config.dataset, run.config.method, run.error) for run in found]
     return Answer(data=found, text=table(("next", "run", "dataset", "method", ""), rows, empty="No run waits."))
 
 
-def _worked_off(studio: Studio) -> Answer:
-    """Start what waits and stay until none of it is left; the trainers go on if this ends before."""
-    todo = [run.id for run in studio.queue()]
+def _worked_off(studio: Studio, todo: Sequence[str]) -> Answer:
+    """Start what waits and stay until these runs are over; the trainers go on if this ends before."""
     studio.watch_queue()
     over = [_waited(studio, run_id) for run_id in todo]
     return Answer(

@@ -185,8 +185,9 @@ UPSTREAM: tuple[Preset, ...] = (
         _INDEX,
         "default",
         "Full fine-tuning of IndexTTS2's language model, which is all that its trainers train.",
-        "1e-5 with batches of 32 clips fitted 24 GB; step 14000 of 15949 was the best one. Timbre comes from the audio "
-        "prompt and the parts that are not trained.",
+        "1e-5 with batches of 32 clips fitted 24 GB; step 14000 of 15949 was the best one. The encoders that hear the "
+        "audio prompt and its emotion are frozen and get no gradient, with LoRA as well; so is what sounds the codes. "
+        "Timbre comes from the prompt and from these.",
         "instavar/indextts2-finetuning; JarodMica/index-tts branch training_v2 (2026)",
     ),
     _preset(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -60,6 +60,25 @@ class AutomaticSweeping(GateControls):
         if swept is not None:
             self._keep(replace(swept, run_id=run.id))
         return run
+
+    def enqueue_rates(
+        self,
+        config: RunConfig,
+        other_rates: Sequence[float],
+        *,
+        start: bool = True,
+        swept: AutomaticSweep | None = None,
+    ) -> list[Run]:
+        """Queue a run as `enqueue` does, and the same run once more for each of some other learning rates, whose number
+        is added to the names. Raises BadInput for a rate that is there twice; nothing is queued where one is refused.
+        """
+        rates = (config.learning_rate, *other_rates)
+        if len(set(rates)) < len(rates):
+            raise BadInput(f"Learning rates to compare should differ: {', '.join(f'{rate:g}' for rate in rates)}.")
+        configs = [replace(config, learning_rate=rate, name=f"{config.name}-{rate:g}".strip("-")) for rate in rates]
+        for one in configs:
+            self._must_be_startable(one)
+        return [self.enqueue(one, start=start, swept=swept) for one in configs]
 
     def sweep_new_checkpoints(self, setting: AutomaticSweep) -> None:
         """Sweep every checkpoint that a run writes from now on, when its device is free and no training waits for it.

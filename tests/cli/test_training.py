@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +79,10 @@ class FakeStudio:
         self.asked |= {"config": config, "start": start}
         return replace(self.run("c"), queue_position=3)
 
+    def enqueue_rates(self, config: RunConfig, other_rates: Sequence[float], *, start: bool = True) -> list[Run]:
+        self.asked |= {"config": config, "rates": list(other_rates), "start": start}
+        return [self.run("b"), self.run("c")]
+
     def start_run(self, config: RunConfig) -> Run:
         self.asked["config"] = config
         return replace(self.run("c"), state=RunState.STARTING)
@@ -149,6 +153,17 @@ def test_a_run_can_only_be_queued(studio: FakeStudio, capsys: Any) -> None:
     assert main(["train", "--dataset", "d", "--queue"]) == 0
     assert studio.asked["start"] is False
     assert "waits at position 3" in capsys.readouterr().out
+
+
+def test_several_learning_rates_are_a_run_each(studio: FakeStudio, capsys: Any) -> None:
+    """`--other-rates` queues the run once for its own rate and once for each of them, and can wait for all."""
+    assert main(["train", "--dataset", "d", "--other-rates", "5e-6", "1e-5", "--queue"]) == 0
+    assert (studio.asked["rates"], studio.asked["start"]) == ([5e-6, 1e-5], False)
+    told = capsys.readouterr().out
+    assert "learning rate" in told
+    assert "queue --wait" in told
+    assert main(["train", "--dataset", "d", "--other-rates", "5e-6", "--wait"]) == 0
+    assert studio.asked["watched"], "they are started and waited for"
 
 
 def test_preflight_tells_findings_changes_and_memory(studio: FakeStudio, capsys: Any) -> None:

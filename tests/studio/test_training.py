@@ -19,6 +19,7 @@ from engine.studio import Studio
 from engine.sweep_records import SweepState
 from engine.types import (
     AuditReport,
+    BadInput,
     Busy,
     Candidate,
     Dataset,
@@ -91,6 +92,21 @@ def test_a_second_run_waits(studio: Studio, config: RunConfig) -> None:
     assert (first.state, second.state, second.queue_position) == (RunState.STARTING, RunState.QUEUED, 1)
     wait_until(lambda: bool(lease.holder(studio.workspace, "cpu")))
     assert [run.error for run in studio.queue()] == [f"Waits for cpu: training {first.id}"]
+
+
+def test_several_learning_rates_are_a_run_each(studio: Studio, config: RunConfig) -> None:
+    """All else is the same and the name says which; a rate that cannot be trained with queues none of them."""
+    for wrong, told in (((0.001,), "should differ"), ((0.002, 5.0), "Learning rate should be between")):
+        with pytest.raises(BadInput, match=told):
+            studio.enqueue_rates(changed(config, learning_rate=0.001), wrong, start=False)
+    assert studio.queue() == []
+    made = studio.enqueue_rates(changed(config, learning_rate=2e-6), [5e-6, 1e-5], start=False)
+    assert [run.config.learning_rate for run in made] == [2e-6, 5e-6, 1e-5]
+    assert [run.config.name for run in made] == ["ada-2e-06", "ada-5e-06", "ada-1e-05"]
+    assert {replace(run.config, name="", learning_rate=1.0) for run in made} == {
+        changed(config, name="", learning_rate=1.0)
+    }
+    assert [run.id for run in studio.queue()] == [run.id for run in made]
 
 
 def test_the_second_starts_after_the_first_ran_out_of_memory(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.types import Preset, RunConfig
+from engine.types import BadInput, Preset, RunConfig
 from ui import form
 
 FIELDS = {f.name: f for f in fields(RunConfig)}
@@ -75,10 +75,21 @@ def sent(elements: Elements) -> dict[str, Any]:
 def test_every_setting_has_its_field_with_label_and_help() -> None:
     """A setting that is added to RunConfig is on the form without anybody adding it there."""
     elements = built(RunConfig())
-    assert set(elements.fields()) == set(FIELDS)
+    assert set(elements.fields()) == {*FIELDS, form.OTHER_RATES}
     for f in FIELDS.values():
         assert f.metadata["label"] in elements.text
         assert f.metadata["help"] in elements.text
+
+
+def test_rates_beside_the_forms_own_are_read_as_they_were_typed() -> None:
+    """A run each: numbers with commas, from a script's list or a field's text, and shown again with another preset."""
+    assert form.other_rates({"other_rates": ["5e-6", "1e-5"]}) == form.other_rates({"other_rates": " 5e-6,1e-5,"})
+    assert form.other_rates({"other_rates": ["5e-6", "1e-5"]}) == (5e-6, 1e-5)
+    assert form.other_rates({}) == ()
+    with pytest.raises(BadInput, match="5e-6x"):
+        form.other_rates({"other_rates": ["5e-6x"]})
+    shown = form.Shown(config=RunConfig(), presets=(), preset="", choices=CHOICES, other_rates="5e-6, 1e-5")
+    assert 'value="5e-6, 1e-5"' in form.html(shown)
 
 
 def test_every_control_has_a_label() -> None:
