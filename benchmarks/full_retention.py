@@ -31,7 +31,7 @@ from tests import small_disk
 from tests.studio.test_training import prepare
 from tests.train import trainer
 
-WIDTH = "8000"  # of the toy: 1.1 GB of weights; 11000 is 2 GB
+WIDTH = "8000"  # of the toy: 1.1 GB of weights, 9 GB of memory; 10200: 1.7 and 14 GB; 11000: 2 and about 16 GB
 ROWS = 8  # one batch an epoch
 PATIENCE_SEC = 3600.0
 LOOK_SEC = 0.02
