@@ -21,8 +21,8 @@ from unittest.mock import patch
 
 from benchmarks.measure import Row, Table
 from engine import checkpoints, disk, lease, runs
-from engine.run_folder import RunFolder
 from engine.runs import launcher
+from engine.runs.folder import RunFolder
 from engine.studio import Studio
 from engine.train import state_files
 from engine.types import EngineError, Refused, Run, RunState

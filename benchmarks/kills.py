@@ -21,8 +21,8 @@ from pathlib import Path
 from benchmarks import machine
 from engine import adapter_files, checkpoints, dataset, locks, manifest, runs
 from engine.needs import Needs
-from engine.run_folder import RunFolder
 from engine.runs import launcher, making
+from engine.runs.folder import RunFolder
 from engine.train import state_files
 from engine.types import AuditReport, EngineError, PrepareSettings, Run, RunConfig, RunState
 from engine.workspace import Workspace

@@ -13,8 +13,8 @@ from typing import Any
 
 from engine import audit, dataset, manifest, monitors, needs, presets
 from engine.backends.finch.pretrain import demo_data
-from engine.run_folder import RunFolder
 from engine.runs import making, record
+from engine.runs.folder import RunFolder
 from engine.train import session as sessions
 from engine.train.control import Control
 from engine.train.faults import Where

@@ -15,7 +15,7 @@ from torch import nn
 
 from benchmarks.measure import Row, Table, spread
 from engine import disk
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.train import state_files
 from engine.train.full import WholePart
 from engine.train.publisher import Publisher

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.app_start import ROOT, free_port, wait_for
 from benchmarks.measure import Row, Table
 from engine import backends, locks
-from engine.run_folder import RunFolder
 from engine.runs import making
+from engine.runs.folder import RunFolder
 from engine.train.journal import Journal
 from engine.types import Dataset, EngineError, RunConfig
 from engine.workspace import Workspace

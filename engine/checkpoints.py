@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import adapter_files, disk, sealed
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.types import BadInput, Checkpoint, NotFound
 
 ASIDE = "damaged_"

@@ -23,8 +23,8 @@ from engine.backends.exporter import KnowsForeignTrainers, ReadsNative
 from engine.bundle import checking, record
 from engine.events import EventLog
 from engine.readers import archive
-from engine.run_folder import RunFolder
 from engine.runs import making
+from engine.runs.folder import RunFolder
 from engine.runs.record import FORMAT_VERSION
 from engine.types import Adapter, BadInput, Checkpoint, NotFound, Refused, RunConfig
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import checkpoints, disk, events, sealed
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.types import BadInput, Checkpoint, NotFound, Retained
 
 

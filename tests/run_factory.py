@@ -19,8 +19,8 @@ sys.path.insert(0, str(ROOT))
 
 from engine import lease, locks, run_config  # noqa: E402 -- run as a program, it is not on the path
 from engine.events import EventLog  # noqa: E402
-from engine.run_folder import RunFolder  # noqa: E402
 from engine.runs import launcher, making, record  # noqa: E402
+from engine.runs.folder import RunFolder  # noqa: E402
 from engine.types import Dataset, Run, RunConfig  # noqa: E402
 from engine.workspace import Workspace  # noqa: E402
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from engine import curves, run_config
 from engine import events as event_log
-from engine.progress import Progress, Snapshot, follow
-from engine.run_folder import RunFolder
-from engine.runs import marks, record, state
+from engine import run_config
+from engine.runs import curves, marks, record, state
+from engine.runs.folder import RunFolder
+from engine.runs.progress import Progress, Snapshot, follow
 from engine.types import BadInput, Event, Run, RunConfig, RunState, Series
 
 

@@ -1,7 +1,7 @@
 """Trainers as processes of their own (`python -m engine.train RUN_DIR`): launched, stopped, killed, never waited for.
 
 Closing the app changes nothing for a trainer that runs. Knows nothing of training, and nothing of who may start next:
-that is `engine.queue`'s and `engine.scheduler`'s.
+that is `engine.runs.queue`'s and `engine.runs.scheduler`'s.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 
 from engine import durable, environments, locks, runs
 from engine.backends.serve.process import Interpreter
-from engine.run_folder import RunFolder
 from engine.runs import marks, record
+from engine.runs.folder import RunFolder
 from engine.types import Busy, EngineError, Refused
 from engine.workspace import Workspace
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine import backends, code_version, durable, manifest, run_config, runs
 from engine import dataset as datasets
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.runs.record import FORMAT_VERSION
 from engine.types import BadInput, Busy, Dataset, Run, RunConfig
 

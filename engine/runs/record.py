@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.types import BadInput, NotFound
 
 FORMAT_VERSION = 1

@@ -6,9 +6,9 @@ Alive is a held lock, never a pid; what nobody wrote down follows from what is m
 from __future__ import annotations
 
 from engine import lease, locks
-from engine.progress import Progress, standing_aside
-from engine.run_folder import RunFolder
 from engine.runs import marks
+from engine.runs.folder import RunFolder
+from engine.runs.progress import Progress, standing_aside
 from engine.types import RunState
 
 # From its start a trainer needs well under a second until it holds its lock (it takes it before it imports torch).

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine import checkpoints, disk, inventory, trash
 from engine.inventory import Spent
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.studio.deciding import Deciding
 from engine.trash import Tombstone
 from engine.types import BadInput, Checkpoint, NotFound, Refused

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine import backends, lease
 from engine.runs import launcher, making
-from engine.scheduler import Scheduler
+from engine.runs.scheduler import Scheduler
 from engine.studio.planning import Planning
 from engine.types import BadInput, Refused, Run, RunConfig
 from engine.workspace import Workspace

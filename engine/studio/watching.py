@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import checkpoints, events, failures, runs
-from engine.queue import Queue
-from engine.run_folder import RunFolder
+from engine import checkpoints, events, runs
+from engine.runs import failures
+from engine.runs.folder import RunFolder
+from engine.runs.queue import Queue
 from engine.studio.data_desk import DataDesk
 from engine.types import Busy, Checkpoint, Event, Failure, NotFound, Run, RunState, Series
 from engine.workspace import Workspace

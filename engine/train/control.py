@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from engine import disk, monitors, progress
-from engine.run_folder import RunFolder
+from engine import disk, monitors
+from engine.runs import progress
+from engine.runs.folder import RunFolder
 from engine.train.journal import Voice
 
 

@@ -17,8 +17,8 @@ from typing import Protocol, Self
 from engine import durable, events, monitors, runs
 from engine.events import EventLog
 from engine.monitors import Watch
-from engine.progress import Progress, Snapshot, fold
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
+from engine.runs.progress import Progress, Snapshot, fold
 from engine.types import Alert, DiskFull, Event
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine import backends, checkpoints, dataset, run_config, speaking_settings
 from engine.backends import offers
 from engine.device import Card
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.train import batches, features, parts, recompute, seeds, state_files
 from engine.train.control import Control
 from engine.train.faults import Where

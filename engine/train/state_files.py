@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine import checkpoints, durable, sealed
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.types import BadInput, Checkpoint, NotFound
 
 if TYPE_CHECKING:

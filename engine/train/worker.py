@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from engine import checkpoints, disk, lease, locks, monitors, run_config
-from engine.run_folder import RunFolder
 from engine.runs import launcher
 from engine.runs import record as run_record
+from engine.runs.folder import RunFolder
 from engine.train import faults, memory_limit, processes, state_files
 from engine.train.control import Control, StopRequested
 from engine.train.faults import Where

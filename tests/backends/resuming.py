@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine import checkpoints, durable, runs
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.train import loop, worker
 from engine.types import RunState
 

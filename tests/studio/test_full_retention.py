@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine import backends, checkpoints, durable, lease
-from engine.run_folder import RunFolder
 from engine.runs import launcher
+from engine.runs.folder import RunFolder
 from engine.studio import Studio
 from engine.types import Outcome, Refused, RunConfig, RunState
 from engine.workspace import Workspace

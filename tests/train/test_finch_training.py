@@ -11,8 +11,8 @@ from engine import backends, checkpoints, dataset, manifest, needs, runs
 from engine.adapter_files import load_adapter
 from engine.adapters import AdapterHost
 from engine.backends.finch import info, speech_model
-from engine.run_folder import RunFolder
 from engine.runs import making
+from engine.runs.folder import RunFolder
 from engine.train import listening, loop, worker
 from engine.types import AuditReport, GenerationSettings, PrepareSettings, Run, RunConfig, RunState, SpeakRow
 from engine.workspace import Workspace

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from engine import checkpoints, lease, runs
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.train import loop, saving, worker
 from engine.types import DiskFull, RunState
 from engine.workspace import Workspace

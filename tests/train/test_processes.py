@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from engine import checkpoints, locks, runs
-from engine.run_folder import RunFolder
 from engine.runs import launcher
+from engine.runs.folder import RunFolder
 from engine.train import worker
 from engine.types import Refused, RunState
 from engine.workspace import Workspace

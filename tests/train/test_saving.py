@@ -13,7 +13,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from engine import checkpoints, durable, runs, sealed
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
 from engine.train import loop, saving, state_files
 from engine.train.publisher import Publisher
 from engine.types import DiskFull, RunState

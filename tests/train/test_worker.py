@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import checkpoints, locks, queue, runs
-from engine.run_folder import RunFolder
-from engine.runs import launcher
+from engine import checkpoints, locks, runs
+from engine.runs import launcher, queue
+from engine.runs.folder import RunFolder
 from engine.train import worker
 from engine.train.__main__ import main
 from engine.train.journal import Journal, heartbeat

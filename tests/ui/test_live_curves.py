@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import curves
+from engine.runs import curves
 from engine.types import Event
 from ui.live_curves import MOST_POINTS, Columns
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from engine import importing, run_folder
+from engine import importing
 from engine.adapters import AdapterHost
 from engine.backends.cosyvoice import exporting, joint_checkpoint
+from engine.runs.folder import RunFolder
 from engine.types import BadInput, Refused
 from tests.backends.invariants import assert_same
 from tests.cosyvoice_factory import FIRST, TEXTS, load, row
@@ -50,7 +51,7 @@ def test_it_speaks_as_it_did_there(folders: dict[str, Path], tmp_path: Path) -> 
     )
     one = checkpoint.adapter
     assert (one.parts, dict(one.voice_settings)) == (("llm", "flow"), {"mel_mean": -6.0, "mel_deviation": 2.0})
-    events = run_folder.RunFolder(tmp_path / "runs" / checkpoint.run_id).events.read_text()
+    events = RunFolder(tmp_path / "runs" / checkpoint.run_id).events.read_text()
     assert "stopped at a floor of 0.75 nats" in events
     host = AdapterHost(load(folders[FIRST], FIRST))
     host.add(one)

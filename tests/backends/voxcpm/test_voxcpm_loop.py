@@ -25,8 +25,8 @@ from engine.backends import sizes
 from engine.backends.voxcpm import generation, native, speech_model
 from engine.bundle import record, writing
 from engine.bundle.record import Evidence
-from engine.run_folder import RunFolder
 from engine.runs import making
+from engine.runs.folder import RunFolder
 from engine.studio import Studio
 from engine.sweep import Request
 from engine.train import listening, worker

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine import runs
-from engine.queue import Queue
-from engine.run_folder import RunFolder
+from engine.runs.folder import RunFolder
+from engine.runs.queue import Queue
 from engine.runs.state import LAUNCHES, START_GRACE_SEC
 from engine.types import BadInput, Busy, Refused, RunState
 from engine.workspace import Workspace

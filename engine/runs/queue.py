@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import durable, runs
-from engine.run_folder import RunFolder
 from engine.runs import launcher, marks
+from engine.runs.folder import RunFolder
 from engine.types import BadInput, Busy, EngineError, Refused, Run, RunState
 from engine.workspace import Workspace
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import failures
-from engine.run_folder import RunFolder
-from engine.runs import launcher, state
+from engine.runs import failures, launcher, state
+from engine.runs.folder import RunFolder
 from engine.types import Run
 from engine.workspace import Workspace
 from tests.run_factory import FAULT, create, tell

@@ -1,7 +1,7 @@
 """How far a run is: a fold over its events. Pure, so that the trainer's snapshot and a reader's replay cannot differ.
 
 Knows what each kind of event means for the state of a run. Knows no files and no locks; whether the trainer is alive is
-`runs`' question.
+`state`'s question.
 """
 
 from __future__ import annotations

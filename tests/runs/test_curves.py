@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine import curves
+from engine.runs import curves
 from engine.types import Alert, CheckpointMark, Event
 
 

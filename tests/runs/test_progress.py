@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.progress import Progress, Snapshot, fold, follow
+from engine.runs.progress import Progress, Snapshot, fold, follow
 from engine.types import Event
 
 number = st.integers(0, 50)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import failures, lease, runs
-from engine.queue import Queue
-from engine.run_folder import RunFolder
-from engine.runs import launcher
+from engine import lease, runs
+from engine.runs import failures, launcher
+from engine.runs.folder import RunFolder
+from engine.runs.queue import Queue
+from engine.runs.scheduler import Scheduler
 from engine.runs.state import START_GRACE_SEC
-from engine.scheduler import Scheduler
 from engine.types import EngineError, Run, RunState
 from engine.workspace import Workspace
 from tests.run_factory import create, executable
@@ -28,8 +28,8 @@ APP = """
 import sys, time
 from functools import partial
 from pathlib import Path
-from engine.queue import Queue
-from engine.scheduler import Scheduler
+from engine.runs.queue import Queue
+from engine.runs.scheduler import Scheduler
 from engine.workspace import Workspace
 from engine.runs import launcher
 from tests.run_factory import create

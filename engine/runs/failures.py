@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import runs
-from engine.run_folder import RunFolder
 from engine.runs import launcher
+from engine.runs.folder import RunFolder
 from engine.types import Change, Failure, Run, RunConfig, RunState
 
 LOG_LINES = 40

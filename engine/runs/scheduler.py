@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine import lease, locks, runs
-from engine.queue import Queue
-from engine.run_folder import RunFolder
 from engine.runs import state
+from engine.runs.folder import RunFolder
+from engine.runs.queue import Queue
 from engine.types import EngineError, Run, RunState
 from engine.workspace import Workspace
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import backends, locks, queue, runs
+from engine import backends, locks, runs
 from engine.events import EventLog
-from engine.run_folder import RunFolder
-from engine.runs import launcher, making
+from engine.runs import launcher, making, queue
+from engine.runs.folder import RunFolder
 from engine.runs.state import START_GRACE_SEC
 from engine.types import BadInput, Busy, Dataset, NotFound, Refused, Run, RunConfig, RunState
 
