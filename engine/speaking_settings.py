@@ -16,56 +16,38 @@ if TYPE_CHECKING:
     from engine.backends.backend_info import BackendInfo
 
 _USUAL = GenerationSettings()
+
+
+def _common(name: str, title: str, about: str, *, least: float, most: float, step: float = 0.05) -> SpeakingSetting:
+    """A setting that every model has, with what is usual where a model says nothing else."""
+    usual: float = getattr(_USUAL, name)
+    return SpeakingSetting(name=name, title=title, about=about, usual=usual, least=least, most=most, step=step)
+
+
 SETTINGS = (
-    SpeakingSetting(
-        name="temperature",
-        title="Temperature",
-        about="How freely tokens are drawn; 0 takes the likeliest.",
-        usual=_USUAL.temperature,
-        least=0,
-        most=5,
-    ),
-    SpeakingSetting(
-        name="top_k",
-        title="Top k",
-        about="From how many of the likeliest; 0: from all.",
-        usual=_USUAL.top_k,
-        least=0,
-        most=10_000,
-        step=1,
-    ),
-    SpeakingSetting(
-        name="top_p",
-        title="Top p",
-        about="From the likeliest that make up this share.",
-        usual=_USUAL.top_p,
-        least=0.01,
-        most=1,
-        step=0.01,
-    ),
-    SpeakingSetting(
-        name="repetition_penalty",
-        title="Repetition penalty",
-        about="How much less likely a token is that was there before; 1: as likely.",
-        usual=_USUAL.repetition_penalty,
+    _common("temperature", "Temperature", "How freely tokens are drawn; 0 takes the likeliest.", least=0, most=5),
+    _common("top_k", "Top k", "From how many of the likeliest; 0: from all.", least=0, most=10_000, step=1),
+    _common("top_p", "Top p", "From the likeliest that make up this share.", least=0.01, most=1, step=0.01),
+    _common(
+        "repetition_penalty",
+        "Repetition penalty",
+        "How much less likely a token is that was there before; 1: as likely.",
         least=0.1,
         most=20,
         step=0.01,
     ),
-    SpeakingSetting(
-        name="max_factor",
-        title="Cap, times the expected length",
-        about="A chunk that is not over by then is cut.",
-        usual=_USUAL.max_factor,
+    _common(
+        "max_factor",
+        "Cap, times the expected length",
+        "A chunk that is not over by then is cut.",
         least=0.1,
         most=20,
         step=0.1,
     ),
-    SpeakingSetting(
-        name="retries",
-        title="Retries of what hits the cap",
-        about="Draws it again and hides a failure: a gate leaves such clips out.",
-        usual=_USUAL.retries,
+    _common(
+        "retries",
+        "Retries of what hits the cap",
+        "Draws it again and hides a failure: a gate leaves such clips out.",
         least=0,
         most=10,
         step=1,

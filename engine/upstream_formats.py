@@ -26,17 +26,6 @@ HEAD_SPLITS = ("train", "")  # the rows that get the name that was asked for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format:
-    """`folder` says that a folder is written rather than one file. `source` is where the format is defined."""
-
-    name: str
-    title: str
-    writes: str
-    source: str
-    folder: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Export:
     """What was written: `path` has the training rows, `others` the other splits. `notes` say what was made up."""
 
@@ -45,45 +34,23 @@ class Export:
     notes: tuple[str, ...] = ()
 
 
-FORMATS: Mapping[str, Format] = {
-    "earmark": Format(
-        name="earmark",
-        title="Earmark",
-        writes="one JSONL manifest with every field and the split",
-        source="engine/manifest.py",
-    ),
-    "ljspeech": Format(
-        name="ljspeech",
-        title="LJSpeech",
-        writes="metadata.csv (id|text|text) and wavs/<id>.wav, 16 bits",
-        source="keithito.com/LJ-Speech-Dataset",
-        folder=True,
-    ),
-    "qwen3_tts": Format(
-        name="qwen3_tts",
-        title="Qwen3-TTS",
-        writes="JSONL with audio, text, ref_audio; input of prepare_data.py",
-        source="QwenLM/Qwen3-TTS, finetuning/README.md",
-    ),
-    "voxcpm": Format(
-        name="voxcpm",
-        title="VoxCPM",
-        writes="JSONL with audio, text, duration and, where rows have one, ref_audio; train_manifest and val_manifest",
-        source="OpenBMB/VoxCPM, src/voxcpm/training/data.py",
-    ),
-    "cosyvoice": Format(
-        name="cosyvoice",
-        title="CosyVoice",
-        writes="a folder with wav.scp, text, utt2spk, spk2utt, instruct; input of tools/make_parquet_list.py",
-        source="FunAudioLLM/CosyVoice, examples/libritts/cosyvoice3/run.sh",
-        folder=True,
-    ),
-    "indextts2": Format(
-        name="indextts2",
-        title="IndexTTS2",
-        writes="JSONL with id, text, audio, speaker, language, duration; input of the trainers' preprocess_data.py",
-        source="community trainers (index-tts/index-tts publishes none): training_v2 of JarodMica/index-tts",
-    ),
+# What can be written -> whether that is a folder rather than one file; where each is defined.
+FORMATS: Mapping[str, bool] = {
+    # engine/manifest.py: one JSONL manifest with every field and the split
+    "earmark": False,
+    # keithito.com/LJ-Speech-Dataset: metadata.csv (id|text|text) and wavs/<id>.wav, 16 bits
+    "ljspeech": True,
+    # QwenLM/Qwen3-TTS, finetuning/README.md: JSONL with audio, text, ref_audio; input of prepare_data.py
+    "qwen3_tts": False,
+    # OpenBMB/VoxCPM, src/voxcpm/training/data.py: JSONL with audio, text, duration and, where rows have one, ref_audio;
+    # train_manifest and val_manifest
+    "voxcpm": False,
+    # FunAudioLLM/CosyVoice, examples/libritts/cosyvoice3/run.sh: a folder with wav.scp, text, utt2spk, spk2utt,
+    # instruct; input of tools/make_parquet_list.py
+    "cosyvoice": True,
+    # Community trainers (index-tts/index-tts publishes none), training_v2 of JarodMica/index-tts: JSONL with id, text,
+    # audio, speaker, language, duration; input of their preprocess_data.py
+    "indextts2": False,
 }
 
 
@@ -109,7 +76,7 @@ def write(
     ready = _READY[format](utterances, reference, instruct, notes)
     splits = _by_split(ready, notes)
     writer = _WRITERS[format]
-    if FORMATS[format].folder:
+    if FORMATS[format]:
         written = _write_folders(path, splits, writer)
     else:
         written = {split: _beside(path, split) for split in splits}

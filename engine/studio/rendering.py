@@ -12,6 +12,7 @@ from engine.studio.prompting import Prompting
 from engine.studio.tempo import RateTrend, rate_trends
 from engine.tiers import Fit
 from engine.types import (
+    Adapter,
     Candidate,
     Clip,
     NotFound,
@@ -188,21 +189,8 @@ class Rendering(Prompting):
         """Speak any text through the splitter with the base or a checkpoint at its scale. `settings` are those that are
         set; the rest is as the model has it.
         """
-        with self.host(candidate.backend, wait_sec=30) as host:
-            adapter = None
-            if candidate.checkpoint_id is not None:
-                adapter = self.checkpoint(candidate.checkpoint_id).adapter
-                host.add(adapter)
-            return harness.speak(
-                text,
-                host=host,
-                candidate=candidate,
-                adapter=adapter,
-                seed=seed,
-                settings=self.settings_in_force(settings or {}, candidate.backend),
-                reference=self._taken(candidate.backend, reference),
-                language=language,
-            )
+        adapter = None if candidate.checkpoint_id is None else self.checkpoint(candidate.checkpoint_id).adapter
+        return self._speak(text, candidate, adapter, seed, settings or {}, reference, language)
 
     def speak_adapter(
         self,
@@ -220,16 +208,29 @@ class Rendering(Prompting):
         candidate = Candidate(
             backend=loaded.backend, voice=loaded.voice, checkpoint_id=loaded.sha256, lora_scale=lora_scale
         )
-        with self.host(loaded.backend, wait_sec=30) as host:
-            host.add(loaded)
+        return self._speak(text, candidate, loaded, seed, settings or {}, reference, language)
+
+    def _speak(
+        self,
+        text: str,
+        candidate: Candidate,
+        adapter: Adapter | None,
+        seed: int,
+        settings: Mapping[str, float],
+        reference: Reference | None,
+        language: str,
+    ) -> Speech:
+        with self.host(candidate.backend, wait_sec=30) as host:
+            if adapter is not None:
+                host.add(adapter)
             return harness.speak(
                 text,
                 host=host,
                 candidate=candidate,
-                adapter=loaded,
+                adapter=adapter,
                 seed=seed,
-                settings=self.settings_in_force(settings or {}, loaded.backend),
-                reference=self._taken(loaded.backend, reference),
+                settings=self.settings_in_force(settings, candidate.backend),
+                reference=self._taken(candidate.backend, reference),
                 language=language,
             )
 

@@ -20,6 +20,7 @@ from engine.backends.transformers_tts.csm import CsmModel, Example
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
 from tests import transformers_factory
 from tests.backends.invariants import Case, SpeechModelInvariants, assert_told
+from tests.backends.transformers_case import case_of
 
 TEXTS = transformers_factory.TEXTS
 SETTINGS = GenerationSettings(temperature=3.0, top_k=0, max_factor=0.25)
@@ -53,16 +54,7 @@ class TestInvariants(SpeechModelInvariants):
     @pytest.fixture(scope="class")
     @classmethod
     def case(cls, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
-        work = tmp_path_factory.mktemp("case")
-        return Case(
-            make=lambda: load(folder),
-            voice="default",
-            texts=TEXTS,
-            utterances=transformers_factory.make_utterances(work / "clips"),
-            folder=work,
-            example_of=spoken_example,
-            settings=SETTINGS,
-        )
+        return case_of(lambda: load(folder), tmp_path_factory.mktemp("case"), spoken_example, SETTINGS)
 
 
 def row(text: str = TEXTS[0], **changes: Any) -> SpeakRow:

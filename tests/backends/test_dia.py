@@ -21,6 +21,7 @@ from engine.backends.transformers_tts.dia_generation import straightened
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, SpeakRow, Speech, Stop
 from tests import transformers_factory
 from tests.backends.invariants import Case, SpeechModelInvariants, assert_told
+from tests.backends.transformers_case import case_of
 
 TEXTS = transformers_factory.TEXTS
 SETTINGS = GenerationSettings(temperature=3.0, top_k=30, max_factor=0.25)
@@ -54,16 +55,7 @@ class TestInvariants(SpeechModelInvariants):
     @pytest.fixture(scope="class")
     @classmethod
     def case(cls, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
-        work = tmp_path_factory.mktemp("case")
-        return Case(
-            make=lambda: load(folder),
-            voice="default",
-            texts=TEXTS,
-            utterances=transformers_factory.make_utterances(work / "clips"),
-            folder=work,
-            example_of=spoken_example,
-            settings=SETTINGS,
-        )
+        return case_of(lambda: load(folder), tmp_path_factory.mktemp("case"), spoken_example, SETTINGS)
 
     def test_teacher_forcing_predicts_what_was_generated(self, case: Case, model: Any) -> None:
         """Training and speaking agree about which code follows which: with its text and without guidance, before each

@@ -24,6 +24,7 @@ from engine.backends.transformers_tts.pocket_tts import Example, PocketTtsModel
 from engine.types import BadInput, GenerationSettings, NotFound, Reference, Refused, SpeakRow, Speech, Stop
 from tests import transformers_factory
 from tests.backends.invariants import Case, SpeechModelInvariants
+from tests.backends.transformers_case import case_of
 
 TEXTS = transformers_factory.TEXTS
 SETTINGS = GenerationSettings(temperature=0.8, max_factor=0.6)
@@ -58,16 +59,7 @@ class TestInvariants(SpeechModelInvariants):
     @pytest.fixture(scope="class")
     @classmethod
     def case(cls, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
-        work = tmp_path_factory.mktemp("case")
-        return Case(
-            make=lambda: load(folder),
-            voice="default",
-            texts=TEXTS,
-            utterances=transformers_factory.make_utterances(work / "clips"),
-            folder=work,
-            example_of=spoken_example,
-            settings=SETTINGS,
-        )
+        return case_of(lambda: load(folder), tmp_path_factory.mktemp("case"), spoken_example, SETTINGS)
 
     def test_teacher_forcing_predicts_what_was_generated(self, case: Case, model: SpeechModel) -> None:
         """From the positions whose losses they are, the flow head draws exactly the frames that were spoken, and the

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from engine import backends, locks, runs
-from engine.events import EventLog
 from engine.runs import launcher, making, queue
 from engine.runs.folder import RunFolder
 from engine.runs.state import START_GRACE_SEC
-from engine.types import BadInput, Busy, Dataset, NotFound, Refused, Run, RunConfig, RunState
+from engine.types import BadInput, Busy, NotFound, Refused, Run, RunConfig, RunState
+from tests.run_factory import prepared, tell
 
 CONFIG = RunConfig(name="My robin!", dataset="set-1", backend="toy")
 
@@ -24,33 +24,8 @@ def toy_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backends.INFO, "toy", "tests.train.toy_voice")
 
 
-def prepared(root: Path) -> Dataset:
-    return Dataset(
-        id="set-1",
-        path=root / "datasets/set-1",
-        manifest_sha256="a" * 64,
-        backend="toy",
-        sample_rate=16_000,
-        train_count=9,
-        validation_count=1,
-        test_count=0,
-        train_sec=30.0,
-        excluded_count=0,
-        unresolved=0,
-        bad_row_share=0.0,
-        source=root / "m.jsonl",
-        created_at=1.0,
-    )
-
-
 def create(root: Path, config: RunConfig = CONFIG, now: float = 0.0) -> Run:
-    return making.create(root / "runs", config, now=now, dataset=prepared(root))
-
-
-def tell(run: Run, *told: tuple[str, dict[str, object]]) -> None:
-    with EventLog(RunFolder(run.path).events, lambda: 5.0) as log:
-        for kind, data in told:
-            log.append(kind, **data)
+    return making.create(root / "runs", config, now=now, dataset=prepared(root, backend="toy"))
 
 
 START = ("start", {"pid": 1, "step": 0, "epoch": 1, "total_steps": 8})
@@ -101,7 +76,7 @@ def test_a_config_that_cannot_be_trained_makes_no_folder(
 def test_a_dataset_of_another_voice_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     """Data prepared for another model or rate has to be prepared again."""
     with pytest.raises(BadInput, match="prepare it for toy"):
-        making.create(tmp_path / "runs", CONFIG, now=0.0, dataset=replace(prepared(tmp_path), **changes))  # type: ignore[arg-type]
+        making.create(tmp_path / "runs", CONFIG, now=0.0, dataset=replace(prepared(tmp_path, backend="toy"), **changes))  # type: ignore[arg-type]
 
 
 def test_states_follow_from_the_lock_and_the_events(tmp_path: Path) -> None:

@@ -302,7 +302,7 @@ def test_a_draft_is_discarded(desk: TestClient, studio: FakeStudio, draft: str) 
 def test_every_format_that_can_be_written_can_be_downloaded() -> None:
     """The page offers what the engine writes, and knows which of it are folders."""
     assert set(words.EXPORT_NAMES) == set(upstream_formats.FORMATS)
-    assert {n for n, f in upstream_formats.FORMATS.items() if f.folder} == words.EXPORT_FOLDERS
+    assert {name for name, is_folder in upstream_formats.FORMATS.items() if is_folder} == words.EXPORT_FOLDERS
 
 
 def test_an_export_of_several_files_comes_as_one(desk: TestClient, studio: FakeStudio) -> None:

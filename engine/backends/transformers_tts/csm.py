@@ -28,8 +28,6 @@ from engine.types import BadInput, Reference, SpeakRow, Speech, Utterance
 SPEAKER = "0"  # the role of the only speaker: who it is, the weights or a reference say
 IGNORED = -100  # a label that no loss counts, by torch's convention
 REFERENCES = 16  # references whose codes are remembered
-CHARACTERS_A_SECOND = 14.0  # of ordinary speech
-SPARE_SEC = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +163,7 @@ class CsmModel(NativeModel):
         self._voice_path(row.voice)
         turns, codes = self._context(row.reference) if row.reference else ([], [])
         ids = self._tokens([*turns, prompts.turn(SPEAKER, ("text", said))], codes)
-        seconds = len(said) / CHARACTERS_A_SECOND + SPARE_SEC
+        seconds = native.ordinary_sec(said)
         cap = max(1, math.ceil(seconds * self._folder.frame_rate * row.settings.max_factor))
         self._must_fit(row.text, len(ids), cap)
         return Prompt(torch.tensor(ids), torch.cat(codes) if codes else None, cap)

@@ -29,8 +29,6 @@ SPEAKER, SPEAKERS = "[S1]", ("[S1]", "[S2]")  # a text says who speaks; one that
 IGNORED = -100  # a label that no loss counts, by torch's convention
 WITHOUT_TEXT = 0.1  # of the trained rows: guidance needs a net that also knows what to do without a text; ours
 REFERENCES = 16  # references whose codes are remembered
-CHARACTERS_A_SECOND = 14.0  # of ordinary speech
-SPARE_SEC = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +162,7 @@ class DiaModel(NativeModel):
         said = prompts.checked(row.text, (), what)
         before, codes = self._context(row.reference) if row.reference else ("", self._nothing)
         ids = self._ids(f"{before}{said}", what)
-        seconds = row.expected_sec or len(said) / CHARACTERS_A_SECOND + SPARE_SEC
+        seconds = row.expected_sec or native.ordinary_sec(said)
         cap = max(1, math.ceil(seconds * self._folder.frame_rate * row.settings.max_factor))
         self._must_fit(row.text, len(codes) + self._extra_positions, cap)
         if len(ids) > self._sequence_positions:

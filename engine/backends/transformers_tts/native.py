@@ -25,6 +25,9 @@ from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, SpeechTo
 # Rows, one for each of the net's own -> a block in which they have their adapters.
 Serving = Callable[[Sequence[SpeakRow]], AbstractContextManager[None]]
 
+CHARACTERS_A_SECOND = 14.0  # of ordinary speech
+SPARE_SEC = 1.0
+
 
 class NativeModel(ABC):
     """A loaded model of transformers with its processor. Everything is frozen until somebody trains a part."""
@@ -146,6 +149,11 @@ class NativeModel(ABC):
                 f"positions and the model has {self._folder.max_positions}; split it into chunks, or shorten the "
                 "reference."
             )
+
+
+def ordinary_sec(text: str) -> float:
+    """Seconds that a text takes to say at an ordinary pace, with some to spare."""
+    return len(text) / CHARACTERS_A_SECOND + SPARE_SEC
 
 
 def told_tokens(drawn: Tensor, before: Tensor | None, *, rate_hz: float) -> SpeechTokens:
