@@ -6,7 +6,6 @@ adapters nor files of runs.
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -14,20 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.backends.transformers_tts import csm_generation, native, prompts
+from engine.backends.transformers_tts import csm_generation, prompts
+from engine.backends.transformers_tts.code_model import IGNORED, CodeModel, Drawn, ordinary_sec
 from engine.backends.transformers_tts.csm_generation import Prompt
 from engine.backends.transformers_tts.families import DEPTH_LEAST, DEPTH_SHARE
 from engine.backends.transformers_tts.info import ModelFolder
-from engine.backends.transformers_tts.native import NativeModel, Serving
+from engine.backends.transformers_tts.native import Serving
 from engine.types import BadInput, Reference, SpeakRow, Speech, Utterance
 
 SPEAKER = "0"  # the role of the only speaker: who it is, the weights or a reference say
-IGNORED = -100  # a label that no loss counts, by torch's convention
-REFERENCES = 16  # references whose codes are remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +36,7 @@ class Example:
     codes: Tensor
 
 
-class CsmModel(NativeModel):
+class CsmModel(CodeModel):
     """Backbone and depth decoder can be trained; the codec is frozen."""
 
     def __init__(self, net: Any, processor: Any, folder: ModelFolder, sha256: str, device: str) -> None:
@@ -58,7 +55,6 @@ class CsmModel(NativeModel):
         lm = {"backbone_model": net.backbone_model, "lm_head": net.lm_head, "embed_text_tokens": net.embed_text_tokens}
         parts = {"lm": nn.ModuleDict(lm), "depth": nn.ModuleDict(joined)}
         super().__init__(net, processor, folder, sha256, device, parts)
-        self._heard = functools.lru_cache(maxsize=REFERENCES)(lambda path, _sha256: self._encode(path))
         depth.register_forward_pre_hook(_not_packed, with_kwargs=True)
 
     def checkpointed_layers(self, part: str) -> Sequence[nn.Module]:
@@ -163,7 +159,7 @@ class CsmModel(NativeModel):
         self._voice_path(row.voice)
         turns, codes = self._context(row.reference) if row.reference else ([], [])
         ids = self._tokens([*turns, prompts.turn(SPEAKER, ("text", said))], codes)
-        seconds = native.ordinary_sec(said)
+        seconds = ordinary_sec(said)
         cap = max(1, math.ceil(seconds * self._folder.frame_rate * row.settings.max_factor))
         self._must_fit(row.text, len(ids), cap)
         return Prompt(torch.tensor(ids), torch.cat(codes) if codes else None, cap)
@@ -175,7 +171,7 @@ class CsmModel(NativeModel):
             raise BadInput(f"The reference {name} has no transcript, and CSM goes on from its words; give it.")
         said = prompts.checked(reference.text, self._marks, f"The transcript of {name}")
         turn = prompts.turn(SPEAKER, ("text", said), ("audio", "reference"))
-        return [turn], [self._heard(reference.audio_path, reference.sha256)]
+        return [turn], [self._codes_of(reference)]
 
     # ------------------------------------------------------------------------------------------------------- speaking
     def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:
@@ -185,33 +181,15 @@ class CsmModel(NativeModel):
         share_sec = (time.perf_counter() - started) / len(rows)
         return [self._speech(row, one, share_sec) for row, one in zip(rows, drawn, strict=True)]
 
-    def drawn(self, rows: Sequence[SpeakRow]) -> list[csm_generation.Drawn]:
+    def drawn(self, rows: Sequence[SpeakRow]) -> list[Drawn]:
         """The codes (frames, books) of each row, and how it ended."""
         asked = [self._prompt(row) for row in rows]
         with self._mode(training=False):
             return csm_generation.generate(self._net, asked, rows, self.on_step)
 
-    @torch.no_grad()
-    def _speech(self, row: SpeakRow, drawn: csm_generation.Drawn, share_sec: float) -> Speech:
-        """Decoded by itself: given its codes, a row is the same to the bit whatever else is rendered."""
-        started = time.perf_counter()
-        if len(drawn.codes):
-            told = self._net.codec_model.decode(drawn.codes.T[None].to(self.device))
-            samples = told.audio_values[0, 0].float().clamp(-1, 1).cpu().numpy()
-        else:  # it stopped before it began: one frame of silence
-            samples = np.zeros(self._folder.frame_samples, np.float32)
-        return Speech(
-            samples=samples,
-            sample_rate=self.sample_rate,
-            tokens=len(drawn.codes),
-            stop=drawn.stop,
-            render_sec=share_sec + time.perf_counter() - started,
-            speech_tokens=native.told_tokens(
-                drawn.codes,
-                self._heard(row.reference.audio_path, row.reference.sha256) if row.reference else None,
-                rate_hz=self._folder.frame_rate,
-            ),
-        )
+    def _decoded(self, codes: Tensor) -> Tensor:
+        samples: Tensor = self._net.codec_model.decode(codes.T[None].to(self.device)).audio_values[0, 0]
+        return samples
 
 
 def _not_packed(

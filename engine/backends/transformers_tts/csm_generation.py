@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from engine.backends.drawing import Chooser
 from engine.backends.drawn_rows import OnStep
+from engine.backends.transformers_tts.code_model import Drawn
 from engine.types import SpeakRow, Stop
 
 
@@ -27,14 +28,6 @@ class Prompt:
     ids: Tensor
     codes: Tensor | None
     cap: int
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """Codes (frames, books) without the end, in main memory, and how the row ended."""
-
-    codes: Tensor
-    stop: Stop
 
 
 def embedded(net: Any, ids: Tensor, codes: Tensor | None) -> Tensor:

@@ -6,7 +6,6 @@ that is kept apart. Knows neither adapters nor files of runs.
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,20 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.backends.transformers_tts import dia_generation, native, prompts
-from engine.backends.transformers_tts.dia_generation import Drawn, Prompt, delayed
+from engine.backends.transformers_tts import dia_generation, prompts
+from engine.backends.transformers_tts.code_model import IGNORED, CodeModel, Drawn, ordinary_sec
+from engine.backends.transformers_tts.dia_generation import Prompt, delayed
 from engine.backends.transformers_tts.info import ModelFolder
-from engine.backends.transformers_tts.native import NativeModel, Serving
+from engine.backends.transformers_tts.native import Serving
 from engine.types import BadInput, Reference, SpeakRow, Speech, Utterance
 
 SPEAKER, SPEAKERS = "[S1]", ("[S1]", "[S2]")  # a text says who speaks; one that does not is the first speaker's
-IGNORED = -100  # a label that no loss counts, by torch's convention
 WITHOUT_TEXT = 0.1  # of the trained rows: guidance needs a net that also knows what to do without a text; ours
-REFERENCES = 16  # references whose codes are remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +37,7 @@ class Example:
     codes: Tensor
 
 
-class DiaModel(NativeModel):
+class DiaModel(CodeModel):
     """Decoder with its head, and text encoder, can be trained; the codec is frozen."""
 
     def __init__(self, net: Any, processor: Any, folder: ModelFolder, sha256: str, device: str) -> None:
@@ -49,7 +46,6 @@ class DiaModel(NativeModel):
             "text": net.model.encoder,
         }
         super().__init__(net, processor, folder, sha256, device, parts)
-        self._heard = functools.lru_cache(maxsize=REFERENCES)(lambda path, _sha256: self._encode(path))
 
     @property
     def _sequence_positions(self) -> int:
@@ -162,7 +158,7 @@ class DiaModel(NativeModel):
         said = prompts.checked(row.text, (), what)
         before, codes = self._context(row.reference) if row.reference else ("", self._nothing)
         ids = self._ids(f"{before}{said}", what)
-        seconds = row.expected_sec or native.ordinary_sec(said)
+        seconds = row.expected_sec or ordinary_sec(said)
         cap = max(1, math.ceil(seconds * self._folder.frame_rate * row.settings.max_factor))
         self._must_fit(row.text, len(codes) + self._extra_positions, cap)
         if len(ids) > self._sequence_positions:
@@ -182,7 +178,7 @@ class DiaModel(NativeModel):
         if not reference.text.strip():
             raise BadInput(f"The reference {name} has no transcript, and Dia goes on from its words; give it.")
         said = prompts.checked(reference.text, (), f"The transcript of {name}")
-        return f"{said} ", self._heard(reference.audio_path, reference.sha256)
+        return f"{said} ", self._codes_of(reference)
 
     # ------------------------------------------------------------------------------------------------------- speaking
     def _spoken(self, rows: Sequence[SpeakRow], serving: Serving) -> list[Speech]:
@@ -205,24 +201,6 @@ class DiaModel(NativeModel):
             found |= dict(zip(places, told, strict=True))
         return [found[place] for place in range(len(rows))]
 
-    @torch.no_grad()
-    def _speech(self, row: SpeakRow, drawn: Drawn, share_sec: float) -> Speech:
-        """Decoded by itself: given its codes, a row is the same to the bit whatever else is rendered."""
-        started = time.perf_counter()
-        if len(drawn.codes):
-            told = self._codec.decode(audio_codes=drawn.codes.T[None].to(self.device))
-            samples = told.audio_values.reshape(-1).float().clamp(-1, 1).cpu().numpy()
-        else:  # it stopped before it began: one frame of silence
-            samples = np.zeros(self._folder.frame_samples, np.float32)
-        return Speech(
-            samples=samples,
-            sample_rate=self.sample_rate,
-            tokens=len(drawn.codes),
-            stop=drawn.stop,
-            render_sec=share_sec + time.perf_counter() - started,
-            speech_tokens=native.told_tokens(
-                drawn.codes,
-                self._heard(row.reference.audio_path, row.reference.sha256) if row.reference else None,
-                rate_hz=self._folder.frame_rate,
-            ),
-        )
+    def _decoded(self, codes: Tensor) -> Tensor:
+        samples: Tensor = self._codec.decode(audio_codes=codes.T[None].to(self.device)).audio_values.reshape(-1)
+        return samples

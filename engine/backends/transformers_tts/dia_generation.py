@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from engine.backends.drawing import Chooser
 from engine.backends.drawn_rows import OnStep
+from engine.backends.transformers_tts.code_model import Drawn
 from engine.types import SpeakRow, Stop
 
 GUIDANCE = 3.0  # where the folder's generation config says nothing; as its authors have it
@@ -31,14 +32,6 @@ class Prompt:
     ids: Tensor
     codes: Tensor
     cap: int
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """Codes (frames, channels) without prompt and end, in main memory, and how the row ended."""
-
-    codes: Tensor
-    stop: Stop
 
 
 def delayed(codes: Tensor, config: Any) -> Tensor:

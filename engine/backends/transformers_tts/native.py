@@ -20,13 +20,10 @@ from engine.backends.drawn_rows import OnStep
 from engine.backends.speech_model import Capabilities, LoraPart, RowMixer
 from engine.backends.transformers_tts.feature_cache import FeatureCache
 from engine.backends.transformers_tts.info import VOICE, ModelFolder
-from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, SpeechTokens, Utterance
+from engine.types import BadInput, NotFound, Refused, SpeakRow, Speech, Utterance
 
 # Rows, one for each of the net's own -> a block in which they have their adapters.
 Serving = Callable[[Sequence[SpeakRow]], AbstractContextManager[None]]
-
-CHARACTERS_A_SECOND = 14.0  # of ordinary speech
-SPARE_SEC = 1.0
 
 
 class NativeModel(ABC):
@@ -149,14 +146,3 @@ class NativeModel(ABC):
                 f"positions and the model has {self._folder.max_positions}; split it into chunks, or shorten the "
                 "reference."
             )
-
-
-def ordinary_sec(text: str) -> float:
-    """Seconds that a text takes to say at an ordinary pace, with some to spare."""
-    return len(text) / CHARACTERS_A_SECOND + SPARE_SEC
-
-
-def told_tokens(drawn: Tensor, before: Tensor | None, *, rate_hz: float) -> SpeechTokens:
-    """The first codes of frames (frames, books): of those that were drawn, and of the reference that came before."""
-    heard = () if before is None else tuple(before[:, 0].tolist())
-    return SpeechTokens(said=tuple(drawn[:, 0].tolist()), reference=heard, rate_hz=rate_hz)
