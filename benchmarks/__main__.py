@@ -16,6 +16,7 @@ from benchmarks import (
     full_swap,
     listening_load,
     machine,
+    mixed_rows,
     pocket_tts,
     press_to_sound,
     saving,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[int, str], Sequence[Table]]] = {
     "listening_load": listening_load.run,
     "voxcpm": voxcpm.run,
     "pocket_tts": pocket_tts.run,
+    "mixed_rows": mixed_rows.run,
     "full_retention": full_retention.run,
 }
 ON_REQUEST = frozenset({"full_retention"})  # gigabytes of memory and disk
