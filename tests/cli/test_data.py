@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from engine import dataset, durable
-from engine.audit import transcripts, voice_activity
 from engine.cli.main import main
 from tests.recordings import make_manifest
 
@@ -18,12 +17,7 @@ CHECKS = set(
     "little_speech".split()
 )
 
-
-@pytest.fixture(autouse=True)
-def _tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sets are small enough to be measured in this process, where the detector takes a tone for speech."""
-    monkeypatch.setattr(voice_activity, "speech", lambda samples: ((0.0, len(samples) / 16_000),))
-    monkeypatch.setattr(transcripts, "builtin", lambda folder=None: None)
+pytestmark = pytest.mark.usefixtures("tones_are_speech")
 
 
 def source(folder: Path) -> Path:

@@ -22,8 +22,8 @@ from engine.runs.state import START_GRACE_SEC
 from engine.types import EngineError, Run, RunState
 from engine.workspace import Workspace
 from tests.run_factory import create, executable
+from tests.waiting import wait_until
 
-PATIENCE_SEC = 60.0
 APP = """
 import sys, time
 from functools import partial
@@ -67,13 +67,6 @@ def _scheduler(workspace: Workspace, queue: Queue, tmp_path: Path) -> Iterator[S
         if not runs.get(folder).state.is_over:
             launcher.stop(folder)
             wait_until(lambda folder=folder: runs.get(folder).state.is_over)
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SEC
-    while not done():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def add(workspace: Workspace, queue: Queue, *names: str, device: str = "cpu") -> list[Path]:

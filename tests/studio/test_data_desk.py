@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,37 +12,22 @@ import pytest
 import soundfile
 
 from engine import dataset, slicing
-from engine.audit import transcripts, voice_activity
+from engine.audit import voice_activity
 from engine.jobs import JobState, Report
 from engine.runs import making
 from engine.studio import Studio
-from engine.types import Action, BadInput, EngineError, NotFound, PrepareSettings, Refused, RunConfig
+from engine.types import Action, BadInput, NotFound, PrepareSettings, Refused, RunConfig
 from engine.workspace import Workspace
 from tests.recordings import make_manifest
+from tests.waiting import job_result, wait_until
 
-
-@pytest.fixture(autouse=True)
-def _tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small sets are measured in this process, where the detector takes a tone for speech; nobody listens."""
-    monkeypatch.setattr(voice_activity, "speech", lambda samples: ((0.0, len(samples) / 16_000),))
-    monkeypatch.setattr(transcripts, "builtin", lambda folder=None: None)
+pytestmark = pytest.mark.usefixtures("tones_are_speech")
 
 
 @pytest.fixture(name="studio")
 def _studio(tmp_path: Path) -> Iterator[Studio]:
     with Studio(Workspace(tmp_path / "home"), clock=lambda: 1000.0, device="cpu") as studio:
         yield studio
-
-
-def result(studio: Studio, job: str) -> str:
-    end = time.monotonic() + 60
-    while studio.job(job).state is JobState.RUNNING:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    view = studio.job(job)
-    if view.state is not JobState.DONE:
-        raise EngineError(view.error)
-    return studio.job_result(job)
 
 
 def faulty(folder: Path) -> Path:
@@ -56,7 +40,7 @@ def faulty(folder: Path) -> Path:
 
 def prepared(studio: Studio, draft_id: str, **settings: object) -> dataset.Dataset:
     wanted = PrepareSettings(backend="finch", **settings)  # type: ignore[arg-type]
-    return studio.dataset(result(studio, studio.start_prepare(draft_id, wanted)))
+    return studio.dataset(job_result(studio, studio.start_prepare(draft_id, wanted)))
 
 
 def test_a_source_becomes_a_dataset_on_the_desk(studio: Studio, tmp_path: Path) -> None:
@@ -68,7 +52,7 @@ def test_a_source_becomes_a_dataset_on_the_desk(studio: Studio, tmp_path: Path) 
     assert studio.report(draft.id).findings == ()
     with pytest.raises(Refused, match="audit it first"):
         studio.start_prepare(draft.id, PrepareSettings(backend="finch"))
-    assert result(studio, studio.start_audit(draft.id)) == draft.id
+    assert job_result(studio, studio.start_audit(draft.id)) == draft.id
     report = studio.report(draft.id)
     errors = {f.row: f.check for f in report.findings if f.severity.value == "error"}
     assert errors["none"] in ("empty_text", "duplicate")
@@ -87,7 +71,7 @@ def test_a_source_becomes_a_dataset_on_the_desk(studio: Studio, tmp_path: Path) 
 def test_drafts_survive_a_restart(studio: Studio, tmp_path: Path) -> None:
     """Another process finds the audit and the decisions as they were; jobs end with theirs."""
     draft = studio.open_source(faulty(tmp_path / "source"), backend="finch", name="ada")
-    result(studio, studio.start_audit(draft.id))
+    job_result(studio, studio.start_audit(draft.id))
     studio.decide(draft.id, ["none"], Action.KEEP, by="ada")
     report, decisions = studio.report(draft.id), studio.decisions(draft.id)
     studio.close()
@@ -127,7 +111,7 @@ def test_only_a_drafts_rows_can_be_heard(studio: Studio, tmp_path: Path) -> None
 def test_a_run_needs_a_name_for_unresolved_errors(studio: Studio, tmp_path: Path) -> None:
     """A run on a dataset with kept errors is refused with their rows, until somebody accepts it by name."""
     draft = studio.open_source(faulty(tmp_path / "source"), backend="finch")
-    result(studio, studio.start_audit(draft.id))
+    job_result(studio, studio.start_audit(draft.id))
     studio.decide(draft.id, ["tag"], Action.KEEP, by="ada")
     made = prepared(studio, draft.id)
     assert made.unresolved >= 1
@@ -204,7 +188,7 @@ def test_a_recording_becomes_a_draft_and_texts_are_written_down(
     for place in ("a", "b"):
         write_recording(tmp_path / place / "talk.wav")
     both = [tmp_path / "a/talk.wav", tmp_path / "b/talk.wav"]
-    draft = studio.draft(result(studio, studio.start_slicing(both, backend="finch")))
+    draft = studio.draft(job_result(studio, studio.start_slicing(both, backend="finch")))
     rows = studio.report(draft.id).manifest.utterances
     assert {u.recording for u in rows} == {"talk", "talk-2"}
     assert {u.text for u in rows} == {""}
@@ -217,7 +201,7 @@ def test_a_recording_becomes_a_draft_and_texts_are_written_down(
 
     studio.whisper_folder = tmp_path
     monkeypatch.setattr(studio, "_whisper", Writer())
-    result(studio, studio.start_transcribing(draft.id, [u.id for u in rows[:2]]))
+    job_result(studio, studio.start_transcribing(draft.id, [u.id for u in rows[:2]]))
     assert [u.text for u in studio.report(draft.id).manifest.utterances][:3] == ["As it was said."] * 2 + [""]
     assert {d.by for made in studio.decisions(draft.id).values() for d in made} == {"Whisper"}
 
@@ -228,7 +212,7 @@ def test_a_cancelled_job_makes_nothing(
 ) -> None:
     """What is cancelled ends at its next step, leaves nothing behind, and is no failure."""
     draft = studio.open_source(faulty(tmp_path / "source"), backend="finch")
-    result(studio, studio.start_audit(draft.id))
+    job_result(studio, studio.start_audit(draft.id))
     write_recording(tmp_path / "talk.wav")
     monkeypatch.setattr(Report, "cancelled", lambda self: True)
     start = {
@@ -238,8 +222,7 @@ def test_a_cancelled_job_makes_nothing(
     }
     job = start[kind]()
     studio.cancel(job)
-    while studio.job(job).state is JobState.RUNNING:
-        time.sleep(0.01)
+    wait_until(lambda: studio.job(job).state is not JobState.RUNNING)
     assert studio.job(job).error == ""
     with pytest.raises(NotFound):
         studio.job_result(job)

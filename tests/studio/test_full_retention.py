@@ -17,8 +17,9 @@ from engine.studio import Studio
 from engine.types import Outcome, Refused, RunConfig, RunState
 from engine.workspace import Workspace
 from tests import small_disk
-from tests.studio.test_training import PATIENCE_SEC, prepare, wait_until
+from tests.studio.test_training import prepare
 from tests.train.trainer import QUOTA, executable, weights_bytes
+from tests.waiting import PATIENCE_SEC, wait_until
 
 
 @pytest.fixture(name="studio")

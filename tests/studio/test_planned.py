@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine import drafts
-from engine.audit import transcripts, voice_activity
-from engine.jobs import JobState
 from engine.studio import Studio
 from engine.types import Action, NotFound, PrepareSettings
 from engine.workspace import Workspace
 from tests.recordings import make_manifest
+from tests.waiting import job_result
+
+pytestmark = pytest.mark.usefixtures("tones_are_speech")
 
 SETTINGS = PrepareSettings(backend="finch")
-
-
-@pytest.fixture(autouse=True)
-def _tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The detector takes a tone for speech; nobody listens."""
-    monkeypatch.setattr(voice_activity, "speech", lambda samples: ((0.0, len(samples) / 16_000),))
-    monkeypatch.setattr(transcripts, "builtin", lambda folder=None: None)
 
 
 @pytest.fixture(name="studio")
@@ -32,22 +25,13 @@ def _studio(tmp_path: Path) -> Iterator[Studio]:
         yield studio
 
 
-def over(studio: Studio, job: str) -> str:
-    end = time.monotonic() + 60
-    while studio.job(job).state is JobState.RUNNING:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    assert studio.job(job).state is JobState.DONE, studio.job(job).error
-    return studio.job_result(job)
-
-
 @pytest.fixture(name="draft")
 def _draft(studio: Studio, tmp_path: Path) -> str:
     """Ten sound rows, one with a tag in its text, one without text, and a line that is no row; audited."""
     tone = {"audio": "wav/r000.wav"}
     extra = [tone | {"id": "tag", "text": "Amber boats [noise] candle drift."}, tone | {"id": "none", "text": ""}, "{"]
     draft = studio.open_source(make_manifest(tmp_path / "source", 10, extra_rows=extra), backend="finch")
-    return over(studio, studio.start_audit(draft.id))
+    return job_result(studio, studio.start_audit(draft.id))
 
 
 def test_what_is_planned_is_what_is_prepared(studio: Studio, draft: str) -> None:
@@ -58,7 +42,7 @@ def test_what_is_planned_is_what_is_prepared(studio: Studio, draft: str) -> None
     assert sorted(studio.workspace.root.rglob("*")) == before
     assert {r.utterance.id: r.steps[-1].by for r in planned.rows if not r.included}["r001"] == "Ana"
     assert len(planned.lost) == 1
-    made = studio.dataset(over(studio, studio.start_prepare(draft, SETTINGS)))
+    made = studio.dataset(job_result(studio, studio.start_prepare(draft, SETTINGS)))
     assert made.train_count + made.validation_count == len(planned.included)
     assert made.excluded_count == len(planned.rows) - len(planned.included) + len(planned.lost)
 
@@ -84,7 +68,7 @@ def test_a_decision_does_not_read_the_draft_anew(studio: Studio, draft: str, mon
         studio.decide(draft, ["r005"], Action.SET_TEXT, text=f"Text {number}.")
         assert any(u.text == f"Text {number}." for u in studio.report(draft).manifest.utterances)
     assert read == []
-    over(studio, studio.start_audit(draft))
+    job_result(studio, studio.start_audit(draft))
     read.clear()
     studio.report(draft)
     assert len(read) == 1

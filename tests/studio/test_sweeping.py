@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,8 @@ from engine.sweep_records import SweepState
 from engine.types import BadInput, Candidate, Refused, SpeakRow, Speech
 from engine.workspace import Workspace
 from tests.fake_host import FakeHost, backend_info
+from tests.waiting import PATIENCE_SEC, wait_until
 
-PATIENCE_SEC = 120.0  # the first clip that is screened loads an ear, on a busy machine for half a minute
 BASE = Candidate(backend="fake", voice="robin")
 ROBINS = tuple(Candidate(backend=b, voice="robin") for b in ("fake", "other"))
 
@@ -67,13 +66,6 @@ def opened(home: Path, host: FakeHost | None = None) -> Studio:
 def request(studio: Studio, *candidates: Candidate, **changes: object) -> sweep.Request:
     asked = sweep.Request(candidates=candidates or (BASE,), script=studio.script("english-brief"), seeds=(1, 2))
     return replace(asked, **changes)  # type: ignore[arg-type]
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SEC
-    while not done():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def is_(studio: Studio, sweep_id: str, state: SweepState) -> Callable[[], bool]:

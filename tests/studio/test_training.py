@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +33,8 @@ from engine.workspace import Workspace
 from tests.fake_host import FakeHost, backend_info
 from tests.recordings import make_manifest
 from tests.train.trainer import executable
+from tests.waiting import PATIENCE_SEC, wait_until
 
-PATIENCE_SEC = 120.0
 # The toy's weights fit into so much, a batch's activations do not.
 LITTLE_MB = "0.35"
 
@@ -76,13 +75,6 @@ def _config(studio: Studio, tmp_path: Path) -> RunConfig:
 
 def changed(config: RunConfig, **changes: object) -> RunConfig:
     return replace(config, **changes)  # type: ignore[arg-type]
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SEC
-    while not done():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def test_a_second_run_waits(studio: Studio, config: RunConfig) -> None:
