@@ -213,4 +213,4 @@ def _tally(verdict: Verdict) -> str:
 def _failed(verdict: Verdict) -> str:
     by = "simulated reviewers" if verdict.simulated else verdict.decided_by
     why = next((finding.explanation for finding in verdict.findings if finding.outcome is Outcome.FAIL), "")
-    return f"{_scale(verdict.candidate)} failed ({by}){': ' + why if why else ''}"
+    return f"{_scale(verdict.candidate)} failed ({by}){': ' + why.rstrip('.') if why else ''}"

@@ -135,9 +135,9 @@ def purge(tombstone: Tombstone, *, trash: Path, now: float, by: str, typed: str 
     is_early = now < tombstone.purge_from()
     if is_early and typed.strip() != tombstone.checkpoint_id:
         wrong = f"{typed.strip()!r} is not its id. " if typed.strip() else ""
-        days = (tombstone.purge_from() - now) / 86_400
+        days = f"{(tombstone.purge_from() - now) / 86_400:.1f}".removesuffix(".0")
         raise Refused(
-            f"{wrong}{tombstone.checkpoint_id} can be purged in {days:.1f} days; until then it can be brought back. "
+            f"{wrong}{tombstone.checkpoint_id} can be purged in {days} days; until then it can be brought back. "
             "To delete it before that, type its id."
         )
     confirmed = replace(tombstone, purged_by=by.strip(), purged_early=is_early)

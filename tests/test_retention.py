@@ -55,7 +55,7 @@ def test_a_checkpoint_whose_every_candidate_failed_may_go() -> None:
     assert told == Retained(
         checkpoint_id="run@000100",
         keep=False,
-        reasons=("scale 0.5 failed (Ada): Short: fail.", "scale 1 failed (Ada): Short: fail."),
+        reasons=("scale 0.5 failed (Ada): Short: fail", "scale 1 failed (Ada): Short: fail"),
         bytes=1000,
     )
 
@@ -130,7 +130,7 @@ def test_the_last_checkpoint_of_a_run_stays() -> None:
 def test_simulated_verdicts_are_named_and_can_be_left_out() -> None:
     """A reader sees that no person listened; where simulated reviewers do not count, the checkpoint stays."""
     verdicts = (make_verdict(HALF, simulated=True),)
-    assert answer(verdicts=verdicts).reasons == ("scale 0.5 failed (simulated reviewers): Short: fail.",)
+    assert answer(verdicts=verdicts).reasons == ("scale 0.5 failed (simulated reviewers): Short: fail",)
     kept = answer(verdicts=verdicts, simulated_counts=False)
     assert (kept.keep, kept.reasons) == (True, ("scale 0.5 has no verdict yet",))
     passed = answer(verdicts=(make_verdict(HALF, PASS, simulated=True), *FAILED), simulated_counts=False)

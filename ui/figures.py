@@ -26,6 +26,8 @@ INKS = {
 }  # fmt: skip
 INK, QUIET, RULE, FIRST, SECOND, OTHER, BAD = INKS
 
+MOST_NAMED = 7  # lines; of more only two have a colour and a name
+LABEL_SHARE = 0.07  # of the axis: how far apart names stand
 SPECTRUM_FFT = 1024
 SPECTRUM_COLUMNS = 640
 SPECTRUM_TOP_HZ = 8000
@@ -43,7 +45,8 @@ def response(grid: Grid, label: str) -> str:
         return ""
     figure, axes = _figure(4.6, 2.8)
     base = _base_line(axes, grid)
-    shown = {lines[-1][0].id: FIRST, lines[len(lines) // 2][0].id: SECOND}
+    shown = {lines[(len(lines) - 1) // 2][0].id: SECOND, lines[-1][0].id: FIRST}
+    ends = []
     for checkpoint, points in lines:
         scales, values = [0.0, *(s for s, _ in points)], [v for _, v in points]
         values = [base if base is not None else values[0], *values]
@@ -55,8 +58,9 @@ def response(grid: Grid, label: str) -> str:
             linewidth=2 if checkpoint.id in shown else 1,
             zorder=3 if checkpoint.id in shown else 2,
         )
-        if checkpoint.id in shown:
-            _label_end(axes, scales, values, f"epoch {checkpoint.epoch}", colour)
+        if checkpoint.id in shown or len(lines) <= MOST_NAMED:
+            ends.append((scales[-1], values[-1], f"epoch {checkpoint.epoch}", colour))
+    _label_ends(axes, ends)
     axes.set_xlabel("lora_scale", color=QUIET)
     return _svg(figure, f"{label} over scale; the dashed line is the base")
 
@@ -74,12 +78,14 @@ def trend(grid: Grid, label: str) -> str:
     figure, axes = _figure(5.4, 2.3)
     _base_line(axes, grid)
     colours = {lines[0][0]: FIRST, lines[-1][0]: SECOND}
+    ends = []
     for scale, points in lines:
         epochs, values = [e for e, _ in points], [v for _, v in points]
         colour = colours.get(scale, OTHER)
         axes.plot(epochs, values, color=colour, linewidth=2 if scale in colours else 1)
-        if scale in colours:
-            _label_end(axes, epochs, values, f"at {scale:g}", colour)
+        if scale in colours or len(lines) <= MOST_NAMED:
+            ends.append((float(epochs[-1]), values[-1], f"at {scale:g}", colour))
+    _label_ends(axes, ends)
     axes.set_xlabel("epoch", color=QUIET)
     axes.set_xticks(sorted({epoch for _, points in lines for epoch, _ in points}))
     return _svg(figure, f"{label} over the epochs; the dashed line is the base")
@@ -139,18 +145,17 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _label_end(axes: Axes, xs: Sequence[float], ys: Sequence[float], text: str, colour: str) -> None:
-    """Name a line at its end instead of in a legend."""
-    axes.annotate(
-        text,
-        (xs[-1], ys[-1]),
-        xytext=(6, 0),
-        textcoords="offset points",
-        color=colour,
-        fontsize=8,
-        va="center",
-        annotation_clip=False,
-    )
+def _label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Name lines at their ends instead of in a legend: x, y, name and colour of each. Names at one x keep apart."""
+    low, high = axes.get_ylim()
+    reached: dict[float, float] = {}  # by x: how far up it is taken
+    for x, y, text, colour in sorted(ends):
+        place = max(y, reached.get(x, low) + LABEL_SHARE * (high - low) if x in reached else y)
+        reached[x] = place
+        axes.annotate(
+            text, (x, place), xytext=(6, 0), textcoords="offset points", color=colour, fontsize=8, va="center",
+            annotation_clip=False,
+        )  # fmt: skip
 
 
 def _svg(figure: Figure, title: str) -> str:

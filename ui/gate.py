@@ -213,7 +213,8 @@ def _evidence(studio: Studio, gate: str, rows: list[MatrixRow], opened: str) -> 
     if row is None or tier not in list(Tier):
         return view.heading("The evidence", view_gate_evidence.PICK_A_CELL)
     seen = studio.evidence(row.candidate, Tier(tier), gate)
-    return view_gate_evidence.cell(row, Tier(tier), seen, beside=_beside(studio, row))
+    titles = {measure.name: measure.title for measure in studio.measures()}
+    return view_gate_evidence.cell(row, Tier(tier), seen, beside=_beside(studio, row), titles=titles)
 
 
 def _beside(studio: Studio, row: MatrixRow) -> str:

@@ -104,7 +104,8 @@ def _checkpoint_row(
         for scale in scales
     )
     keeps = _keeps(list(by_scale.values()), first.retained)
-    return f'<tr><th scope="row">{escape(checkpoint_label(first))}</th>{cells}<td class="em-keeps">{keeps}</td></tr>'
+    last = f'<td class="em-keeps"><div>{keeps}</div></td>'
+    return f'<tr><th scope="row">{escape(checkpoint_label(first))}</th>{cells}{last}</tr>'
 
 
 def checkpoint_label(row: MatrixRow) -> str:

@@ -5,7 +5,7 @@ Pure like `view`: records in, HTML out. For engineers: everything here is unblin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -20,16 +20,18 @@ PICK_A_CELL = '<p class="em-quiet">Click a cell of the matrix to hear its clips 
 NOTHING = '<p class="em-quiet">Nothing of this tier was rendered for this candidate.</p>'
 
 
-def cell(row: MatrixRow, tier: Tier, clips: Sequence[ClipSeen], *, beside: str = "") -> str:
+def cell(
+    row: MatrixRow, tier: Tier, clips: Sequence[ClipSeen], *, beside: str = "", titles: Mapping[str, str] | None = None
+) -> str:
     """The open cell: how it stands and why, what is needed, how much it proves, its clips, and what else was measured
-    of its candidate.
+    of its candidate. `titles` are the measures' own words for themselves.
     """
     state = row.tiers[tier]
     about = "".join(f"<p>{escape(told)}</p>" for told in (state.explanation, view_gate.strength(state)) if told)
     wanted = "".join(f"<li>{escape(each)}</li>" for each in state.needed)
     needed = f'<p><strong>Still needed</strong></p><ul class="em-plain">{wanted}</ul>' if wanted else ""
     waiting = f"<p><small>{view.plural(state.waiting, 'open trial')}.</small></p>" if state.waiting else ""
-    cards = "".join(clip(seen) for seen in clips) or NOTHING
+    cards = "".join(clip(seen, titles) for seen in clips) or NOTHING
     head = f"{row.label}, {tier.value} tier"
     return (
         f"{view.heading(head, f'<p>{view_gate.tier_state(state)}</p>')}{about}{needed}{waiting}"
@@ -52,7 +54,7 @@ def beside(row: MatrixRow, trend: RateTrend | None, leaks: str = "") -> str:
     return f'{head}<ul class="em-plain">{lines}</ul>'
 
 
-def clip(seen: ClipSeen) -> str:
+def clip(seen: ClipSeen, titles: Mapping[str, str] | None = None) -> str:
     """One clip: play it, read its text, the answers and the flags."""
     own = seen.clip
     at = f"/clips/{escape(own.id)}"
@@ -60,7 +62,7 @@ def clip(seen: ClipSeen) -> str:
     left_out = "" if seen.counts else _left_out(seen)
     answers = "".join(_answer(each) for each in seen.answers)
     nobody = "in an open trial" if seen.is_waiting else "nobody was asked about this clip"
-    flags = "".join(_flag(each) for each in seen.flags)
+    flags = "".join(_flag(each, titles or {}) for each in seen.flags)
     return (
         f'<div class="em-clip em-stack" data-clip="{at}"><small>{escape(head)}</small>'
         f'{view_sweep.player(f"{at}/spectrum.png")}<p class="em-said">{escape(own.text)}</p>{left_out}'
@@ -82,7 +84,7 @@ def _answer(each: AnswerSeen) -> str:
     return f"<li>{view.state(shape, each.choice.value)}{why}{note} <small>{escape(who)} · {escape(when)}</small></li>"
 
 
-def _flag(each: Flagged) -> str:
+def _flag(each: Flagged, titles: Mapping[str, str]) -> str:
     """A flag with what was said to it; a refuted one is quiet."""
     found = each.flag
     words = f" ({', '.join(found.words)})" if found.words else ""
@@ -95,6 +97,5 @@ def _flag(each: Flagged) -> str:
     told = "; ".join(said) + (", simulated" if each.simulated else "") if said else "nobody was asked yet"
     shape = "fail" if each.is_confirmed and not each.is_refuted else "torn" if each.is_confirmed else "none"
     quiet = ' class="em-refuted"' if each.is_refuted and not each.is_confirmed else ""
-    return (
-        f"<li{quiet}>{view.state(shape, f'flag: {what}')} <small>{escape(found.screener)} · {escape(told)}</small></li>"
-    )
+    title = escape(titles.get(found.screener, found.screener))
+    return f"<li{quiet}>{view.state(shape, f'flag: {what}')} <small>{title} · {escape(told)}</small></li>"

@@ -34,7 +34,8 @@ def models(found: Sequence[BaseModel], environments: Sequence[Environment]) -> s
     """A row a model; what keeps one from being used stands where its abilities would."""
     by_name = {each.backend: each for each in environments}
     rows = [_row(model, by_name.get(model.name)) for model in found]
-    return view.table(HEAD, rows, caption="Models that can be fine-tuned here")
+    inside = view.table(HEAD, rows, caption="Models that can be fine-tuned here")
+    return f'<div class="em-models">{inside}</div>'
 
 
 def _row(model: BaseModel, environment: Environment | None) -> tuple[str, ...]:

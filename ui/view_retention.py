@@ -76,18 +76,18 @@ def _stay(kept: Sequence[Retained]) -> str:
 def trash(stones: Sequence[Tombstone]) -> str:
     """What lies in the trash, by whom and why, and from when on it may be deleted."""
     lying = view.table(
-        ("checkpoint", "by", "because", "may be deleted", "size"),
-        (
-            (
-                escape(s.checkpoint_id),
-                escape(s.by),
-                escape(s.reason),
-                view.when(s.purge_from()),
-                view.size(s.bytes),
-            )
-            for s in stones
-        ),
+        ("checkpoint", "may be deleted", "size"),
+        ((_stone(s), view.when(s.purge_from()), _size(s.bytes)) for s in stones),
         caption="The trash",
     )
     room = view.size(sum(s.bytes for s in stones))
     return f"{lying}<p><small>{room} lie here and still take room on the disk until they are deleted.</small></p>"
+
+
+def _stone(stone: Tombstone) -> str:
+    """What lies there, who put it there, and behind a fold why: that can be a sentence a scale."""
+    verdicts = f", {view.plural(len(stone.verdict_ids), 'verdict')}" if stone.verdict_ids else ""
+    return (
+        f"{escape(stone.checkpoint_id)}<details><summary>by {escape(stone.by)}{verdicts}</summary>"
+        f"<small>{escape(stone.reason)}</small></details>"
+    )

@@ -25,7 +25,8 @@ _SETTING = {"max_factor": "cap"}  # shorter than its name
 CANNOT_JUDGE = "cannot judge"
 NOT_YET = "not listened to yet"
 NOT_APPLICABLE = "Not applicable"  # how a screener's explanation begins where its question makes no sense
-STATE_WORDS = {"wrong": "said wrong", "inserted": "not in the text"}
+ENDED = "ended"  # the unit of what is reached or not
+STATE_WORDS = {"wrong": "unclear", "inserted": "not in the text", "merged": "run together", "repeated": "said again"}
 
 
 def measure_options(measures: Sequence[Measure], chosen: str) -> str:
@@ -207,7 +208,8 @@ def clip_panel(clip: Clip, label: str, scores: Sequence[Score], titles: Mapping[
         'aria-label="Waveform over spectrogram"><svg class="em-wave-svg" preserveAspectRatio="none" '
         f'aria-hidden="true"></svg><div class="em-spectrum" style="{mask}"></div><div class="em-playhead"></div></div>'
         f'</div><div class="em-axis" aria-hidden="true">{_axis(clip.duration_sec)}</div>'
-        f'<div data-words="{at}/words"><p class="em-words" lang="{escape(clip.language)}">{escape(clip.text)}</p></div>'
+        f'<div data-words="{at}/words"><p class="em-words" lang="{escape(clip.language)}">{escape(clip.text)}</p>'
+        "<small>Finding each word …</small></div>"
         f'<p class="em-quiet">{escape(head)}</p>{score_list(scores, titles)}{_drawn_with(clip)}</div>'
     )
 
@@ -252,11 +254,16 @@ def word_marks(words: Sequence[WordScore], language: str = "en") -> str:
         return '<p class="em-quiet">No ear follows this voice: which words are there, nobody can say.</p>'
     between = "" if language in ("zh", "ja") else " "
     wrong = [w.state for w in words if w.state != "ok"]
-    told = "every word is there" if not wrong else ", ".join(f"{wrong.count(s)} {s}" for s in sorted(set(wrong)))
+    told = ", ".join(_counted(state, wrong.count(state)) for state in sorted(set(wrong))) or "every word is there"
     return (
         f'<div><p class="em-words" lang="{escape(language)}">{between.join(_word(word) for word in words)}</p>'
-        f"<small>{escape(told)}, of {view.plural(len(words), 'word')}</small></div>"
+        f'<small class="em-words">{told}, of {view.plural(len(words), "word")}</small></div>'
     )
+
+
+def _counted(state: str, count: int) -> str:
+    """How many words are in a state, marked as they are: it tells what the marks mean."""
+    return f'<span class="em-{escape(state)}">{count} {escape(STATE_WORDS.get(state, state))}</span>'
 
 
 def _word(word: WordScore) -> str:
@@ -288,6 +295,8 @@ def score_list(scores: Sequence[Score], titles: Mapping[str, str] | None = None)
 def _value(score: Score) -> str:
     if math.isnan(score.value):
         return NOT_APPLICABLE.lower() if score.explanation.startswith(NOT_APPLICABLE) else CANNOT_JUDGE
+    if score.unit == ENDED:
+        return "reached" if score.value else "not reached"
     return f"{_short(score.value)} {score.unit}".strip()
 
 

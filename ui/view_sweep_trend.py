@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 ABOUT = (
     "Speaking rate beside the base on the same lines. Speech that gets steadily faster or slower from checkpoint to "
     "checkpoint is the sign of a fault in training (labels that are shifted twice) or of learning one reader's tempo "
-    "by heart: listen to the last epoch beside the first."
+    "by heart: listen to the last epoch beside the first. Where takes lie too far apart to tell, more lines or seeds "
+    "would say more."
 )
 
 
@@ -42,10 +43,12 @@ def rates(found: Sequence[RateTrend]) -> str:
 def drift(found: RateTrend) -> str:
     """Whether a scale drifts, by shape and word, with its slope."""
     trend = found.trend
-    if trend.passed is None:
+    if math.isnan(trend.slope):
         return f"{view.state('none', 'cannot judge')} <small>{escape(trend.explanation)}</small>"
-    word = "no drift" if trend.passed else "gets faster" if trend.slope > 0 else "gets slower"
     told = f"{trend.slope:+z.1f} % an epoch, {trend.low:+z.1f} to {trend.high:+z.1f}"
+    if trend.passed is None:
+        return f"{view.state('none', 'cannot judge')} <small>{escape(told)}: too far apart to tell</small>"
+    word = "no drift" if trend.passed else "gets faster" if trend.slope > 0 else "gets slower"
     return f"{view.state('pass' if trend.passed else 'fail', word)} <small>{escape(told)}</small>"
 
 
@@ -53,5 +56,5 @@ def _tempo(found: Tempo | None) -> str:
     if found is None:
         return ""
     value = "?" if math.isnan(found.of_base_percent) else f"{found.of_base_percent:.0f} %"
-    mark = ' <span class="em-flag" title="5 % or more away from the first epoch">■</span>' if found.has_drifted else ""
+    mark = ' <span class="em-flag" title="5 % or more off the first epoch">■</span>' if found.has_drifted else ""
     return f'<span title="{view.plural(found.clips, "clip")}">{value}{mark}</span>'

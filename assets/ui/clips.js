@@ -72,6 +72,7 @@ async function fillWords() {
     place.dataset.asked = "true";
     const reply = await fetch(place.dataset.words).catch(() => null);
     if (reply && reply.ok && place.isConnected) place.innerHTML = await reply.text();
+    else place.querySelector("small")?.remove();
   }
   asking = false;
 }

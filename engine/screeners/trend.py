@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 FEWEST_EPOCHS = 3
 LEAST_PERCENT = 5.0  # over all epochs: a drift that nobody would hear is none
+MOST_REACH_PERCENT = 10.0  # half an interval over all epochs: what is wider cannot say that there is no drift
+
+
+TOO_FAR_APART = "too far apart to tell"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +35,8 @@ def rate_trend(points: Sequence[tuple[float, float]], lines: Sequence[Hashable] 
 
     `lines` says of each point which line was spoken: lines have rates of their own, so that each is held against its
     own mean (the within estimator of a fixed-effects model) and a line that some epochs lack makes no trend. Flagged
-    when the interval excludes 0 and the drift over all epochs is 5 % or more.
+    when the interval excludes 0 and the drift over all epochs is 5 % or more. Where it includes 0 and reaches further
+    than 10 % over all epochs, the rates lie too far apart to tell.
     """
     from scipy import stats
 
@@ -49,15 +54,16 @@ def rate_trend(points: Sequence[tuple[float, float]], lines: Sequence[Hashable] 
     reach = float(stats.t.ppf(0.975, free)) * math.sqrt(left / free / spread)
     span = max(epochs) - min(epochs)
     drifts = (slope - reach > 0 or slope + reach < 0) and abs(slope) * span >= LEAST_PERCENT
-    side = "faster" if slope > 0 else "slower"
+    is_open = not drifts and reach * span > MOST_REACH_PERCENT
+    side = "speech gets " + ("faster" if slope > 0 else "slower")
     told = f"The rate changes by {slope:+.1f} % an epoch ({slope - reach:+.1f} to {slope + reach:+.1f})"
     return Trend(
         slope=slope,
         low=slope - reach,
         high=slope + reach,
         epochs=span,
-        passed=not drifts,
-        explanation=f"{told}: {'speech gets ' + side if drifts else 'no drift'}.",
+        passed=None if is_open else not drifts,
+        explanation=f"{told}: {side if drifts else TOO_FAR_APART if is_open else 'no drift'}.",
     )
 
 

@@ -65,7 +65,8 @@ class Rendering(Prompting):
         try:
             epoch = f"epoch {self.checkpoint(candidate.checkpoint_id).epoch}"
         except NotFound:
-            epoch = candidate.checkpoint_id.partition("@")[2]
+            step = candidate.checkpoint_id.partition("@")[2]
+            epoch = f"step {int(step) if step.isdecimal() else step} (removed)"
         return f"{epoch} at {candidate.lora_scale:g}"
 
     # ------------------------------------------------------------------------------------------------ clips and scores

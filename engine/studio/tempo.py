@@ -23,7 +23,7 @@ Key = tuple[str, str, str]
 class Tempo:
     """One checkpoint at one scale: its rate in per cent of the base's on the same lines; NaN without the base.
 
-    `has_drifted`: the run drifts at this scale, and this checkpoint is 5 % or more away from the first one.
+    `has_drifted`: the run drifts at this scale, and this checkpoint is 5 % or more off the first one, the same way.
     """
 
     checkpoint_id: str
@@ -75,7 +75,7 @@ def _at(
     there = sorted((checkpoint for checkpoint in checkpoints if own[checkpoint.id]), key=lambda c: (c.epoch, c.step))
     points = [(float(each.epoch), rates[clip.id]) for each in there for clip in own[each.id]]
     found = trend.rate_trend(points, [_key(clip) for each in there for clip in own[each.id]])
-    first = there[0].epoch if there else 0
+    tempos = [_of_base(own[each.id], rates, control) for each in there]
     return RateTrend(
         lora_scale=scale,
         trend=found,
@@ -83,13 +83,18 @@ def _at(
             Tempo(
                 checkpoint_id=each.id,
                 epoch=each.epoch,
-                of_base_percent=_of_base(own[each.id], rates, control),
+                of_base_percent=tempo,
                 clips=len(own[each.id]),
-                has_drifted=found.passed is False and abs(found.slope) * (each.epoch - first) >= trend.LEAST_PERCENT,
+                has_drifted=found.passed is False and _is_off(tempos[0], tempo, found.slope),
             )
-            for each in there
+            for each, tempo in zip(there, tempos, strict=True)
         ),
     )
+
+
+def _is_off(first: float, tempo: float, slope: float) -> bool:
+    """Whether a checkpoint is off the first one by 5 % or more, the way in which the run drifts; not without a base."""
+    return 100.0 * (tempo / first - 1.0) * math.copysign(1.0, slope) >= trend.LEAST_PERCENT
 
 
 def _of_base(clips: Sequence[Clip], rates: Mapping[str, float], control: Mapping[Key, float]) -> float:

@@ -103,6 +103,9 @@ class FakeStudio:
     def retention(self) -> list[Retained]:
         return [Retained(checkpoint_id="run@000010", keep=False, reasons=("every candidate failed",), bytes=2**21)]
 
+    def purge(self, stone_id: str, *, by: str, typed: str = "") -> None:
+        self.asked = {"purge": stone_id, "by": by, "typed": typed}
+
     def trash(self, ids: list[str], *, by: str) -> None:
         self.asked = {"ids": ids, "by": by}
 
@@ -342,3 +345,15 @@ def test_trashing_needs_a_name(studio: FakeStudio, capsys: Any) -> None:
     assert studio.asked == {}
     assert main(["retention", "--trash", "run@000010", "--by", "Ada"]) == 0
     assert studio.asked == {"ids": ["run@000010"], "by": "Ada"}
+
+
+def test_what_lies_in_the_trash_is_deleted_early_only_with_its_checkpoints_id(studio: FakeStudio, capsys: Any) -> None:
+    """`--early` confirms one `--purge`, under a name; without it the delay stands, which the studio says."""
+    assert main(["retention", "--early", "run@000010", "--by", "Ada"]) == 2
+    assert main(["retention", "--purge", "stone-1", "--early", "run@000010"]) == 2
+    assert studio.asked == {}
+    assert main(["retention", "--purge", "stone-1", "--early", "run@000010", "--by", "Ada"]) == 0
+    assert studio.asked == {"purge": "stone-1", "by": "Ada", "typed": "run@000010"}
+    assert "stone-1 is deleted." in capsys.readouterr().out
+    assert main(["retention", "--purge", "stone-1", "--by", "Ada"]) == 0
+    assert studio.asked["typed"] == ""

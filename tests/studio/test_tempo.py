@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from engine.studio.tempo import rate_trends
+from engine.studio.tempo import RateTrend, rate_trends
 from engine.types import Candidate, Checkpoint, Clip, GenerationSettings, Score, Stop, Tier
 from tests.fake_host import adapter
 
@@ -75,6 +75,25 @@ def test_each_checkpoint_stands_beside_the_base_and_a_drift_marks_those_that_are
     (found,) = rate_trends([checkpoint(e) for e in epochs], part, even)
     assert found.trend.passed is True
     assert not any(each.has_drifted for each in found.checkpoints)
+
+
+def test_rates_that_lie_far_apart_are_no_proof_of_an_even_pace() -> None:
+    """A pace that jumps about is never "no drift"; and in a drift only what is off that way is marked."""
+
+    def rated(*by_epoch: float) -> RateTrend:
+        epochs = range(1, len(by_epoch) + 1)
+        clips = [clip(e, line, 1) for e in (0, *epochs) for line in LINES]
+        shares = (1.0, *by_epoch)
+        scores = {c.id: [rate(c, LINES[c.line_id] * shares[int(c.id[0])])] for c in clips}
+        (found,) = rate_trends([checkpoint(e) for e in epochs], clips, scores)
+        return found
+
+    jumps = rated(1.0, 1.6, 0.5, 1.1)
+    assert jumps.trend.passed is None
+    assert "too far apart" in jumps.trend.explanation
+    slower = rated(1.0, 1.03, 0.8, 0.6)
+    assert slower.trend.passed is False
+    assert [each.has_drifted for each in slower.checkpoints] == [False, False, True, True]
 
 
 def test_without_the_base_or_a_score_nothing_is_made_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 
 import numpy as np
@@ -25,6 +26,17 @@ def test_a_figure_says_what_it_shows(judged: FakeStudio) -> None:
     svg = figures.response(judged.grid(RUN_ID, "words"), "word errors")
     assert 'aria-label="word errors over scale; the dashed line is the base"' in svg
     assert "<text" in svg
+
+
+def test_every_line_of_few_has_its_name_and_names_keep_apart(judged: FakeStudio) -> None:
+    """Six checkpoints that end at nearly one height are told apart by their names, none of them over another."""
+    grid = judged.grid(RUN_ID, "words")
+    svg = figures.response(grid, "word errors")
+    assert all(f">epoch {checkpoint.epoch}</text>" in svg for checkpoint in grid.checkpoints)
+    places = [(x, float(y)) for x, y in re.findall(r'x="([\d.]+)" y="([\d.]+)"[^>]*>epoch \d', svg)]
+    heights = sorted(y for _, y in places)
+    assert len(heights) == len(grid.checkpoints)
+    assert all(later - earlier > 8 for earlier, later in itertools.pairwise(heights))
 
 
 def test_nothing_is_drawn_before_there_is_something(studio: FakeStudio) -> None:

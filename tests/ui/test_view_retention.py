@@ -39,4 +39,5 @@ def test_the_trash_says_from_when_on_it_may_be_emptied() -> None:
     ]  # fmt: skip
     told = view_retention.trash(stones)
     assert "15 Jan 1970" in told
+    assert "<summary>by Ada, 1 verdict</summary><small>all failed</small>" in told
     assert "16.6 MB lie here" in told

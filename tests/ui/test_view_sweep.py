@@ -104,7 +104,7 @@ def test_a_word_that_went_wrong_is_marked_and_counted(state: str) -> None:
     said = view_sweep.STATE_WORDS.get(state, state)
     assert f'class="em-{state}" title="{said}" data-at="0.25">captain' in told
     assert f'<span class="em-visually-hidden"> ({said})</span>' in told
-    assert f"1 {state}, of 2 words" in told
+    assert f'<span class="em-{state}">1 {said}</span>, of 2 words' in told
 
 
 def test_a_word_without_a_time_cannot_be_clicked() -> None:
