@@ -45,6 +45,7 @@ def publish(
 
 
 def folder_name(step: int) -> str:
+    """The name of a checkpoint's folder; names in order are steps in order."""
     return f"step_{step:06d}"
 
 

@@ -72,6 +72,7 @@ class EventLog:
             return event
 
     def close(self) -> None:
+        """Let go of the file; what was appended is on the disk already."""
         self._file.close()
 
     def _write(self, line: bytes) -> None:

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 
 class JobState(StrEnum):
+    """Where a job stands; all but *running* are for good."""
+
     RUNNING = "running"
     DONE = "done"
     CANCELLED = "cancelled"
@@ -49,6 +51,7 @@ class Report:
         self._tell(done, total, message)
 
     def cancelled(self) -> bool:
+        """Whether somebody asked the work to stop."""
         return self._cancel.is_set()
 
 
@@ -75,6 +78,7 @@ class Jobs:
         return job_id
 
     def view(self, job_id: str) -> JobView:
+        """How a job stands. Raises NotFound."""
         with self._guard:
             if job_id not in self._views:
                 raise NotFound(f"There is no job {job_id!r}; jobs end with the app that started them.")

@@ -222,6 +222,7 @@ def _content_sha256(told: Mapping[str, Any], folder: Path) -> str:
 
 
 def left_out_notes(plan: Plan, wanted: Sequence[RowPlan], done: Sequence[RowPlan]) -> Iterator[str]:
+    """Sentences for people: which of the wanted rows are not in the dataset, and why."""
     readable = {row.utterance.id for row in done}
     for row in wanted:
         if row.utterance.id not in readable:

@@ -14,30 +14,37 @@ class Workspace:
 
     @property
     def database(self) -> Path:
+        """`engine.store` alone opens it."""
         return self.root / "evaluations.duckdb"
 
     @property
     def lock(self) -> Path:
+        """Held by the one process that has the workspace."""
         return self.root / "earmark.lock"
 
     @property
     def datasets(self) -> Path:
+        """What was prepared to train on, a folder each."""
         return self.root / "datasets"
 
     @property
     def drafts(self) -> Path:
+        """Datasets on the desk, a folder each."""
         return self.root / "drafts"
 
     @property
     def features(self) -> Path:
+        """What models computed of recordings once, by content."""
         return self.root / "features"
 
     @property
     def runs(self) -> Path:
+        """A folder a run; see `engine.runs.folder`."""
         return self.root / "runs"
 
     @property
     def clips(self) -> Path:
+        """Rendered audio, by content."""
         return self.root / "clips"
 
     @property
@@ -62,6 +69,7 @@ class Workspace:
 
     @property
     def exports(self) -> Path:
+        """Promoted voices as bundles."""
         return self.root / "exports"
 
     @property
@@ -81,6 +89,7 @@ class Workspace:
 
     @property
     def trash(self) -> Path:
+        """Checkpoints that were moved away and are not purged yet."""
         return self.root / "trash"
 
     def create(self) -> None:

@@ -1,4 +1,8 @@
-"""What a set of judgments says of its candidates: strengths or means, who leads, and whether that is shown."""
+"""What a set of judgments says of its candidates: strengths or means, who leads, and whether that is shown.
+
+Knows judgments and the statistics that fit their kind. Knows no store and no page; what an answer is worth was settled
+before. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What would change the conclusion: leaving out one reviewer, or one line, or what screening leaves out."""
+"""What would change the conclusion: leaving out one reviewer, or one line, or what screening leaves out.
+
+Knows how to conclude again without some of the answers, and takes none away. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One answer with all that an analysis may look at, and answers as comparisons and as ratings."""
+"""One answer with all that an analysis may look at, and answers as comparisons and as ratings.
+
+Knows names as they were presented, and no audio. Computes nothing. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Who listens: the checks that each reviewer had, by the rule that was fixed with the test, applied as written."""
+"""Who listens: the checks that each reviewer had, by the rule that was fixed with the test, applied as written.
+
+Knows trials whose answer is known, and agreement. Leaves nobody out by itself: whoever shows results does, and shows
+them with and without. Pure.
+"""
 
 from __future__ import annotations
 

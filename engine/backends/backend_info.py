@@ -1,4 +1,7 @@
-"""What is known of a backend before it is loaded, without torch and without its weights in memory."""
+"""What is known of a backend before it is loaded, without torch and without its weights in memory.
+
+For forms, lists and audits. Knows no backend; each has a function that fills one in.
+"""
 
 from __future__ import annotations
 

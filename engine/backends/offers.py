@@ -47,14 +47,18 @@ class CountsLossTokens(Protocol):
 class KnowsUnloaded(Protocol):
     """Can tell from a run's own examples where a model without its weights would start."""
 
-    def unloaded_loss(self, examples: Sequence[Any]) -> Mapping[str, float]: ...  # by part
+    def unloaded_loss(self, examples: Sequence[Any]) -> Mapping[str, float]:
+        """By part, the loss with which these examples would begin."""
+        ...
 
 
 @runtime_checkable
 class KeepsOnePart(Protocol):
     """Has parts that are of no use to one another, so that a card needs to hold but one."""
 
-    def keep_one_part(self) -> None: ...  # whichever computes, or is asked for, is on the device; no other is
+    def keep_one_part(self) -> None:
+        """From now on the part that computes, or is asked for, is on the device, and no other."""
+        ...
 
 
 @runtime_checkable
@@ -89,9 +93,13 @@ class ChecksTraining(Protocol):
 class HostsAdapters(Protocol):
     """Keeps the adapters itself: its weights are in another process."""
 
-    def add_adapter(self, adapter: Adapter) -> None: ...
+    def add_adapter(self, adapter: Adapter) -> None:
+        """Make an adapter known where the weights are."""
+        ...
 
-    def remove_adapter(self, sha256: str) -> None: ...
+    def remove_adapter(self, sha256: str) -> None:
+        """Let go of one."""
+        ...
 
     def bring_in(self, source: Path, runs_root: Path, *, name: str, now: float, voice: str, part: str) -> Path:
         """`engine.importing.bring_in`, where the weights are; returns the checkpoint's folder."""

@@ -41,7 +41,9 @@ class LoraPart:
 class RowMixer(Protocol):
     """Makes row i of every adapted layer's input use `rows[i]`'s adapter at its scale, inside the `with` block."""
 
-    def using(self, rows: Sequence[SpeakRow]) -> AbstractContextManager[None]: ...
+    def using(self, rows: Sequence[SpeakRow]) -> AbstractContextManager[None]:
+        """The block in which row i has its own adapter at its own scale."""
+        ...
 
 
 class SpeechModel(Protocol):

@@ -69,6 +69,7 @@ class Variants:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The forms that are written, as their folders are called."""
         return tuple(name for name, wanted in ((BAKED, self.baked), (MERGED, self.merged)) if wanted)
 
 
@@ -112,6 +113,7 @@ def facts(promotion: Promotion, adapter: Adapter, evidence: Evidence, *, now: fl
 
 
 def sample_name(number: int, clip: Clip) -> str:
+    """Where a sample lies within the bundle; `number` counts from 1."""
     return f"{SAMPLES}/{number:02d}_{clip.tier.value}{clip.path.suffix}"
 
 

@@ -63,10 +63,12 @@ class Flagged:
 
     @property
     def is_confirmed(self) -> bool:
+        """Somebody heard it too."""
         return bool(self.by(FlagChoice.YES))
 
     @property
     def is_refuted(self) -> bool:
+        """Somebody says that it is not there."""
         return bool(self.by(FlagChoice.NO))
 
 

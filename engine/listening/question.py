@@ -1,4 +1,7 @@
-"""A question before it has a place, sides and tokens: one line and the clips that are asked about."""
+"""A question before it has a place, sides and tokens: one line and the clips that are asked about.
+
+Knows clips and kinds of trials; draws nothing and orders nothing. Pure.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +47,17 @@ class Question:
 
     @property
     def line_id(self) -> str:
+        """The line of the script that all of its sides speak."""
         return self.sides[0].clip.line_id
 
     @property
     def text(self) -> str:
+        """The words of that line."""
         return self.sides[0].clip.text
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the candidates, side by side."""
         return tuple(side.name for side in self.sides)
 
 

@@ -1,4 +1,8 @@
-"""From questions to trials: places, sides and tokens."""
+"""From questions to trials: places, sides and tokens.
+
+The same clips, session and seed give the same trials, whatever order the clips come in; tokens alone are new each time.
+Knows no store and no audio. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a page may know of a trial before it is answered."""
+"""What a page may know of a trial before it is answered.
+
+What is not here never leaves the server: no candidate, run, scale, file or duration. Pure.
+"""
 
 from __future__ import annotations
 

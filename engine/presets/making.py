@@ -15,6 +15,7 @@ ALL_STEPS = 100  # epochs, where the steps end the run
 
 
 def preset(config: RunConfig, name: str, purpose: str, reason: str, source: str) -> Preset:
+    """A preset for the config's own backend."""
     return Preset(backend=config.backend, name=name, purpose=purpose, reason=reason, source=source, config=config)
 
 
@@ -32,8 +33,9 @@ def lora_preflight(config: RunConfig) -> Preset:
 
 
 def full(config: RunConfig, *, learning_rate: float, reason: str, source: str = INSTAVAR) -> Preset:
-    """All weights with the memory stack that fitted a 24 GB card: checkpointing, paged 8-bit AdamW, one clip a "
-    "batch."""
+    """All weights with the memory stack that fitted a 24 GB card: checkpointing, paged 8-bit AdamW, one clip a
+    batch.
+    """
     whole = replace(
         config,
         method="full",
@@ -50,5 +52,6 @@ def full(config: RunConfig, *, learning_rate: float, reason: str, source: str = 
 
 
 def small(config: RunConfig, *, reason: str, source: str) -> Preset:
+    """Short batches, layers computed twice and a small adapter, for a card with 8 to 16 GB."""
     small = replace(config, rank=8, alpha=16.0, batch_tokens=300, accumulation=16, gradient_checkpointing=True)
     return preset(small, "small-gpu", "A card with 8 to 16 GB: short batches, layers computed twice.", reason, source)

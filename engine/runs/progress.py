@@ -41,6 +41,7 @@ class Progress:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the trainer said its last word."""
         return self.phase in ("completed", "stopped", "failed")
 
     @property
@@ -112,6 +113,7 @@ class Snapshot:
     offset: int = 0
 
     def to_json(self) -> str:
+        """The text of `status.json`."""
         return json.dumps({"offset": self.offset, "progress": asdict(self.progress)}, allow_nan=False)
 
     @classmethod

@@ -25,6 +25,7 @@ class Sitting:
 
     @property
     def is_adaptive(self) -> bool:
+        """Whether its trials are added while answers come in."""
         return self.planned > 0
 
     def open_trials(self) -> list[Trial]:
@@ -50,6 +51,7 @@ class Sitting:
         return max((trial.position for trial in self.trials), default=-1) + 1
 
     def trial(self, trial_id: str) -> Trial | None:
+        """One of its trials by its id; None for any other."""
         return next((trial for trial in self.trials if trial.id == trial_id), None)
 
     def last_answered(self) -> str | None:

@@ -1,4 +1,7 @@
-"""One pair of candidates: what its A/B answers show, in numbers and in a sentence."""
+"""One pair of candidates: what its A/B answers show, in numbers and in a sentence.
+
+Knows three counts: won, lost, tied. For answers that hang together there is `paired_model`. Pure.
+"""
 
 from __future__ import annotations
 

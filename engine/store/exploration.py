@@ -1,4 +1,7 @@
-"""An adaptive test as a log: what was asked and answered in the order of arrival, over all of its sittings."""
+"""An adaptive test as a log: what was asked and answered in the order of arrival, over all of its sittings.
+
+Knows SQL and the order of arrival. What to ask next is for `engine.adaptive` to say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The gates that were ever used, as they were, and what reviewers said to screeners' flags."""
+"""The gates that were ever used, as they were, and what reviewers said to screeners' flags.
+
+Knows SQL and a gate's hash. What a gate decides is for `engine.gate` to say.
+"""
 
 from __future__ import annotations
 

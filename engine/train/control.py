@@ -47,6 +47,7 @@ class Control:
         return self._free_bytes(path)
 
     def stop_wanted(self) -> bool:
+        """Whether somebody asked the run to save and end."""
         return self._asked.is_set() or self._folder.stop_flag.exists()
 
     def raise_if_stopped(self) -> None:

@@ -59,4 +59,5 @@ class Candidate:
 
     @property
     def is_base(self) -> bool:
+        """Whether it is a base model, with no checkpoint laid over it."""
         return self.checkpoint_id is None

@@ -31,6 +31,8 @@ class Utterance:
 
 
 class Severity(StrEnum):
+    """How much a finding of an audit weighs."""
+
     ERROR = "error"  # the row cannot be trained on
     WARNING = "warning"  # it can, and probably should not
     INFO = "info"  # worth knowing; preparing takes care of it
@@ -78,6 +80,7 @@ class Manifest:
 
     @property
     def total_sec(self) -> float:
+        """Seconds of audio in all."""
         return sum(u.duration_sec for u in self.utterances)
 
 
@@ -111,6 +114,7 @@ class AuditReport:
 
     @property
     def rows_with_errors(self) -> frozenset[str]:
+        """The ids of the rows that cannot be trained on."""
         return frozenset(f.row for f in self.findings if f.severity is Severity.ERROR and f.row)
 
     @property

@@ -32,6 +32,8 @@ class Rule:
 
 
 class Hearing(StrEnum):
+    """How a gate lets a candidate be heard."""
+
     ALONE = "alone"  # one clip a question
     BESIDE_CONTROL = "beside control"  # beside the control's clip of the same line, which is named so
 
@@ -109,6 +111,8 @@ class Flag:
 
 
 class FlagChoice(StrEnum):
+    """What a reviewer says to a flag."""
+
     YES = "yes"  # confirmed: the reviewer heard it too
     NO = "no"  # refuted
     UNSURE = "cannot tell"
@@ -126,6 +130,8 @@ class FlagAnswer:
 
 
 class Outcome(StrEnum):
+    """What answers come to, for a tier and for a candidate."""
+
     PASS = "pass"
     FAIL = "fail"
     UNDECIDED = "undecided"
@@ -149,6 +155,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
+    """The outcome for one candidate under one version of a gate. Superseded by a later one, never edited."""
+
     id: str
     candidate: Candidate
     gate: str

@@ -1,4 +1,7 @@
-"""What can go wrong and be mended: every error of the engine, with the exit code of the command line."""
+"""What can go wrong and be mended: every error of the engine, with the exit code of the command line.
+
+Each says what is wrong, of which file, row or field, and what mends it. Knows nothing of how it is shown.
+"""
 
 from __future__ import annotations
 

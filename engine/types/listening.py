@@ -11,6 +11,8 @@ from engine.types.speaking import Tier
 
 
 class TrialKind(StrEnum):
+    """What is heard in a trial, and what can be answered."""
+
     GATE = "gate"  # one clip: pass or fail, with reason codes
     PREFERENCE = "preference"  # two clips: A, B or tie
     ABX = "abx"  # two clips and X, which is one of them: A or B
@@ -20,6 +22,8 @@ class TrialKind(StrEnum):
 
 
 class Choice(StrEnum):
+    """What can be answered where no number is asked for."""
+
     PASS = "pass"
     FAIL = "fail"
     A = "a"
@@ -49,21 +53,29 @@ class Treatment(StrEnum):
 
 
 class Design(StrEnum):
+    """When a test's trials are drawn."""
+
     FIXED = "fixed"  # every trial is drawn before the first is heard
     ADAPTIVE = "adaptive"  # trials are added while answers come in: exploration
 
 
 class Pairing(StrEnum):
+    """Which candidates of a test meet."""
+
     ALL = "all"  # every candidate against every other
     FIRST = "first"  # every candidate against the first
 
 
 class Order(StrEnum):
+    """In which order the trials of a sitting come."""
+
     RANDOM = "random"  # seeded, no line twice in a row
     WILLIAMS = "williams"  # rows of a Williams square, one a reviewer
 
 
 class Switching(StrEnum):
+    """What happens to a clip that is switched to."""
+
     RESTART = "restart"  # the other side starts from its beginning
     CONTINUE = "continue"  # the other side goes on at the same place
 
@@ -212,6 +224,7 @@ class Trial:
 
     @property
     def is_catch(self) -> bool:
+        """Whether its answer is known beforehand."""
         return self.role in CATCHES
 
     @property

@@ -164,6 +164,7 @@ class DiskEstimate:
 
     @property
     def needed_bytes(self) -> int:
+        """All that the run will write."""
         return self.checkpoints * self.checkpoint_bytes + self.resume_bytes + self.features_bytes
 
 

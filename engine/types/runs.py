@@ -194,6 +194,8 @@ class RunConfig:
 
 
 class RunState(StrEnum):
+    """Where a run stands, by its lock and its events."""
+
     QUEUED = "queued"
     STARTING = "starting"
     RUNNING = "running"
@@ -206,6 +208,7 @@ class RunState(StrEnum):
 
     @property
     def is_over(self) -> bool:
+        """Whether nothing more will come of it by itself."""
         return self in (RunState.COMPLETED, RunState.STOPPED, RunState.FAILED, RunState.LOST)
 
 

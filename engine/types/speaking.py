@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class Tier(StrEnum):
+    """How long a line is, by about how long it takes to say."""
+
     SHORT = "short"  # about 5 s
     MEDIUM = "medium"  # about 15 s
     LONG = "long"  # 30 s and more
@@ -23,6 +25,8 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
+    """One text of a script."""
+
     id: str
     tier: Tier
     text: str
@@ -106,6 +110,8 @@ class SpeakRow:
 
 
 class Stop(StrEnum):
+    """How generation ended."""
+
     EOS = "eos"  # the model ended by itself
     CAP = "cap"  # it was cut at the cap: a runaway
 
