@@ -11,6 +11,7 @@ import gradio as gr
 from engine.types import BadInput, Outcome, Tier
 from ui import gate_rules, theme, view, view_gate, view_gate_evidence, view_leaks, view_retention
 from ui.events import on, on_open
+from ui.gate_looking import Look, Looking, Offers
 
 if TYPE_CHECKING:
     from engine.studio import MatrixRow, Studio
@@ -36,7 +37,7 @@ def build(studio: Studio) -> None:
     """Build the page inside the current Blocks."""
     theme.header("Gate")
     title, chosen, person, judge = _titlebar()
-    opened = gr.State("")
+    looking = gr.State(Looking())
     nothing = theme.html(view.opening("Reading what reviewers answered …"))
     with gr.Column(visible=False) as shown:
         with gr.Column(elem_classes="em-panel"):
@@ -61,18 +62,17 @@ def build(studio: Studio) -> None:
     outputs = [nothing, shown, *picture, sure, promote["candidate"]]
     outputs += [retention[k] for k in ("preview", "spent", "going", "confirm", "pinned")]
     outputs += [bin_panel, bin_parts["lying"], bin_parts["stone"], asking["candidates"]]
-    now = [*chosen, opened]
 
-    def _judge(by: str, gate: str, *rest: str) -> tuple[object, ...]:
+    def _judge(by: str, gate: str, looking: Looking) -> tuple[object, ...]:
         gr.Info(view_gate.verdicts_written(studio.judge(by=_person(by), gate=gate)))
-        return _panels(studio, gate, *rest)
+        return _panels(studio, looking)
 
-    on(judge.click, _judge, inputs=[person, *now], outputs=outputs, name="gate_judge")
-    _bind_choosing(studio, chosen, opened, (matrix, needed), picture, outputs, rules)
+    on(judge.click, _judge, inputs=[person, chosen[0], looking], outputs=outputs, name="gate_judge")
+    _bind_choosing(studio, chosen, looking, (matrix, needed), picture, outputs, rules)
     _bind_asking(studio, asking, chosen)
-    _bind_promote(studio, promote, person, now, outputs)
-    _bind_retention(studio, retention, person, now, outputs)
-    _bind_bin(studio, bin_parts, person, now, outputs)
+    _bind_promote(studio, promote, [person, chosen[0], looking], outputs)
+    _bind_retention(studio, retention, [person, looking], outputs)
+    _bind_bin(studio, bin_parts, [person, looking], outputs)
     gate_rules.bind(studio, rules, chosen[0], person)
 
 
@@ -153,36 +153,39 @@ def _bin() -> dict[str, Any]:
 def _bind_choosing(
     studio: Studio,
     chosen: list[Any],
-    opened: gr.State,
+    looking: gr.State,
     clicked: tuple[gr.HTML, gr.HTML],
     picture: list[Any],
     outputs: list[Any],
     rules: dict[str, Any],
 ) -> None:
-    def _open() -> tuple[object, ...]:
+    def _open(looking: Looking) -> tuple[object, ...]:
         gates = [(each.name, each.name) for each in studio.gates() if each.gate]
         runs = _runs(studio)
         first = gates[0][1]
         run = runs[0][1]
         picked = (gr.update(choices=gates, value=first), gr.update(choices=runs, value=run))
-        return *picked, *gate_rules.filled(studio, first), *_panels(studio, first, run, ALL_TIERS, "")
+        looking.turn_to(first, run, ALL_TIERS)
+        return *picked, *gate_rules.filled(studio, first), *_panels(studio, looking)
 
-    def _gate(gate: str, *rest: str) -> tuple[object, ...]:
-        return *gate_rules.filled(studio, gate), *_panels(studio, gate, *rest)
+    def _gate(gate: str, run: str, tier: str, looking: Looking) -> tuple[object, ...]:
+        looking.turn_to(gate, run, tier)
+        return *gate_rules.filled(studio, gate), *_panels(studio, looking)
 
-    def _click(gate: str, run: str, tier: str, _: str, event: gr.EventData) -> tuple[object, ...]:
-        cell = str(event.cell)
-        return cell, *_picture(studio, gate, run, tier, cell)
+    def _click(gate: str, run: str, tier: str, looking: Looking, event: gr.EventData) -> tuple[object, ...]:
+        looking.turn_to(gate, run, tier, str(event.cell))
+        return looking.drawn(lambda look, _: _picture(studio, look))
 
-    def _look(gate: str, run: str, tier: str, opened: str) -> tuple[object, ...]:
-        return _picture(studio, gate, run, tier, opened)
+    def _look(gate: str, run: str, tier: str, looking: Looking) -> tuple[object, ...]:
+        looking.turn_to(gate, run, tier)
+        return looking.drawn(lambda look, _: _picture(studio, look))
 
-    now = [*chosen, opened]
+    now = [*chosen, looking]
     form = gate_rules.fields(rules)
-    on_open(_open, outputs=[*chosen[:2], *form, *outputs], name="gate_open")
-    on(chosen[0].input, _gate, inputs=now, outputs=[*form, *outputs], name="gate_choose")
-    on([chosen[1].input, chosen[2].input], _look, inputs=now, outputs=picture, name="gate_look")
-    on([each.click for each in clicked], _click, inputs=now, outputs=[opened, *picture], name="gate_cell")
+    on_open(_open, inputs=[looking], outputs=[*chosen[:2], *form, *outputs], name="gate_open")
+    on(chosen[0].input, _gate, inputs=now, outputs=[*form, *outputs], latest=True, name="gate_choose")
+    on([chosen[1].input, chosen[2].input], _look, inputs=now, outputs=picture, latest=True, name="gate_look")
+    on([each.click for each in clicked], _click, inputs=now, outputs=picture, each=True, name="gate_cell")
 
 
 def _runs(studio: Studio) -> list[tuple[str, str]]:
@@ -192,17 +195,15 @@ def _runs(studio: Studio) -> list[tuple[str, str]]:
     return [*found, ("all runs", ALL_RUNS)] if len(found) != 1 else [found[0], ("all runs", ALL_RUNS)]
 
 
-def _picture(
-    studio: Studio, gate: str, run: str, tier: str, opened: str, rows: list[MatrixRow] | None = None
-) -> tuple[object, ...]:
+def _picture(studio: Studio, look: Look, rows: list[MatrixRow] | None = None) -> tuple[object, ...]:
     """The title, the matrix, the open cell, and what is needed."""
-    rules = studio.gate(gate)
-    rows = studio.matrix(gate, run or "") if rows is None else rows
-    tiers = tuple(Tier) if tier == ALL_TIERS else (Tier(tier),)
+    rules = studio.gate(look.gate)
+    rows = studio.matrix(look.gate, look.run) if rows is None else rows
+    tiers = tuple(Tier) if look.tier == ALL_TIERS else (Tier(look.tier),)
     return (
         view.title("Gate", f"{rules.name}, version {rules.version}"),
-        view_gate.matrix(rows, tiers=tiers, current=opened),
-        _evidence(studio, gate, rows, opened),
+        view_gate.matrix(rows, tiers=tiers, current=look.cell),
+        _evidence(studio, look.gate, rows, look.cell),
         view.heading("Still needed for a decision", view_gate.needed(rows)),
     )
 
@@ -244,10 +245,8 @@ def _bind_asking(studio: Studio, asking: dict[str, Any], chosen: list[Any]) -> N
     on(asking["act"].click, _ask, inputs=inputs, outputs=[asking["link"]], name="gate_ask")
 
 
-def _bind_promote(
-    studio: Studio, promote: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]
-) -> None:
-    def _act(candidate_id: str, alias: str, reason: str, by: str, gate: str, *rest: str) -> tuple[object, ...]:
+def _bind_promote(studio: Studio, promote: dict[str, Any], of_whom: list[Any], outputs: list[Any]) -> None:
+    def _act(candidate_id: str, alias: str, reason: str, by: str, gate: str, looking: Looking) -> tuple[object, ...]:
         known = {row.candidate.id: row.candidate for row in studio.matrix(gate)}
         name, _, after = (candidate_id or "").partition(AFTER)
         if name not in known:
@@ -260,48 +259,46 @@ def _bind_promote(
             reference=after or None,
             gate=studio.gate(gate).name,
         )
-        return view_gate.promoted(made), *_panels(studio, gate, *rest)
+        return view_gate.promoted(made), *_panels(studio, looking)
 
-    inputs = [promote["candidate"], promote["alias"], promote["reason"], person, *now]
+    inputs = [promote["candidate"], promote["alias"], promote["reason"], *of_whom]
     on(promote["act"].click, _act, inputs=inputs, outputs=[promote["told"], *outputs], name="gate_promote")
 
 
-def _bind_retention(
-    studio: Studio, retention: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]
-) -> None:
-    def _trash(ids: list[str], by: str, *rest: str) -> tuple[object, ...]:
+def _bind_retention(studio: Studio, retention: dict[str, Any], of_whom: list[Any], outputs: list[Any]) -> None:
+    def _trash(ids: list[str], by: str, looking: Looking) -> tuple[object, ...]:
         studio.trash(ids, by=_person(by))
-        return _panels(studio, *rest)
+        return _panels(studio, looking)
 
-    def _pin(checkpoint_id: str | None, by: str, *rest: str) -> tuple[object, ...]:
+    def _pin(checkpoint_id: str | None, by: str, looking: Looking) -> tuple[object, ...]:
         studio.pin(checkpoint_id or "", by=_person(by))
-        return _panels(studio, *rest)
+        return _panels(studio, looking)
 
-    def _unpin(checkpoint_id: str | None, by: str, *rest: str) -> tuple[object, ...]:
+    def _unpin(checkpoint_id: str | None, by: str, looking: Looking) -> tuple[object, ...]:
         studio.unpin(checkpoint_id or "", by=_person(by))
-        return _panels(studio, *rest)
+        return _panels(studio, looking)
 
     def _inspect() -> str:
         return view_retention.inspected(studio.inspect(checksums=True))
 
-    going, pinned = [retention["going"], person, *now], [retention["pinned"], person, *now]
+    going, pinned = [retention["going"], *of_whom], [retention["pinned"], *of_whom]
     on(retention["inspect"].click, _inspect, outputs=[retention["found"]], long=True, name="gate_inspect")
     on(retention["confirm"].click, _trash, inputs=going, outputs=outputs, name="gate_trash")
     on(retention["pin"].click, _pin, inputs=pinned, outputs=outputs, name="gate_pin")
     on(retention["unpin"].click, _unpin, inputs=pinned, outputs=outputs, name="gate_unpin")
 
 
-def _bind_bin(studio: Studio, parts: dict[str, Any], person: gr.Textbox, now: list[Any], outputs: list[Any]) -> None:
-    def _undo(stone_id: str, by: str, *rest: str) -> tuple[object, ...]:
+def _bind_bin(studio: Studio, parts: dict[str, Any], of_whom: list[Any], outputs: list[Any]) -> None:
+    def _undo(stone_id: str, by: str, looking: Looking) -> tuple[object, ...]:
         studio.undo(stone_id, by=_person(by))
-        return _panels(studio, *rest)
+        return _panels(studio, looking)
 
-    def _purge(stone_id: str, typed: str, by: str, *rest: str) -> tuple[object, ...]:
+    def _purge(stone_id: str, typed: str, by: str, looking: Looking) -> tuple[object, ...]:
         studio.purge(stone_id, by=_person(by), typed=typed or "")
-        return "", *_panels(studio, *rest)
+        return "", *_panels(studio, looking)
 
-    on(parts["undo"].click, _undo, inputs=[parts["stone"], person, *now], outputs=outputs, name="gate_undo")
-    inputs = [parts["stone"], parts["typed"], person, *now]
+    on(parts["undo"].click, _undo, inputs=[parts["stone"], *of_whom], outputs=outputs, name="gate_undo")
+    inputs = [parts["stone"], parts["typed"], *of_whom]
     on(parts["purge"].click, _purge, inputs=inputs, outputs=[parts["typed"], *outputs], name="gate_purge")
 
 
@@ -311,26 +308,31 @@ def _person(name: str) -> str:
     return name.strip()
 
 
-def _panels(studio: Studio, gate: str, run: str, tier: str, opened: str) -> tuple[object, ...]:
+def _panels(studio: Studio, looking: Looking) -> tuple[object, ...]:
     """Everything that the page shows, in the order of its outputs."""
-    rows, answers, stones = studio.matrix(gate, run or ""), studio.retention(), studio.trashed()
-    passed = _promotable(studio, rows, gate)
+    return looking.drawn(lambda look, offers: _panels_of(studio, look, offers))
+
+
+def _panels_of(studio: Studio, look: Look, offers: Offers) -> tuple[object, ...]:
+    rows, answers, stones = studio.matrix(look.gate, look.run), studio.retention(), studio.trashed()
+    passed = _promotable(studio, rows, look.gate)
     going = [r.checkpoint_id for r in answers if not r.keep]
+    in_bin = [(s.checkpoint_id, s.id) for s in stones]
     return (
         gr.update(value=NOTHING, visible=not rows),
         gr.update(visible=bool(rows)),
-        *_picture(studio, gate, run, tier, opened, rows),
+        *_picture(studio, look, rows),
         view.heading("How sure is this?", view_gate.how_sure(rows, studio.preferences())),
-        gr.update(choices=passed, value=passed[0][1] if passed else None),
+        offers.update("passed", passed, value=passed[0][1] if passed else None),
         view.heading("Retention, if you confirm", view_retention.preview(answers)),
         view_retention.budget(studio.spent(), studio.free_bytes()),
-        gr.update(choices=going, value=going, visible=bool(going)),
+        offers.update("going", going, value=going, visible=bool(going)),
         gr.update(value=f"Move {len(going)} to the trash", visible=bool(going)),
-        gr.update(choices=[r.checkpoint_id for r in answers], value=None),
+        offers.update("kept", [r.checkpoint_id for r in answers], value=None),
         gr.update(visible=bool(stones)),
         view.heading("Trash", view_retention.trash(stones)),
-        gr.update(choices=[(s.checkpoint_id, s.id) for s in stones], value=stones[0].id if stones else None),
-        gr.update(choices=_undecided(rows), value=[]),
+        offers.update("in the trash", in_bin, value=stones[0].id if stones else None),
+        offers.update("undecided", _undecided(rows), value=[]),
     )
 
 

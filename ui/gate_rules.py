@@ -158,10 +158,12 @@ def bind(studio: Studio, made: dict[str, Any], chosen: gr.Dropdown, person: gr.T
         gate = _read(studio.gate(name), values)
         return view_gate_rules.changes(studio.gate_changes(gate), gate)
 
-    def _save(name: str, by: str, *values: Any) -> tuple[object, ...]:
+    def _save(
+        name: str, by: str, *values: Any
+    ) -> tuple[object, ...]:  # the form has what was saved, and maybe more by now
         kept = studio.save_gate(_read(studio.gate(name), values), by=by)
         gr.Info(f"{kept.name} is version {kept.version} now. Turn answers into verdicts to decide by it.")
-        return filled(studio, kept.name)
+        return filled(studio, kept.name)[:2]
 
     def _copy(name: str, new_name: str, by: str) -> tuple[object, ...]:
         kept = studio.copy_gate(name, new_name.strip(), by=by)
@@ -169,8 +171,9 @@ def bind(studio: Studio, made: dict[str, Any], chosen: gr.Dropdown, person: gr.T
         return gr.update(choices=gates, value=kept.name), *filled(studio, kept.name)
 
     form = _form(made)
-    on(made["try"].click, _try, inputs=[chosen, *form], outputs=[made["changes"]], name="gate_try")
-    on(made["save"].click, _save, inputs=[chosen, person, *form], outputs=fields(made), name="gate_save")
+    on(made["try"].click, _try, inputs=[chosen, *form], outputs=[made["changes"]], latest=True, name="gate_try")
+    words = [made["told"], made["changes"]]
+    on(made["save"].click, _save, inputs=[chosen, person, *form], outputs=words, name="gate_save")
     copied = [chosen, *fields(made)]
     on(made["copy"].click, _copy, inputs=[chosen, made["new_name"], person], outputs=copied, name="gate_copy")
 

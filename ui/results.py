@@ -47,7 +47,7 @@ def build(studio: Studio) -> None:
         with gr.Column(elem_classes="em-panel"):
             lines = theme.html()
     outputs = [shown, head, unblind, confirm, explored, exploration, estimates, change, reviewers, lines]
-    timer = gr.Timer(EVERY_SEC)
+    timer, acted = gr.Timer(EVERY_SEC), gr.State(0)
 
     def _opened() -> tuple[object, ...]:
         choices = [(f"{s.test.name} ({view.plural(s.answered, 'answer')})", s.test.id) for s in studio.tests()]
@@ -60,20 +60,21 @@ def build(studio: Studio) -> None:
             *_panels(studio, first),
         )
 
-    def _unblind(test_id: str | None, by: str) -> tuple[object, ...]:
+    def _unblind(test_id: str | None, by: str, acts: int) -> int:
         studio.unblind(_chosen(test_id), by=by)
-        return _panels(studio, test_id)
+        return acts + 1
 
-    def _confirm(test_id: str | None, by: str) -> tuple[object, ...]:
+    def _confirm(test_id: str | None, by: str, acts: int) -> int:
         made = studio.confirm(_chosen(test_id), by=by)
         gr.Info(f"{made.name} is open: {made.judgments} judgments for each of {len(made.reviewers)} reviewers.")
-        return _panels(studio, test_id)
+        return acts + 1
 
     on_open(_opened, outputs=[nothing, asked, test, *outputs], name="results_open")
-    on(test.input, lambda test_id: _panels(studio, test_id), inputs=[test], outputs=outputs, name="results_choose")
-    on(timer.tick, lambda test_id: _panels(studio, test_id), inputs=[test], outputs=outputs, name="results_tick")
-    on(unblind.click, _unblind, inputs=[test, person], outputs=outputs, name="results_unblind")
-    on(confirm.click, _confirm, inputs=[test, person], outputs=outputs, name="results_confirm")
+    # All that draws is one event, so that there is one answer at a time, the last one for the test that is chosen.
+    draws = [test.input, timer.tick, acted.change]
+    on(draws, lambda chosen: _panels(studio, chosen), inputs=[test], outputs=outputs, latest=True, name="results_show")
+    on(unblind.click, _unblind, inputs=[test, person, acted], outputs=[acted], name="results_unblind")
+    on(confirm.click, _confirm, inputs=[test, person, acted], outputs=[acted], name="results_confirm")
 
 
 def _chosen(test_id: str | None) -> str:

@@ -6,7 +6,7 @@ route; here is what a person does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import gradio as gr
 
 from engine.types import BadInput, EngineError, Preset, RunConfig
 from ui import choices, form, form_sweep, theme, view, view_preflight, view_runs
-from ui.events import on, on_open
+from ui.events import Newest, on, on_open
 
 if TYPE_CHECKING:
     from engine.studio import Studio
@@ -53,8 +53,9 @@ def build(studio: Studio) -> None:
         settings = theme.html(classes="em-panel", js_on_load=SPEAK)
         found = theme.html(view_preflight.WAITING, classes="em-panel em-runs-check")
     opened = theme.html()
-    _bind_form(studio, settings, found, opened)
-    _bind_run(studio, run, settings)
+    filled = gr.State(Newest())
+    _bind_form(studio, settings, found, opened, filled)
+    _bind_run(studio, run, settings, filled)
 
     def _open(request: gr.Request) -> tuple[str, str]:
         asked = request.query_params
@@ -68,14 +69,18 @@ def build(studio: Studio) -> None:
 
 
 # ---- the form
-def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTML) -> None:
-    def _preflight(event: gr.EventData) -> str:
+def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTML, filled: gr.State) -> None:
+    checked = gr.State(Newest())
+
+    def _preflight(checked: Newest, event: gr.EventData) -> object:
+        checked.asked(event.turn)
         try:
             config, swept = form.read(event.values), form_sweep.read(event.values)
             each = studio.each_checkpoint(swept, config.backend) if swept else None
-            return view_preflight.card(studio.preflight(config), swept, each)
+            found = view_preflight.card(studio.preflight(config), swept, each)
         except EngineError as error:  # half a number while somebody types is no fault: it is said here
-            return view_preflight.refused(str(error))
+            found = view_preflight.refused(str(error))
+        return checked.unless_late(event.turn, found)
 
     def _start(event: gr.EventData) -> str:
         config, others, swept = form.read(event.values), form.other_rates(event.values), form_sweep.read(event.values)
@@ -83,12 +88,25 @@ def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTM
             return _go(studio.enqueue_rates(config, others, swept=swept)[0].id, "run")
         return _go(studio.enqueue(config, swept=swept).id, "run")
 
-    def _preset(event: gr.EventData) -> str:
-        return form.html(_shown(studio, form.read(event.values), event.values, preset=event.preset))
+    def _preset(filled: Newest, event: gr.EventData) -> object:
+        config = form.read(event.values)
+        return _filled(filled, event, lambda: _shown(studio, config, event.values, preset=event.preset))
 
-    on(settings.select, _preflight, outputs=[found], latest=True, name="runs_preflight")
+    on(settings.select, _preflight, inputs=[checked], outputs=[found], each=True, name="runs_preflight")
     on(settings.submit, _start, outputs=[opened], long=True, name="runs_start")
-    on(settings.input, _preset, outputs=[settings], latest=True, name="runs_preset")
+    on(settings.input, _preset, inputs=[filled], outputs=[settings], each=True, name="runs_preset")
+
+
+def _filled(filled: Newest, event: gr.EventData, shown: Callable[[], form.Shown]) -> object:
+    """The form with the settings that an event asks for, and the number of that asking.
+
+    Gradio puts into a page only what differs from what it had put there: a preset's value would not replace what was
+    typed where it is the one of the preset before. An element of another name is put there whole.
+    """
+    turn = int(event.turn)
+    filled.asked(turn)
+    tag = f"earmark-settings-{turn}"
+    return filled.unless_late(turn, f'<{tag} class="em-settings" data-answers="{turn}">{form.html(shown())}</{tag}>')
 
 
 def _shown(
@@ -137,7 +155,7 @@ def _nearest(config: RunConfig, presets: tuple[Preset, ...], chosen: Preset) -> 
 
 
 # ---- a run
-def _bind_run(studio: Studio, run: gr.HTML, settings: gr.HTML) -> None:
+def _bind_run(studio: Studio, run: gr.HTML, settings: gr.HTML, filled: gr.State) -> None:
     def _act(event: gr.EventData) -> None:
         match event.act:
             case "stop":
@@ -153,13 +171,13 @@ def _bind_run(studio: Studio, run: gr.HTML, settings: gr.HTML) -> None:
             case _:
                 raise BadInput(f"There is nothing called {event.act!r} to do with a run.")
 
-    def _copy(event: gr.EventData) -> str:
+    def _copy(filled: Newest, event: gr.EventData) -> object:
         config = replace(studio.duplicate_config(event.run), **_mended(studio, event))
         swept = next((each for each in studio.automatic_sweeps() if each.run_id == event.run), None)
-        return form.html(_shown(studio, config, form_sweep.values_of(swept)))
+        return _filled(filled, event, lambda: _shown(studio, config, form_sweep.values_of(swept)))
 
-    on(run.click, _act, name="runs_act")
-    on(run.edit, _copy, outputs=[settings], name="runs_copy")
+    on(run.click, _act, each=True, name="runs_act")
+    on(run.edit, _copy, inputs=[filled], outputs=[settings], each=True, name="runs_copy")
 
 
 def _mended(studio: Studio, event: gr.EventData) -> Mapping[str, Any]:

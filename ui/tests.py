@@ -184,9 +184,10 @@ FIELDS = (
 def _bind_form(studio: Studio, form: dict[str, Any], person: gr.Textbox, watched: list[Any]) -> None:
     fields = [form[name] for name in FIELDS]
 
-    def _lines(ids: list[str]) -> object:
+    def _lines(ids: list[str], lines: list[str]) -> object:
         common = studio.common_lines(_chosen(studio, ids))
-        return gr.update(choices=[(f"{line.tier}: {line.text}"[:80], line.id) for line in common], value=[])
+        still = [line.id for line in common if line.id in lines]
+        return gr.update(choices=[(f"{line.tier}: {line.text}"[:80], line.id) for line in common], value=still)
 
     def _outline(by: str, *values: Any) -> str:
         plan = _plan(studio, by or "somebody", values)
@@ -197,7 +198,8 @@ def _bind_form(studio: Studio, form: dict[str, Any], person: gr.Textbox, watched
         return view_tests.made(test), *_watched(studio)
 
     on(form["kind"].change, _about, inputs=[form["kind"]], outputs=[form["about"]], name="tests_kind")
-    on(form["candidates"].change, _lines, inputs=[form["candidates"]], outputs=[form["lines"]], name="tests_lines")
+    both = [form["candidates"], form["lines"]]
+    on(form["candidates"].change, _lines, inputs=both, outputs=[form["lines"]], name="tests_lines")
     on(form["outline"].click, _outline, inputs=[person, *fields], outputs=[form["told"]], name="tests_outline")
     on(form["make"].click, _make, inputs=[person, *fields], outputs=[form["told"], *watched], name="tests_make")
 

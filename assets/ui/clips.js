@@ -14,13 +14,17 @@ function start(clip, at = null) {
     current = clip;
   }
   if (at !== null) sound.currentTime = at;
-  sound.play();
+  sound.play().catch(() => { if (sound.paused) paint(clip, 0, false); }); // another one was started, or it is not there
 }
 
 function stop() {
   sound.pause();
   if (current) paint(current, 0, false);
+  return null;
 }
+
+/* A piece of a page that was drawn anew goes on sounding, where the same clip stands in it. */
+const again = (clip) => document.querySelector(`[data-clip="${CSS.escape(clip.dataset.clip)}"]`);
 
 function paint(clip, share, playing) {
   const head = clip.querySelector(".em-playhead");
@@ -34,10 +38,8 @@ function paint(clip, share, playing) {
 
 function frame() {
   if (current && sound.duration) {
-    if (!current.isConnected) {
-      stop();
-      current = null;
-    } else paint(current, sound.currentTime / sound.duration, !sound.paused);
+    if (!current.isConnected) current = again(current) || stop();
+    if (current) paint(current, sound.currentTime / sound.duration, !sound.paused);
   }
   requestAnimationFrame(frame);
 }
@@ -58,7 +60,7 @@ document.addEventListener("click", (event) => {
     if (current === clip && sound.duration) seek();
     else {
       start(clip);
-      sound.addEventListener("loadedmetadata", seek, { once: true });
+      sound.addEventListener("loadedmetadata", () => { if (current === clip) seek(); }, { once: true });
     }
   }
 });

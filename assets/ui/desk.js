@@ -1,13 +1,22 @@
-/* The Data page. Home: open recordings, drafts, datasets. Desk: the verdict of one draft, its rows, plots and preparation.
-   What is shown is in the address (draft, tab, row, filters): a reload loses nothing. HTML comes from the server. */
+/* The Data page: what is shown follows the address (draft, tab, row, filters), so that a reload loses nothing. The first page
+   is in `desk_home.js`; of a draft the rows are in `desk_rows.js`, the open one in `desk_card.js`, plots, preparation and jobs
+   in files of their own. HTML comes from the server. Until something else is here, what is shown stays what acts go to. */
 
-import { ask, drop, escape, getHtml, getJson, send } from "./desk_api.js";
+import { escape, getHtml, getJson, send } from "./desk_api.js";
+import { Card } from "./desk_card.js";
+import { Home } from "./desk_home.js";
+import { DeskJobs } from "./desk_jobs.js";
 import { Plots } from "./desk_plots.js";
+import { Prepare } from "./desk_prepare.js";
 import { Rows } from "./desk_rows.js";
-import { Upload } from "./desk_upload.js";
+import { stepsTyped, tellSteps } from "./desk_verdict.js";
+import { put } from "./patch.js";
 
-const POLL_MS = 700;
 const TOAST_MS = 9000;
+const FRAME = `<div class="em-stack" data-desk-open><div data-head></div><div data-jobplace></div><div data-made></div>
+  <div data-verdict></div><div data-hint></div><div class="em-card em-work"><div data-tabs></div>
+  <div class="em-split"><div id="desk-pane" class="em-pane" role="tabpanel" tabindex="-1"></div>
+  <aside class="em-aside" data-aside aria-label="The open row"></aside></div></div></div>`;
 
 class DeskPage {
   constructor(root) {
@@ -15,13 +24,17 @@ class DeskPage {
     this.stage = root.querySelector("[data-stage]");
     this.toasts = root.querySelector("[data-toasts]");
     this.live = root.querySelector("[data-live]");
-    this.draft = "";
-    this.made = "";     // what the latest preparation of this draft said
-    this.hint = "";     // what the demo has to say
-    this.watched = "";  // the job that is being watched
-    this.upload = new Upload(this);
+    this.draft = "";   // the one that is shown; none on the first page
+    this.shown = "";   // the address of what is shown
+    this.turn = 0;     // of what was asked to be shown: an answer to an earlier asking comes too late
+    this.made = "";    // what the latest preparation of this draft said
+    this.hint = "";    // what the demo has to say
+    this.jobs = new DeskJobs(this);
+    this.home = new Home(this);
     this.rows = new Rows(this);
+    this.card = new Card(this);
     this.plots = new Plots(this);
+    this.prepare = new Prepare(this);
   }
 
   get params() {
@@ -29,36 +42,54 @@ class DeskPage {
   }
 
   /* Change the address without leaving the page. Empty values go out of it. */
-  address(changes, { push = false } = {}) {
+  address(changes) {
     const params = this.params;
     for (const [key, value] of Object.entries(changes)) {
       if (value === "" || value === null || value === undefined) params.delete(key);
       else params.set(key, value);
     }
-    const query = params.toString();
-    const url = window.location.pathname + (query ? `?${query}` : "");
+    this.write(params.toString());
+    this.shown = window.location.search;
+  }
+
+  write(query, { push = false } = {}) {
+    const url = window.location.pathname + (query ? `?${String(query).replace(/^\?/, "")}` : "");
     window.history[push ? "pushState" : "replaceState"](window.history.state, "", url);
   }
 
   go(query, { push = true } = {}) {
-    const url = window.location.pathname + (query ? `?${query}` : "");
-    window.history[push ? "pushState" : "replaceState"](window.history.state, "", url);
+    this.write(query, { push });
     return this.show();
   }
 
+  /* Show what the address says. What is typed is kept before anything goes; where it cannot be kept, nothing goes. */
   async show() {
+    this.turn += 1;
+    const mine = this.turn;
+    const isCurrent = () => mine === this.turn;
+    try {
+      await this.card.keepTyped();
+    } catch (error) {
+      this.toast(error.message, true);
+      if (isCurrent()) this.write(this.shown);
+      return;
+    }
+    if (!isCurrent()) return;
     const draft = this.params.get("draft");
     try {
-      if (this.draft) await this.rows.keepTyped();
-      if (this.params.has("demo") && !draft) await this.demo();
-      else if (draft) await this.openDraft(draft);
-      else await this.openHome();
+      if (draft) await this.openDraft(draft, isCurrent);
+      else if (this.params.has("demo")) await this.home.demo();
+      else await this.openHome(isCurrent);
     } catch (error) {
-      this.failed(error);
+      if (isCurrent()) this.failed(error, draft);
     }
   }
 
-  failed(error) {
+  failed(error, draft) {
+    if (draft && draft === this.draft && this.stage.querySelector("[data-desk-open]")) { // it is there, and somebody may write in it
+      this.toast(error.message, true);
+      return;
+    }
     this.stage.innerHTML = `<div class="em-card em-empty" role="alert"><h1>This did not work</h1><p>${escape(error.message)}</p>
       <div class="em-row"><a class="em-button em-primary" href="?" data-go>All data</a>
       <button type="button" data-act="reload">Try again</button></div></div>`;
@@ -94,95 +125,46 @@ class DeskPage {
   }
 
   /* ---------------------------------------------------------------------------------------------------------------- home */
-  async openHome() {
+  async openHome(isCurrent) {
+    const found = await this.home.fetch();
+    await this.card.keepTyped(); // what was typed meanwhile
+    if (!isCurrent()) return;
+    if (this.draft) this.jobs.watched = "";
     this.draft = "";
-    this.watched = "";
-    const { html, job } = await getJson("/desk/home");
-    if (this.params.get("draft")) return;
-    this.stage.innerHTML = html;
-    document.title = "Earmark";
-    this.upload.mount(this.stage);
-    if (job) this.watchForDraft(job);
-  }
-
-  async openSource(form) {
-    const told = form.querySelector("[data-told]");
-    const values = Object.fromEntries(new FormData(form));
-    const sliced = values.slice === "on";
-    const common = { backend: values.backend, name: values.name || "" };
-    const cut = { min_sec: Number(values.min_sec), max_sec: Number(values.max_sec) };
-    if (values.source === "upload") {
-      const made = await this.upload.send({ ...common, slice: sliced, ...cut }, told);
-      this.opened(made);
-      return;
-    }
-    told.textContent = sliced ? "" : "Reading the rows …";
-    try {
-      this.opened(await send(sliced ? "/desk/slicing" : "/desk/drafts", { path: values.path, ...common, ...(sliced ? cut : {}) }));
-    } finally {
-      told.textContent = "";
-    }
-  }
-
-  opened(made) {
-    if (made.draft) this.go(new URLSearchParams({ draft: made.draft }));
-    else if (made.job) this.watchForDraft(made.job);
-  }
-
-  /* A job that makes a draft: its bar stands in the form until the draft is there. */
-  watchForDraft(job) {
-    const form = this.stage.querySelector("[data-form=open]");
-    if (!form) return;
-    let place = form.querySelector("[data-jobplace]");
-    if (!place) {
-      place = document.createElement("div");
-      place.dataset.jobplace = "";
-      form.append(place);
-    }
-    this.watch(job, place, (found) => {
-      if (found.result) this.go(new URLSearchParams({ draft: found.result }));
-    });
-  }
-
-  async demo() {
-    this.stage.innerHTML = `<div class="em-card em-empty" role="status"><h1>Making the demo voice</h1>
-      <p>Five minutes of speech by a voice that the built-in model never heard. This takes a moment the first time.</p>
-      <div class="em-bar em-busy"><i></i></div></div>`;
-    const { draft, told } = await send("/desk/demo");
-    this.hint = told;
-    await this.go(new URLSearchParams({ draft }), { push: false });
-    await this.startAudit(async () => {
-      await this.startPrepare({ name: "demo", given: false });
-    });
+    this.shown = window.location.search;
+    this.card.opened = "";
+    this.card.hide();
+    this.rows.forget();
+    this.home.draw(found);
   }
 
   /* --------------------------------------------------------------------------------------------------------------- draft */
-  async openDraft(draft) {
-    const again = this.draft === draft;
+  async openDraft(draft, isCurrent) {
+    const { params, rows, card } = this;
+    const [tab, row, filters] = [params.get("tab") || "rows", params.get("row") || "", rows.filtersOf(params)];
+    const at = `/desk/drafts/${encodeURIComponent(draft)}`;
+    const table = tab === "rows" ? getHtml(`${at}/rows?${new URLSearchParams({ ...filters, row })}`) : "";
+    const [around, ready] = await Promise.all([getJson(at), table]);
+    await card.keepTyped(); // what was typed meanwhile
+    if (!isCurrent()) return;
+    const again = this.draft === draft && this.stage.querySelector("[data-desk-open]");
+    const asAsked = !again || String(this.params) === String(params); // or somebody filters by something else by now
     if (!again) {
-      this.made = "";
-      this.rows.forget();
+      if (this.draft !== draft) this.made = "";
+      this.write(params.toString());
+      this.stage.innerHTML = FRAME;
+      this.jobs.watched = "";
+      rows.forget();
     }
     this.draft = draft;
-    this.rows.readAddress(this.params);
-    const tab = this.params.get("tab") || "rows";
-    const [around, table] = await Promise.all([getJson(this.url()), tab === "rows" ? this.rows.fetch() : ""]);
-    if (this.draft !== draft) return;
-    this.audited = around.audited;
-    document.title = `${around.name} · Earmark`;
-    const card = again ? this.rows.aside() : null; // somebody may be writing in it
-    const going = card ? this.rows.beingTyped(this.rows.opened) : [];
-    this.stage.innerHTML = `<div class="em-stack" data-desk-open>${around.head}<div data-jobplace></div>
-      <div data-made>${this.made}</div><div data-verdict>${around.verdict}</div>
-      <div data-hint>${this.hint}</div><div class="em-card em-work"><div data-tabs></div>
-      <div class="em-split"><div id="desk-pane" class="em-pane" role="tabpanel" tabindex="-1"></div>
-      <aside class="em-aside" data-aside aria-label="The open row"></aside></div></div></div>`;
-    if (card) this.stage.querySelector("[data-aside]").replaceWith(card);
-    this.rows.typeOn(going);
-    this.drawTabs(tab);
-    this.drawVerdict();
-    await this.openTab(this.audited || tab === "rows" ? tab : "rows", table);
-    if (around.job) this.watchDraftJob(around.job);
+    if (asAsked) {
+      rows.filters = filters;
+      card.opened = row;
+    }
+    this.shown = window.location.search;
+    this.drawAround(around);
+    await this.openTab(this.audited || tab === "rows" ? (asAsked ? tab : this.tab) : "rows", asAsked ? ready : "");
+    if (around.job && this.jobs.watched !== around.job) this.jobs.watchOfDraft(around.job);
   }
 
   url(path = "") {
@@ -193,11 +175,31 @@ class DeskPage {
     return this.stage.querySelector("#desk-pane");
   }
 
+  drawAround(around) {
+    const place = (name) => this.stage.querySelector(`[data-${name}]`);
+    this.audited = around.audited;
+    document.title = `${around.name} · Earmark`;
+    put(place("head"), around.head);
+    put(place("made"), this.made);
+    put(place("verdict"), around.verdict);
+    put(place("hint"), this.hint);
+    if (this.jobs.watched) this.jobs.busy(true);
+    tellSteps(this.stage);
+  }
+
+  /* What stands around the rows, after something was decided. */
+  async refreshAround() {
+    const { draft } = this;
+    if (!draft) return;
+    const around = await getJson(this.url());
+    if (this.draft === draft && this.stage.querySelector("[data-desk-open]")) this.drawAround(around);
+  }
+
   drawTabs(current) {
     const names = [["rows", "Rows"], ...(this.audited ? [["plots", "Plots"], ["prepare", "Prepare"]] : [])];
-    this.stage.querySelector("[data-tabs]").innerHTML = `<div class="em-tabs" role="tablist" aria-label="Views of this draft">
+    put(this.stage.querySelector("[data-tabs]"), `<div class="em-tabs" role="tablist" aria-label="Views of this draft">
       ${names.map(([key, name]) => `<button type="button" role="tab" id="desk-tab-${key}" data-act="tab" data-tab="${key}"
-        aria-selected="${key === current}" aria-controls="desk-pane" tabindex="${key === current ? 0 : -1}">${name}</button>`).join("")}</div>`;
+        aria-selected="${key === current}" aria-controls="desk-pane" tabindex="${key === current ? 0 : -1}">${name}</button>`).join("")}</div>`);
   }
 
   async openTab(tab, ready = "") {
@@ -209,134 +211,8 @@ class DeskPage {
     this.stage.querySelector(".em-split").dataset.tab = tab;
     if (tab === "rows") await this.rows.draw(ready);
     else if (tab === "plots") await this.plots.draw(pane);
-    else await this.drawPrepare(pane);
-    if (tab !== "prepare") await this.rows.showOpened();
-  }
-
-  /* What stands around the rows, after something was decided. */
-  async refreshAround() {
-    const { draft } = this;
-    const around = await getJson(this.url());
-    if (this.draft !== draft || !this.stage.querySelector("[data-verdict]")) return;
-    this.stage.querySelector("[data-verdict]").innerHTML = around.verdict;
-    this.drawVerdict();
-  }
-
-  /* 1 - (1 - p)^N for the N that somebody typed; this browser keeps N. */
-  drawVerdict() {
-    const box = this.stage.querySelector("[data-p]");
-    const field = box && box.querySelector("[data-rows-a-step]");
-    if (!field) return;
-    const kept = localStorage.getItem("earmark-rows-a-step");
-    if (kept && field.value !== kept) field.value = kept;
-    const tell = () => {
-      const n = Math.max(1, Math.floor(Number(field.value) || 1));
-      const share = 1 - (1 - Number(box.dataset.p)) ** n;
-      box.querySelector("[data-tainted]").textContent = percent(share);
-    };
-    field.addEventListener("input", () => {
-      localStorage.setItem("earmark-rows-a-step", field.value);
-      tell();
-    });
-    tell();
-  }
-
-  /* ---------------------------------------------------------------------------------------------------------------- jobs */
-  async watch(job, place, over) {
-    this.watched = job;
-    let said = "";
-    while (this.watched === job && place.isConnected) {
-      let found;
-      try {
-        found = await getJson(`/desk/jobs/${encodeURIComponent(job)}`);
-      } catch (error) {
-        place.innerHTML = `<p class="em-notice em-bad" role="alert">${escape(error.message)}</p>`;
-        return;
-      }
-      if (this.watched !== job || !place.isConnected) return;
-      if (found.over) {
-        this.watched = "";
-        place.innerHTML = found.state === "done" ? "" : found.html;
-        await over(found);
-        return;
-      }
-      if (place.dataset.job !== job || !patchBar(place, found.html)) place.innerHTML = found.html;
-      place.dataset.job = job;
-      const now = place.textContent.slice(0, 12);
-      if (now !== said) this.say(place.querySelector("p")?.textContent || "");
-      said = now;
-      await new Promise((resolve) => { window.setTimeout(resolve, POLL_MS); });
-    }
-  }
-
-  watchDraftJob(job, then = null) {
-    const place = this.stage.querySelector("[data-jobplace]");
-    if (!place) return;
-    this.busy(true);
-    this.watch(job, place, async (found) => {
-      this.busy(false);
-      if (found.state !== "done") {
-        this.say(found.state === "cancelled" ? "Cancelled." : "It did not work.");
-        return;
-      }
-      if (found.kind === "prepare") this.made = found.html;
-      this.plots.forget();
-      await this.show();
-      if (found.kind === "prepare") {
-        this.stage.querySelector("[data-made]")?.scrollIntoView({ block: "nearest" });
-        this.say("The dataset is ready.");
-      } else this.say("Done.");
-      if (then) await then();
-    });
-  }
-
-  /* One job at a time works on a draft; everything else stays usable. */
-  busy(on) {
-    this.stage.querySelectorAll("[data-act=audit], [data-form=prepare] button.em-primary").forEach((b) => { b.disabled = on; });
-  }
-
-  async startAudit(then = null) {
-    const { job } = await send(this.url("/audit"));
-    this.watchDraftJob(job, then);
-  }
-
-  async startPrepare(values) {
-    const { job } = await send(this.url("/prepare"), values);
-    this.watchDraftJob(job);
-    this.stage.querySelector("[data-jobplace]").scrollIntoView({ block: "nearest" });
-  }
-
-  /* ------------------------------------------------------------------------------------------------------------- prepare */
-  async drawPrepare(pane) {
-    pane.innerHTML = await getHtml(this.url("/prepare"));
-    this.busy(Boolean(this.watched));
-    await this.drawPlan();
-  }
-
-  async drawPlan() {
-    const form = this.stage.querySelector("[data-form=prepare]");
-    if (!form) return;
-    form.querySelector("[data-plan]").innerHTML = await getHtml(this.url(`/plan?keep_errors=${form.elements.keep_errors.checked}`));
-  }
-
-  async prepare(form) {
-    const number = (name) => (form.elements[name].value === "" ? null : Number(form.elements[name].value));
-    const wrong = [...form.elements].find((e) => e.willValidate && !e.checkValidity());
-    if (wrong) {
-      wrong.focus();
-      throw new Error(`${form.querySelector(`label[for="${wrong.id}"]`)?.textContent || wrong.name}: ${wrong.validationMessage}`);
-    }
-    await this.startPrepare({
-      given: true,
-      name: form.elements.name.value,
-      trim: form.elements.trim.checked,
-      keep_errors: form.elements.keep_errors.checked,
-      append_silence_sec: number("append_silence_sec") ?? 0,
-      loudness_lufs: number("loudness_lufs"),
-      validation_share: number("validation_share") ?? 0,
-      test_share: number("test_share") ?? 0,
-      seed: number("seed") ?? 42,
-    });
+    else await this.prepare.draw();
+    if (tab !== "prepare") await this.card.showOpened();
   }
 
   /* -------------------------------------------------------------------------------------------------------------- events */
@@ -358,30 +234,14 @@ class DeskPage {
     const { dataset } = button;
     if (act === "demo") await this.go("demo=1");
     else if (act === "reload") await this.show();
-    else if (act === "audit") await this.startAudit();
+    else if (act === "audit") await this.jobs.audit();
     else if (act === "tab") await this.openTab(dataset.tab);
-    else if (act === "cancel") {
-      await send(`/desk/jobs/${encodeURIComponent(dataset.job)}/cancel`);
-      button.disabled = true;
-      button.textContent = "Cancelling";
-    } else if (act === "open-path") {
+    else if (act === "cancel") await this.jobs.cancel(dataset.job);
+    else if (act === "open-path") {
       this.hint = "";
-      this.opened(await send("/desk/drafts", { path: dataset.path, backend: dataset.backend, name: "demo with faults" }));
-    } else if (act === "discard") await this.discard(dataset.draft, button);
-    else await this.rows.command(act, button);
-  }
-
-  /* Discarding asks once more, in the same place. */
-  async discard(draft, button) {
-    if (button.dataset.sure !== "true") {
-      button.dataset.sure = "true";
-      button.textContent = "Really discard";
-      window.setTimeout(() => { button.dataset.sure = ""; button.textContent = "Discard"; }, 4000);
-      return;
-    }
-    await drop(`/desk/drafts/${encodeURIComponent(draft)}`);
-    await this.openHome();
-    this.toast("Discarded. The source is as it was.");
+      this.home.opened(await send("/desk/drafts", { path: dataset.path, backend: dataset.backend, name: "demo with faults" }), button);
+    } else if (act === "discard") await this.home.discard(dataset.draft, button);
+    else await Promise.all([this.rows.command(act), this.card.command(act, button)]);
   }
 
   submit(event) {
@@ -389,18 +249,20 @@ class DeskPage {
     if (!form) return;
     event.preventDefault();
     const button = form.querySelector("button.em-primary");
-    if (form.dataset.form === "open") this.act(button, () => this.openSource(form));
-    else if (form.dataset.form === "prepare") this.act(button, () => this.prepare(form));
+    if (form.dataset.form === "open") this.act(button, () => this.home.open(form));
+    else if (form.dataset.form === "prepare") this.act(button, () => this.prepare.submit(form));
   }
 
   change(event) {
-    const { target } = event;
-    const form = target.closest("form[data-form]");
-    if (form && form.dataset.form === "open") {
-      const source = form.elements.source.value;
-      form.querySelectorAll("[data-source]").forEach((part) => { part.hidden = part.dataset.source !== source; });
-      form.querySelector("[data-slicing]").hidden = !form.elements.slice.checked;
-    } else if (form && target.name === "keep_errors") this.act(null, () => this.drawPlan());
+    const form = event.target.closest("form[data-form]");
+    if (form && form.dataset.form === "open") this.home.change(form);
+    else if (form && event.target.name === "keep_errors") this.act(null, () => this.prepare.plan());
+    else this.rows.change(event);
+  }
+
+  input(event) {
+    this.rows.input(event);
+    stepsTyped(this.stage, event.target);
   }
 
   key(event) {
@@ -415,28 +277,8 @@ class DeskPage {
       });
       return;
     }
-    if (this.draft) this.rows.key(event);
+    if (this.draft) this.card.key(event);
   }
-}
-
-/* The same numbers as the server says. */
-export function percent(share) {
-  const value = 100 * share;
-  if (value > 0 && value < 0.1) return "under 0.1 %";
-  return value >= 10 || value === 0 ? `${value.toFixed(0)} %` : `${value.toFixed(1)} %`;
-}
-
-/* A bar that moves keeps its button and its focus: only the numbers change. */
-function patchBar(place, html) {
-  const fresh = document.createElement("div");
-  fresh.innerHTML = html;
-  const [oldBar, newBar] = [place, fresh].map((side) => side.querySelector(".em-bar"));
-  if (!oldBar || !newBar || oldBar.className !== newBar.className) return false;
-  oldBar.setAttribute("aria-valuenow", newBar.getAttribute("aria-valuenow"));
-  oldBar.setAttribute("aria-valuemax", newBar.getAttribute("aria-valuemax"));
-  oldBar.firstElementChild.style.width = newBar.firstElementChild.style.width;
-  place.querySelector(".em-quiet").textContent = fresh.querySelector(".em-quiet").textContent;
-  return true;
 }
 
 export async function mount(element) {
@@ -445,13 +287,11 @@ export async function mount(element) {
   root.addEventListener("click", (event) => page.click(event));
   root.addEventListener("click", (event) => page.rows.click(event));
   root.addEventListener("submit", (event) => page.submit(event));
-  root.addEventListener("change", (event) => { page.change(event); page.rows.change(event); });
-  root.addEventListener("input", (event) => page.rows.input(event));
+  root.addEventListener("change", (event) => page.change(event));
+  root.addEventListener("input", (event) => page.input(event));
   root.addEventListener("keydown", (event) => page.key(event));
-  document.addEventListener("keydown", (event) => { if (!root.contains(event.target) && page.draft) page.rows.key(event); });
+  document.addEventListener("keydown", (event) => { if (!root.contains(event.target) && page.draft) page.card.key(event); });
   window.addEventListener("popstate", () => page.show());
-  window.addEventListener("beforeunload", (event) => { if (page.rows.isDirty()) event.preventDefault(); });
+  window.addEventListener("beforeunload", (event) => { if (page.card.isDirty()) event.preventDefault(); });
   await page.show();
 }
-
-export { ask };

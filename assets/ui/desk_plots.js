@@ -43,22 +43,28 @@ export class Plots {
   constructor(page) {
     this.page = page;
     this.points = null;
+    this.asked = 0; // the latest request for them; older answers are let go
     this.draft = "";
     this.opened = "";
     new MutationObserver(() => this.paint()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
   forget() {
+    this.asked += 1;
     this.points = null;
   }
 
   async draw(pane) {
-    if (!this.points || this.draft !== this.page.draft) {
+    const { draft } = this.page;
+    if (!this.points || this.draft !== draft) {
       pane.innerHTML = '<p class="em-quiet">Gathering the numbers …</p>';
-      this.draft = this.page.draft;
-      this.points = await getJson(this.page.url("/points"));
+      this.asked += 1;
+      const mine = this.asked;
+      const points = await getJson(this.page.url("/points"));
+      if (mine !== this.asked) return;
+      Object.assign(this, { draft, points });
     }
-    if (this.page.tab !== "plots") return;
+    if (this.page.tab !== "plots" || this.page.draft !== draft) return;
     const { measures, ids } = this.points;
     pane.innerHTML = `<div class="em-deskplots"><figure class="em-deskplot em-scatter"><figcaption><h2>Text length against duration</h2>
       <p class="em-quiet">${ids.length.toLocaleString("en")} rows. A point far from the others has too much or too little text for its
@@ -327,7 +333,7 @@ class Scatter extends Chart {
   choose() {
     if (this.at < 0) return;
     const { page } = this.plots;
-    page.act(null, () => page.rows.open(this.rows[this.at].id));
+    page.act(null, () => page.card.open(this.rows[this.at].id));
   }
 }
 

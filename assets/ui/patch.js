@@ -2,8 +2,9 @@
    is typed in it, and a press that began before the new answer ends on the thing that it began on, or on nothing.
    Knows markup and no page. */
 
-const NAMES = ["id", "name", "data-key", "data-cell", "data-open", "data-compare", "data-act", "data-run", "data-sweep", "data-fold", "data-piece"];
-const OURS = ["open", "aria-current", "aria-busy"]; // what a script or a reader sets in a piece
+const NAMES = ["id", "name", ...("key cell open compare act run sweep fold piece row card select filter check tab job open-row bulk-act card-act"
+  .split(" ").map((name) => `data-${name}`))];
+const OURS = ["open", "aria-current", "aria-busy", "data-filled"]; // what a script or a reader sets in a piece
 
 /* Put HTML into a place. */
 export function put(place, html) {

@@ -4,8 +4,23 @@
 const PAUSE_MS = 350; // after the last key, before preflight is asked
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const GIVE_UP_MS = 8000; // on settings that were asked for: they were refused, and a message says why
 let timer = 0;
-let preflight = null;
+let checks = 0; // how often preflight was asked
+
+/* Settings that were asked for (a preset's, another model's, those of a run to copy): the form is drawn anew with them.
+   What is written in it meanwhile goes over into the new one, and a start waits for it. */
+const coming = { turn: 0, came: 0, since: 0, touched: new Set(), start: false, form: null, focus: null };
+const areComing = () => coming.came < coming.turn && performance.now() - coming.since < GIVE_UP_MS;
+
+/* The number of this asking: the answer has it too. */
+export function settingsAreComing() {
+  Object.assign(coming, { turn: coming.turn + 1, since: performance.now(), start: false });
+  coming.touched.clear();
+  return coming.turn;
+}
+
+const askFor = (preset) => say("input", { values: values(), preset, turn: settingsAreComing() });
 
 const form = () => $("[data-form]");
 const fields = () => $$("[data-field]", form());
@@ -90,11 +105,13 @@ function say(event, data) {
 function changed(pause) {
   mark();
   clearTimeout(timer);
-  if (!$(".em-wrong-field:not([hidden])", form())) timer = setTimeout(() => say("select", { values: values() }), pause);
+  if (!$(".em-wrong-field:not([hidden])", form())) timer = setTimeout(() => say("select", { values: values(), turn: ++checks }), pause);
 }
 
 /* What preflight says of a field stands at the field too. */
-function pointAt(card) {
+function pointAt() {
+  const card = $(".em-preflight[data-level]");
+  if (!card || !form()) return;
   $$(".em-refused", form()).forEach((field) => field.classList.remove("em-refused"));
   let wanted = "";
   for (const item of $$("[data-item]", card)) {
@@ -119,7 +136,7 @@ function propose(event) {
     const field = $(`[data-field=${who.dataset.ask}]`, form());
     field.hidden = false;
     $("input", field).focus();
-  } else if (preset) say("input", { values: values(), preset: preset.dataset.preset });
+  } else if (preset) askFor(preset.dataset.preset);
 }
 
 function flash(field) {
@@ -130,6 +147,15 @@ function flash(field) {
 
 function submit(event) {
   event.preventDefault();
+  if (areComing()) {
+    coming.start = true;
+    $("[data-submit-note]", form()).textContent = "It starts once the settings that were asked for are here.";
+    return;
+  }
+  begin();
+}
+
+function begin() {
   mark();
   const wrong = $(".em-wrong-field:not([hidden])", form());
   const refused = $("[data-level=refuse] [data-item=refuse]");
@@ -141,26 +167,58 @@ function submit(event) {
 
 /* Called whenever the page changed: binds a form that has not been bound yet. */
 export function bindForm() {
-  const card = $(".em-preflight[data-level]");
-  if (card && card !== preflight) {
-    preflight = card;
-    pointAt(card);
-  }
   const here = form();
   if (!here || here.dataset.bound) return;
   here.dataset.bound = "true";
   $$("[data-on-demand]", here).forEach((field) => (field.hidden = !value(field)));
   here.addEventListener("submit", submit);
   here.addEventListener("input", (event) => {
-    if (event.target.name === "preset") return say("input", { values: values(), preset: event.target.value });
-    if (event.target.name === "backend") return say("input", { values: values(), preset: "" });
+    if (event.target.name === "preset") return askFor(event.target.value);
+    if (event.target.name === "backend") return askFor("");
+    coming.touched.add(event.target.closest("[data-field]")?.dataset.field);
     changed(PAUSE_MS);
   });
+  here.addEventListener("focusin", (event) => (coming.focus = event.target));
+  here.addEventListener("focusout", ({ target }) => setTimeout(() => { // what is taken out of the page loses the focus too
+    if (coming.focus === target && target.isConnected) coming.focus = null;
+  }));
+  goOn(coming.form, here);
   const place = $(".em-runs-check");
   if (place && !place.dataset.bound) {
     place.dataset.bound = "true";
     place.addEventListener("click", propose);
+    new MutationObserver(pointAt).observe(place, { childList: true, subtree: true, characterData: true, attributes: true });
   }
-  preflight = null;
+  pointAt();
   changed(0);
+  if (coming.start && !areComing()) {
+    coming.start = false;
+    begin();
+  }
+}
+
+/* What stands in the controls of a field, into those of the same field. */
+function carry(from, to) {
+  if (from.length !== to.length) return; // another model has other choices
+  to.forEach((control, i) => {
+    const own = control.value;
+    if (control.type === "checkbox") control.checked = from[i].checked;
+    else control.value = from[i].value;
+    if (control.matches("select") && control.selectedIndex < 0) control.value = own;
+  });
+}
+
+/* The new form goes on where the one before was left: what was written since, what was open, where the caret stood. */
+function goOn(before, here) {
+  const { focus } = coming;
+  coming.came = Math.max(coming.came, Number($("[data-answers]")?.dataset.answers || 0));
+  coming.form = here;
+  if (!before) return;
+  for (const name of coming.touched) carry(...[before, here].map((side) => $$(`[data-field="${name}"] :is(input, select)`, side)));
+  const sections = $$(".em-section", here);
+  $$(".em-section", before).forEach((section, i) => { if (section.open && sections[i]) sections[i].open = true; });
+  if (!focus || document.activeElement !== document.body || !before.contains(focus)) return;
+  const again = focus.name === "preset" ? $("[name=preset]:checked", here) : focus.id ? $(`#${CSS.escape(focus.id)}`, here) : null;
+  again?.focus({ preventScroll: true });
+  if (again?.matches("input:not([type])")) again.setSelectionRange(focus.selectionStart, focus.selectionEnd);
 }

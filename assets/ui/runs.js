@@ -6,7 +6,7 @@
 import { connect, merge, EMPTY } from "/look/live.js";
 import { put as patch } from "/look/patch.js";
 import { Plots } from "/look/run_plots.js";
-import { bindForm } from "/look/run_form.js";
+import { bindForm, settingsAreComing } from "/look/run_form.js";
 
 const MOST_RUNS = 6;
 const LONGEST_REST_MS = 500; // between two drawings
@@ -146,7 +146,7 @@ function ask(act) {
   if (confirm) return confirmed(confirm, act.textContent, () => send({ name, run, position }));
   if (name === "copy") {
     show("form");
-    return say("edit", { run, mended: Boolean(mended) });
+    return say("edit", { run, mended: Boolean(mended), turn: settingsAreComing() });
   }
   send({ name, run, position });
 }

@@ -35,3 +35,9 @@ class HeldBack:
         with self._page.expect_event("requestfinished", lambda finished: finished == request):
             self.routes[number].continue_()
         self._page.wait_for_timeout(SETTLE_MS)
+
+    def let_all_go(self) -> None:
+        """Let all of them be answered in order, and hold back nothing any more."""
+        self.on = False
+        for number in range(len(self.routes)):
+            self.let_go(number)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from engine.studio import State
 from engine.types import Clip, Score, Tier
 from tests.ui import sitting
 from tests.ui.fake_studio import FakeStudio
+from tests.ui.watched import WITHIN_MS, wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -123,3 +125,57 @@ def test_a_sitting_is_opened_about_what_is_undecided(page: Page, address: str, j
     assert (session.reviewer, session.gate) == ("Cleo", "three-tiers")
     assert judged.session_progress(session.id)[1] == 3
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+# ---- while answers are on their way
+class Slow:
+    """A method of the studio that waits until it may go on, from the first call on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, studio: FakeStudio, name: str) -> None:
+        self.go_on = threading.Event()
+        self.calls = 0
+        self._works = getattr(studio, name)
+        monkeypatch.setattr(studio, name, self)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.calls += 1
+        assert self.go_on.wait(WITHIN_MS / 1000)
+        return self._works(*given, **named)
+
+
+def test_the_cell_clicked_last_is_the_one_that_is_open(
+    page: Page, address: str, judged: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A click is not lost while another cell's evidence is on its way."""
+    first, last = [row for row in judged.matrix() if Tier.LONG in row.tiers and not row.candidate.is_base][:2]
+    opened(page, address)
+    slow = Slow(monkeypatch, judged, "evidence")
+    page.locator(f"[data-cell='{first.candidate.id}|long']").click()
+    wait_until(page, lambda: slow.calls > 0)
+    page.locator(f"[data-cell='{last.candidate.id}|long']").click()
+    slow.go_on.set()
+    page.wait_for_selector(f"h2:text-is('{last.label}, long tier')")
+    assert page.locator(f"[data-cell='{last.candidate.id}|long'][aria-current=true]").count() == 1
+
+
+def test_a_slow_act_leaves_what_was_opened_and_chosen_meanwhile(
+    page: Page, address: str, judged: FakeStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to an act draws what is looked at when it comes, and what was chosen stays chosen."""
+    row = next(row for row in judged.matrix() if Tier.LONG in row.tiers and not row.candidate.is_base)
+    opened(page, address)
+    slow = Slow(monkeypatch, judged, "judge")
+    page.locator("#person input, #person textarea").first.fill("Ana")
+    page.click("#judge")
+    wait_until(page, lambda: slow.calls > 0)
+    page.locator(f"[data-cell='{row.candidate.id}|long']").click()
+    page.wait_for_selector(f"h2:text-is('{row.label}, long tier')")
+    page.locator("#ask-about input").click()
+    page.get_by_role("option").first.click()
+    page.keyboard.press("Escape")
+    chosen = page.locator("#ask-about .token").first.inner_text()
+    slow.go_on.set()
+    page.wait_for_selector(".toast-body")
+    page.wait_for_timeout(300)
+    assert page.locator(f"h2:text-is('{row.label}, long tier')").count() == 1
+    assert page.locator("#ask-about .token").first.inner_text() == chosen

@@ -18,7 +18,7 @@ from ui import listen, pages
 ENDPOINTS = """
 gate_ask gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge
 gate_save gate_trash gate_try gate_undo gate_unpin
-results_choose results_confirm results_open results_tick results_unblind
+results_confirm results_open results_show results_unblind
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
 tests_add tests_dry tests_end tests_invite tests_kind tests_lines tests_make tests_open tests_outline tests_revoke
 tests_watch
@@ -30,7 +30,9 @@ RUNS = ("runs.js", "run_form.js", "run_plots.js", "curves.js", "live.js", "live_
 SWEEP = tuple(
     f"sweep{name}.js" for name in ("", *"_cells _clip _form _going _grid _page _player _script _send".split())
 )
-DESK = ("desk.js", "desk_api.js", "desk_plots.js", "desk_rows.js", "desk_upload.js")
+DESK = tuple(
+    f"desk{name}.js" for name in ("", *"_api _card _home _jobs _plots _prepare _rows _upload _verdict".split())
+)
 
 
 @pytest.fixture(name="app", scope="module")

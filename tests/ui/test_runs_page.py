@@ -15,6 +15,8 @@ from engine.workspace import Workspace
 from tests.ui import fake_training
 from tests.ui.conftest import served
 from tests.ui.fake_studio import FakeStudio
+from tests.ui.held_back import HeldBack
+from tests.ui.watched import wait_until
 from ui import pages
 
 if TYPE_CHECKING:
@@ -104,9 +106,11 @@ def test_a_refusal_offers_the_change_that_mends_it(page: Page, at: str) -> None:
     """One press puts the change into the form, and preflight agrees."""
     form(page, at)
     type_into(page, "batch_tokens", "6000")
+    page.wait_for_selector("#field-batch_tokens.em-refused")
     page.click("[data-change=batch_tokens]")
     assert page.input_value("#input-batch_tokens") == "2500"
     page.wait_for_selector("[data-level=ok]")
+    page.wait_for_selector("#field-batch_tokens:not(.em-refused)")
 
 
 def test_the_command_can_be_copied(page: Page, at: str) -> None:
@@ -284,3 +288,58 @@ def test_more_tabs_than_a_browser_has_connections(browser: Browser, at: str) -> 
     for tab in tabs:
         tab.wait_for_selector("[data-readout]:has-text('step 240')")
     context.close()
+
+
+# ---- while answers are on their way
+def presets_held_back(page: Page) -> HeldBack:
+    """Gradio's queue carries what is asked for: the answers come by one stream, so what is held back is the asking."""
+    return HeldBack(page, "/gradio_api/queue/join")
+
+
+def test_a_preset_replaces_what_was_typed_before_it_alone(page: Page, at: str) -> None:
+    """Its settings are in the form, also where they are those of the preset before; what is typed meanwhile stays."""
+    form(page, at)
+    usual = page.input_value("#input-batch_tokens")
+    type_into(page, "batch_tokens", "1234")
+    page.wait_for_selector(f"{MARK.format('batch_tokens')}:has-text('Preset: {usual}')")
+    back = presets_held_back(page)
+    back.on = True
+    page.check("input[name=preset][value=gentle]")
+    back.wait(1)
+    page.fill("#input-name", "robn")
+    page.keyboard.press("ArrowLeft")
+    back.let_all_go()
+    page.wait_for_function("document.querySelector('#input-epochs').value === '24'")
+    assert page.input_value("#input-batch_tokens") == usual
+    page.wait_for_function("document.activeElement.id === 'input-name'")
+    page.keyboard.type("i")
+    assert page.input_value("#input-name") == "robin"
+
+
+def test_a_start_waits_for_the_preset_that_was_chosen(page: Page, at: str, busy: FakeStudio) -> None:
+    """A run never starts with the settings of the preset before."""
+    form(page, at)
+    page.fill("#input-name", "patient")
+    back = presets_held_back(page)
+    back.on = True
+    page.check("input[name=preset][value=gentle]")
+    back.wait(1)
+    page.click("#start")
+    page.wait_for_selector("[data-submit-note]:has-text('It starts once')")
+    back.let_all_go()
+    wait_until(page, lambda: any(run.config.name == "patient" for run in busy.runs()))
+    assert [run.config.epochs for run in busy.runs() if run.config.name == "patient"] == [24]
+
+
+def test_no_press_is_lost_while_another_act_is_on_its_way(page: Page, at: str, busy: FakeStudio) -> None:
+    """Two runs that wait are cancelled by two presses, however long the first one takes."""
+    first, second = (busy.add_run(name, busy.default_config(), RunState.QUEUED, step=0) for name in ("swift", "crane"))
+    opened(page, f"{at}/runs?run=lark-001")
+    page.wait_for_selector(f"[data-run={second.id}][data-act=cancel]")
+    back = presets_held_back(page)
+    back.on = True
+    page.click(f"[data-run={first.id}][data-act=cancel]")
+    page.click(f"[data-run={second.id}][data-act=cancel]")
+    back.wait(2)
+    back.let_all_go()
+    wait_until(page, lambda: {busy.run(run.id).state for run in (first, second)} == {RunState.STOPPED})
