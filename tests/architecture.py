@@ -28,7 +28,7 @@ PURE = (
     ),
     *("engine.segmentation", "engine.tiers"),
 )
-PURE_MAY_IMPORT = ("numpy", "scipy", *PURE, "engine.splitting")
+PURE_MAY_IMPORT = ("numpy", "scipy", *PURE)
 IO_MODULES = frozenset("asyncio fcntl glob http io os shutil signal socket sqlite3 subprocess tempfile urllib".split())
 IO_CALLS = frozenset("open print input read_text read_bytes write_text write_bytes mkdir unlink rename".split())
 

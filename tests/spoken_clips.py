@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine import audio, backends, conditioning, manifest
+from engine import audio, backends, manifest
+from engine.dataset import conditioning
 from engine.types import SpeakRow, Utterance
 
 TEXTS = (

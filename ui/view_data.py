@@ -15,8 +15,8 @@ from ui import view_data_words as words
 from ui.data_rows import Desk, RowState
 
 if TYPE_CHECKING:
+    from engine.dataset.repairs import Plan, Step
     from engine.jobs import JobView
-    from engine.repairs import Plan, Step
 
 
 def head(draft: Draft, target: str) -> str:

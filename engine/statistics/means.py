@@ -72,25 +72,6 @@ def clustered_mean(
     )
 
 
-def intraclass_correlation(ratings: Sequence[float], clusters: Sequence[Hashable]) -> float | None:
-    """How alike the ratings of one cluster are, ICC(1) of a one-way analysis of variance (Shrout & Fleiss 1979).
-
-    None when it cannot be said: fewer than two clusters, none with two ratings, or all ratings alike.
-    """
-    groups: dict[Hashable, list[float]] = {}
-    for rating, cluster in zip(ratings, clusters, strict=True):
-        groups.setdefault(cluster, []).append(rating)
-    n, k = len(ratings), len(groups)
-    if k < 2 or n == k:
-        return None
-    overall = fmean(ratings)
-    between = sum(len(g) * (fmean(g) - overall) ** 2 for g in groups.values()) / (k - 1)
-    within = sum((x - fmean(g)) ** 2 for g in groups.values() for x in g) / (n - k)
-    size = (n - sum(len(g) ** 2 for g in groups.values()) / n) / (k - 1)
-    total = between + (size - 1) * within
-    return (between - within) / total if total > 0 else None
-
-
 def _interval(mean: float, se: float, degrees: int, confidence: float) -> Interval:
     from scipy.special import stdtrit  # a third of a second that the first page need not wait for
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from engine import backends, dataset, drafts, durable, manifest, needs, repairs, scripts, slicing, upstream_formats
+from engine import backends, dataset, drafts, durable, manifest, needs, scripts, slicing, upstream_formats
+from engine.dataset import repairs
 from engine.jobs import Report
 from engine.needs import Needs
 from engine.studio.drafting import Drafting

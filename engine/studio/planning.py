@@ -9,21 +9,10 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from engine import (
-    advisor,
-    backends,
-    dataset,
-    device,
-    disk,
-    environments,
-    lease,
-    preflight,
-    presets,
-    run_config,
-    splitting,
-)
+from engine import advisor, backends, dataset, device, disk, environments, lease, preflight, presets, run_config
 from engine.advisor import PastRun, Situation
 from engine.backends import sizes
+from engine.dataset import splitting
 from engine.preflight import forecast
 from engine.preflight.facts import Facts
 from engine.runs import launcher, making

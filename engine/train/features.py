@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine import splitting
 from engine.backends.offers import MeasuresClips
+from engine.dataset import splitting
 from engine.train.control import Control
 from engine.train.journal import Voice
 from engine.types import BadInput, Utterance

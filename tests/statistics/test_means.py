@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.statistics.means import clustered_mean, intraclass_correlation, mean_of
+from engine.statistics.means import clustered_mean, mean_of
 from engine.types import BadInput
 
 VOTES = (5.0, 4.0, 4.0, 3.0, 5.0, 4.0, 2.0, 4.0, 5.0, 4.0)
@@ -33,20 +33,6 @@ def test_clusters_by_hand() -> None:
     means = np.array(ratings).reshape(12, 6).mean(axis=1)
     assert found.se == pytest.approx(means.std(ddof=1) / math.sqrt(12), rel=1e-9)
     assert found.clustered_by == ("rater",)
-    # Kish's formula says the same from the correlation, up to the ratings being a sample.
-    correlation = intraclass_correlation(ratings, raters)
-    plain = mean_of(ratings).se
-    assert correlation is not None
-    assert plain is not None
-    assert found.se == pytest.approx(plain * math.sqrt(1 + 5 * correlation), rel=0.05)
-
-
-def test_shrout_and_fleiss() -> None:
-    """Their table 2: six targets, four judges, ICC(1) = .17."""
-    table = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
-    ratings = [float(x) for row in table for x in row]
-    targets = [n for n, row in enumerate(table) for _ in row]
-    assert intraclass_correlation(ratings, targets) == pytest.approx(0.17, abs=5e-3)
 
 
 def test_what_cannot_be_said() -> None:
@@ -56,7 +42,6 @@ def test_what_cannot_be_said() -> None:
     assert alone.clustered_by == ()
     assert "One rater alone" in alone.warnings[0]
     assert clustered_mean([3.0, 3.0], {"rater": ["x", "y"]}).se == 0.0
-    assert intraclass_correlation([1.0, 2.0], ["x", "y"]) is None
     with pytest.raises(BadInput):
         mean_of([])
     with pytest.raises(BadInput):

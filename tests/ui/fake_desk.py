@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from engine import audio, repairs
+from engine import audio
+from engine.dataset import repairs
 from engine.jobs import Jobs, Report
 from engine.needs import Needs
 from engine.types import (

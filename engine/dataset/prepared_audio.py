@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import audio, conditioning
+from engine import audio
+from engine.dataset import conditioning
 from engine.types import BadInput
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SMALL_SET = 48  # rows that are written sooner than a process has started
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def _start(share: Sequence[Task], answers: queue.Queue[Written | Exception | Non
     paths = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(
         # Not `-m`: what this module pickles must have its own name and not that of the program.
-        [sys.executable, "-c", "from engine.prepared_audio import main; main()"],
+        [sys.executable, "-c", "from engine.dataset.prepared_audio import main; main()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

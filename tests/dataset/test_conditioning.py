@@ -9,8 +9,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine import audio, conditioning
-from engine.conditioning import Wishes, condition
+from engine import audio
+from engine.dataset import conditioning
+from engine.dataset.conditioning import Wishes, condition
 
 
 def tone(hz: float, rate: int, seconds: float = 1.0, level: float = 0.5) -> NDArray[np.float32]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import conditioning, durable, prepared_audio
-from engine.prepared_audio import Task
+from engine import durable
+from engine.dataset import conditioning, prepared_audio
+from engine.dataset.prepared_audio import Task
 from tests.recordings import write_tone
 
 WISHES = conditioning.Wishes(sample_rate=16_000, append_silence_sec=0.2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import splitting
+from engine.dataset import splitting
 from engine.types import Utterance
 
 NAMES = ["", "a", "b", "c", "d", "u1"]

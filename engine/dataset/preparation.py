@@ -15,10 +15,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from engine import conditioning, durable, manifest, prepared_audio, repairs, splitting
+from engine import durable, manifest
 from engine.audit.row import RowFacts
+from engine.dataset import conditioning, prepared_audio, repairs, splitting
+from engine.dataset.repairs import Plan, RowPlan, Step
 from engine.needs import Needs
-from engine.repairs import Plan, RowPlan, Step
 from engine.types import Action, AuditReport, Measurement, PrepareSettings, Utterance
 
 FORMAT_VERSION = 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import repairs
+from engine.dataset import repairs
 from engine.needs import Needs
 from engine.types import (
     Action,

@@ -18,9 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from engine import disk, durable, locks, manifest, repairs
+from engine import disk, durable, locks, manifest
+from engine.dataset import repairs
+from engine.dataset.preparation import FORMAT_VERSION, NAMED_ROWS, Preparation, Progress, left_out_notes
 from engine.needs import Needs
-from engine.preparation import FORMAT_VERSION, NAMED_ROWS, Preparation, Progress, left_out_notes
 from engine.types import (
     AuditReport,
     BadInput,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from engine.audit import boilerplate, texts
 from engine.audit.row import RowFacts
-from engine.conditioning import MARGIN_SEC
+from engine.dataset.conditioning import MARGIN_SEC
 from engine.needs import Needs
 from engine.types import (
     Action,
