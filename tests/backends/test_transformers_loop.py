@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import runpy
@@ -28,7 +27,6 @@ from engine.bundle.record import Evidence
 from engine.runs import making
 from engine.runs.folder import RunFolder
 from engine.studio import Studio
-from engine.sweep import Request
 from engine.train import loop, worker
 from engine.types import (
     BadInput,
@@ -36,19 +34,17 @@ from engine.types import (
     Candidate,
     Checkpoint,
     GenerationSettings,
-    Line,
     NotFound,
     Outcome,
     Run,
     RunConfig,
     RunState,
-    Script,
     SpeakRow,
     Speech,
-    Tier,
 )
 from engine.workspace import Workspace
 from tests import transformers_factory
+from tests.backends import sweeping
 from tests.backends.blind_loop import audited_and_prepared, judged_and_exported
 from tests.judgement_factory import make_promotion, make_verdict
 
@@ -196,48 +192,17 @@ def test_what_cannot_be_trained_is_named_before_the_first_step(
 def test_a_sweep_through_references_ends_in_what_can_be_judged(
     workspace: Workspace, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Base and checkpoint after a recording of the dataset and after none: other clips, which say after what. The codec
-    hears the reference once for all of them. What no measure can judge of random speech is said to be so, and is no
-    error.
-    """
-    heard: list[Path] = []
-    plain = PocketTtsModel._encode
-
-    def counted(self: PocketTtsModel, path: Path, **told: bool) -> torch.Tensor:
-        heard.append(path)
-        return plain(self, path, **told)
-
-    monkeypatch.setattr(PocketTtsModel, "_encode", counted)
-    prepared = dataset.listing(workspace.datasets)[0]
-    script = Script(name="tiny", language="en", lines=(Line(id="s1", tier=Tier.SHORT, text=LINE),), sha256="d" * 64)
+    """After a recording of the dataset and after none, with every measure that can judge."""
     tuned = Candidate(backend=POCKET, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
-    candidates = (Candidate(backend=POCKET, voice="default"), tuned)
-    with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
-        kept = studio.reference_of_row(prepared.id, dataset.utterances(prepared)[0].id).reference
-        asked = Request(candidates=candidates, script=script, settings=SETTINGS.flat, references=(None, kept))
-        clips = studio.render(asked)
-        scores = studio.scores([clip.id for clip in clips])
-    assert len({clip.path for clip in clips}) == 4
-    assert [clip.reference.sha256 if clip.reference else None for clip in clips].count(kept.sha256) == 2
-    assert [path for path in heard if path == kept.audio_path] == [kept.audio_path]
-    for clip in clips:
-        assert scores[clip.id]
-        for score in scores[clip.id]:
-            assert score.explanation
-            assert score.passed is None or not math.isnan(score.value), score
+    sweeping.assert_swept_through_references(workspace, tuned, LINE, SETTINGS, model=PocketTtsModel, patch=monkeypatch)
 
 
 def test_a_sweep_renders_base_and_checkpoint(workspace: Workspace, checkpoint: Checkpoint) -> None:
     """Two clips at 24 kHz, measured and kept, over one loaded base."""
-    lines = (Line(id="s1", tier=Tier.SHORT, text=LINE),)
-    script = Script(name="tiny", language="en", lines=lines, sha256="f" * 64)
     tuned = Candidate(backend=POCKET, voice="default", checkpoint_id=checkpoint.id, lora_scale=SCALE)
-    candidates = (Candidate(backend=POCKET, voice="default"), tuned)
-    with Studio(workspace, clock=lambda: 5.0, device="cpu") as studio:
-        assert POCKET in studio.backends()
-        clips = studio.render(Request(candidates=candidates, script=script, settings=SETTINGS.flat))
-        assert {clip.sample_rate for clip in clips} == {24_000}
-        assert len({clip.path for clip in clips}) == 2
+    clips = sweeping.rendered(workspace, tuned, LINE, SETTINGS)
+    assert {clip.sample_rate for clip in clips} == {24_000}
+    assert len({clip.path for clip in clips}) == 2
 
 
 def test_a_blind_verdict_promotes_and_exports(workspace: Workspace, checkpoint: Checkpoint) -> None:
@@ -333,7 +298,6 @@ def test_an_export_of_codes_speaks_in_upstreams_class(
 ) -> None:
     """Likewise the scripts of CSM and Dia, without noise: upstream draws otherwise."""
     import peft
-    import torch
 
     from engine.adapter_files import write_adapter
 
