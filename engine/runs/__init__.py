@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine import events as event_log
 from engine import run_config
-from engine.runs import curves, marks, record, state
+from engine.runs import curves, launches, record, state
 from engine.runs.folder import RunFolder
 from engine.runs.progress import Progress, Snapshot, follow
 from engine.types import BadInput, Event, Run, RunConfig, RunState, Series
@@ -91,7 +91,7 @@ def series(run_dir: Path) -> Series:
 def exit_status(run_dir: Path) -> int | None:
     """How the process of the last launch ended, negative for a signal; None where nobody was there to see it."""
     folder = RunFolder(run_dir)
-    launched, exited = marks.read(folder.launched), marks.read(folder.exited)
+    launched, exited = launches.read(folder.launched), launches.read(folder.exited)
     if not launched or exited.get("launched_at") != launched["at"]:
         return None
     return int(exited["status"])

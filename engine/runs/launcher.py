@@ -18,7 +18,7 @@ from pathlib import Path
 
 from engine import durable, environments, locks, runs
 from engine.backends.serve.process import Interpreter
-from engine.runs import marks, record
+from engine.runs import launches, record
 from engine.runs.folder import RunFolder
 from engine.types import Busy, EngineError, Refused
 from engine.workspace import Workspace
@@ -40,9 +40,9 @@ def launch(run_dir: Path, *, python: str = "", clock: Callable[[], float] = time
     if not _released(folder.lock):
         raise Busy(f"{run_dir.name} is already being trained by {locks.holder(folder.lock) or 'another process'}.")
     folder.stop_flag.unlink(missing_ok=True)
-    before, launched_at, last_seq = marks.read(folder.launched), clock(), runs.read_progress(run_dir).last_seq
+    before, launched_at, last_seq = launches.read(folder.launched), clock(), runs.read_progress(run_dir).last_seq
     attempt = before.get("attempt", 1) + 1 if before.get("after_seq") == last_seq else 1
-    marks.write(folder.launched, at=launched_at, after_seq=last_seq, attempt=attempt)
+    launches.write(folder.launched, at=launched_at, after_seq=last_seq, attempt=attempt)
     with folder.log.open("ab") as log:  # a file, not a pipe: a pipe that nobody drains would block the trainer
         try:
             child = subprocess.Popen(
@@ -79,7 +79,7 @@ def _reap(child: subprocess.Popen[bytes], folder: RunFolder, launched_at: float)
 
 def _note_exit(folder: RunFolder, launched_at: float, status: int) -> None:
     with suppress(OSError):
-        marks.write(folder.exited, launched_at=launched_at, status=status)
+        launches.write(folder.exited, launched_at=launched_at, status=status)
 
 
 def must_be_current(run_dir: Path, environment: Mapping[str, str]) -> None:

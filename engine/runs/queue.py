@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import durable, runs
-from engine.runs import launcher, marks
+from engine.runs import launcher, launches
 from engine.runs.folder import RunFolder
 from engine.types import BadInput, Busy, EngineError, Refused, Run, RunState
 from engine.workspace import Workspace
@@ -116,7 +116,7 @@ def enqueue(run_dir: Path, *, clock: Callable[[], float]) -> None:
     folder = RunFolder(run_dir)
     for past in (folder.stop_flag, folder.launched, folder.exited):
         past.unlink(missing_ok=True)
-    marks.write(folder.queued, at=clock(), after_seq=runs.read_progress(run_dir).last_seq)
+    launches.write(folder.queued, at=clock(), after_seq=runs.read_progress(run_dir).last_seq)
 
 
 def _must_not_be_done(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Where a run stands: its state, from the lock, the stop flag, the marks of its launches and its events.
+"""Where a run stands: its state, from the lock, the stop flag, what is written of its launches and its events.
 
 Alive is a held lock, never a pid; what nobody wrote down follows from what is missing. Changes nothing.
 """
@@ -6,7 +6,7 @@ Alive is a held lock, never a pid; what nobody wrote down follows from what is m
 from __future__ import annotations
 
 from engine import lease, locks
-from engine.runs import marks
+from engine.runs import launches
 from engine.runs.folder import RunFolder
 from engine.runs.progress import Progress, standing_aside
 from engine.types import RunState
@@ -22,11 +22,11 @@ DIED = "The trainer is gone without a word: killed, out of memory, or the machin
 def of(folder: RunFolder, progress: Progress, now: float) -> RunState:
     """The state of a run whose events say `progress`; `now` in seconds since the epoch."""
     held = locks.is_held(folder.lock)
-    launched, queued = marks.read(folder.launched), marks.read(folder.queued)
+    launched, queued = launches.read(folder.launched), launches.read(folder.queued)
     stop_wanted = folder.stop_flag.exists()
     waits = bool(queued) and progress.last_seq <= queued["after_seq"] and not stop_wanted
     if launched and progress.last_seq <= launched["after_seq"]:  # not a word since this launch
-        is_gone = marks.read(folder.exited).get("launched_at") == launched["at"]
+        is_gone = launches.read(folder.exited).get("launched_at") == launched["at"]
         if held or (not is_gone and now - launched["at"] < START_GRACE_SEC):
             return RunState.STARTING
         again = waits and not is_gone and launched.get("attempt", 1) < LAUNCHES

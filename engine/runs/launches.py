@@ -1,4 +1,4 @@
-"""The marks in a run's `control/` folder: when it was queued, launched, and gone. Small JSON objects of numbers.
+"""What is written down of a run's launches in its `control/` folder: small files, each a JSON object of numbers.
 
     queued.json    at, after_seq: it waits, unless the trainer has spoken since that event
     launched.json  at, after_seq, attempt: a trainer was started, for the so many-th time after that event
@@ -16,7 +16,7 @@ from engine import durable
 
 
 def read(path: Path) -> dict[str, float]:
-    """A mark's numbers by name; empty where there is no mark, or none that can be read."""
+    """A file's numbers by name; empty where there is no file, or none that can be read."""
     try:
         return {name: float(value) for name, value in json.loads(path.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError, TypeError):
@@ -24,5 +24,5 @@ def read(path: Path) -> dict[str, float]:
 
 
 def write(path: Path, **numbers: float) -> None:
-    """Put a mark there, or another in its place, whole. Raises OSError."""
+    """Put the file there, or another in its place, whole. Raises OSError."""
     durable.write_bytes(path, json.dumps(numbers).encode())
