@@ -23,6 +23,19 @@ _COSY3 = RunConfig(
     max_grad_norm=5.0,
     precision="bf16",
 )
+_JOINT3 = replace(
+    _COSY3,
+    parts=("llm", "flow"),
+    target_modules=(),
+    rank=8,
+    alpha=16.0,
+    dropout=0.15,
+    learning_rate=2e-4,
+    warmup_steps=50,
+    part_patience=3,
+    train_loss_floor=1.5,
+    stop_when=("talks_to_itself",),
+)
 _COSY_SOURCE = "instavar/cosyvoice3-lora-finetuning; Instavar, CosyVoice 3 LoRA rerun (2026)"
 
 
@@ -102,19 +115,7 @@ COSYVOICE: tuple[Preset, ...] = (
         _COSY_SOURCE,
     ),
     _preset(
-        replace(
-            _COSY3,
-            parts=("llm", "flow"),
-            target_modules=(),
-            rank=8,
-            alpha=16.0,
-            dropout=0.15,
-            learning_rate=2e-4,
-            warmup_steps=50,
-            part_patience=3,
-            train_loss_floor=1.5,
-            stop_when=("talks_to_itself",),
-        ),
+        _JOINT3,
         "joint",
         "Language model and flow together, for a voice that needs no audio prompt.",
         "Rank 8 and dropout 0.15 held back a model that talked to itself: below a train loss of 1.5 it went on "
@@ -139,23 +140,7 @@ COSYVOICE: tuple[Preset, ...] = (
         source="CosyVoice Flow LoRA fine-tune: debugging walkthrough (2025), question 4",
     ),
     _preset(
-        replace(
-            _COSY3,
-            parts=("llm", "flow"),
-            target_modules=(),
-            rank=8,
-            alpha=16.0,
-            dropout=0.15,
-            learning_rate=2e-4,
-            warmup_steps=50,
-            batch_tokens=300,
-            accumulation=16,
-            gradient_checkpointing=True,
-            one_part_at_a_time=True,
-            part_patience=3,
-            train_loss_floor=1.5,
-            stop_when=("talks_to_itself",),
-        ),
+        replace(_JOINT3, batch_tokens=300, accumulation=16, gradient_checkpointing=True, one_part_at_a_time=True),
         "joint-small-gpu",
         "Language model and flow in one run on 8 GB: only the part at work is on the card.",
         "As joint, with batch 1 and 16 batches a step. The parts share no gradient, so one after the other teaches the "

@@ -83,18 +83,7 @@ _CSM = RunConfig(
     accumulation=4,
     precision="bf16",
 )
-_DIA = RunConfig(
-    backend="dia",
-    parts=("lm",),
-    target_modules=ATTENTION,
-    rank=16,
-    alpha=32.0,
-    learning_rate=5e-5,
-    epochs=10,
-    batch_tokens=2500,
-    accumulation=4,
-    precision="bf16",
-)
+_DIA = replace(_CSM, backend="dia", batch_tokens=2500)
 _INDEX = RunConfig(
     backend="indextts2",
     parts=("gpt",),
