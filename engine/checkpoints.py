@@ -18,6 +18,7 @@ from engine.types import BadInput, Checkpoint, NotFound
 
 ASIDE = "damaged_"
 WHAT = "checkpoint"
+BYTES_OF_JSON = 64 * 1024  # of the descriptions and the manifest of one, at most
 
 
 def publish(

@@ -13,11 +13,11 @@ from dataclasses import replace
 
 from engine.backends.sizes import ModelSize, PartSize
 from engine.device import DeviceMemory
+from engine.run_config import PAGED
 from engine.types import BadInput, Change, MemoryEstimate, RunConfig
 
 FP32 = 4
 ADAMW_STEP_BYTES = 4  # torch keeps each tensor's count of steps as a float of its own
-PAGED = "paged_adamw_8bit"
 # bitsandbytes: 8-bit state with a scale of 4 bytes for every 256 numbers (Dettmers et al. 2021, arXiv:2110.02861), for
 # tensors of at least 4096 numbers; smaller ones keep 32 bits.
 BLOCK, SMALLEST_8BIT = 256, 4096

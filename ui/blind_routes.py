@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engine.types import REASON_CODES, Choice, EngineError, NotFound
 from ui.access import Listener
+from ui.no_store import NO_STORE
 
 if TYPE_CHECKING:
     from engine.listening import Scale, TrialView
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 NO_SITTING = "There is no such sitting; open Listen again."
 MOST_EVENTS = 2000
 Label = str

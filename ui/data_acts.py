@@ -23,11 +23,11 @@ from ui.data_asked import Acts, Preparation, Text, Texts
 from ui.data_desks import Desks
 from ui.data_rows import DeskRow
 from ui.data_uploads import Uploads
+from ui.no_store import NO_STORE
 
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 REPAIR, TAKE_BACK = "repair", "take_back"
 
 

@@ -21,11 +21,11 @@ from ui import view_data_words as words
 from ui.data_asked import Filters, OpenPath, OpenUpload, Slicing
 from ui.data_desks import Desks
 from ui.data_uploads import Uploads
+from ui.no_store import NO_STORE
 
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SOON_STALE = {"Cache-Control": "private, max-age=600", "X-Content-Type-Options": "nosniff"}
 # What a browser is told a row's file is: sound or nothing, whatever its name says.
 SOUND_TYPES = {

@@ -14,12 +14,12 @@ from starlette.staticfiles import StaticFiles
 
 from engine.types import BadInput, Busy, DiskFull, EngineError, NotFound, Refused
 from ui import blind_routes, data_routes, figures, live, sweep_routes, view_sweep
+from ui.no_store import NO_STORE
 
 if TYPE_CHECKING:
     from engine.studio import Studio
 
 LOOK = Path(__file__).parents[1] / "assets" / "ui"
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 STATUS: dict[type[EngineError], int] = {BadInput: 400, NotFound: 404, Busy: 409, Refused: 409, DiskFull: 507}
 

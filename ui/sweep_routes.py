@@ -15,12 +15,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from engine.types import BadInput, Candidate, TrialKind
 from ui import sweep_shown, view, view_leaks, view_sweep, view_sweep_form
+from ui.no_store import NO_STORE
 from ui.sweep_asked import Automatic, Choose, PathReference, RowReference, SaveScript, Send, Sweep, Text
 
 if TYPE_CHECKING:
     from engine.studio import Studio
 
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 LARGEST_UPLOAD = 50_000_000
 
 

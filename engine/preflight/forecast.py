@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 
-from engine import memory
+from engine import checkpoints, memory
 from engine.preflight.facts import Facts
 from engine.train import batches
 from engine.types import DiskEstimate, MemoryEstimate, RunConfig
 
 RESUME_POINTS = 2  # checkpoints that keep the optimizer's state
-BYTES_OF_JSON = 64 * 1024  # of a checkpoint's descriptions and manifest, at most
 FEW_CHECKPOINTS = 2  # with fewer there is nothing to choose from by ear
 
 
@@ -75,7 +74,7 @@ def disk_estimate(config: RunConfig, facts: Facts) -> DiskEstimate | None:
     count = checkpoint_count(config, facts)
     return DiskEstimate(
         checkpoints=count,
-        checkpoint_bytes=sum(trained) * memory.FP32 + BYTES_OF_JSON,
+        checkpoint_bytes=sum(trained) * memory.FP32 + checkpoints.BYTES_OF_JSON,
         resume_bytes=min(count, RESUME_POINTS) * state,
         features_bytes=math.ceil(facts.uncached_sec * facts.size.feature_bytes_a_second),
         free_bytes=facts.free_disk_bytes,

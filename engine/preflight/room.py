@@ -12,6 +12,7 @@ from engine import disk, memory
 from engine.preflight import findings, forecast
 from engine.preflight.facts import Facts
 from engine.preflight.findings import size
+from engine.run_config import PAGED
 from engine.types import Change, DiskEstimate, Level, PreflightItem, RunConfig
 
 
@@ -64,7 +65,7 @@ def _that_fit(config: RunConfig, facts: Facts, available: int) -> tuple[Change, 
     return tuple(
         change
         for change in found
-        if (gpu or change.new != memory.PAGED)
+        if (gpu or change.new != PAGED)
         and (facts.has_bf16 or change.setting != "precision")
         and (change.setting != "processes" or not gpu)
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine import memory
 from engine.preflight import findings, forecast
 from engine.preflight.facts import Facts
+from engine.run_config import PAGED
 from engine.types import Level, PreflightItem, RunConfig
 
 MANY_STEPS_A_CHECKPOINT = 500
@@ -36,7 +36,7 @@ def machine(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
     if facts.environment_fault:
         yield PreflightItem(check="environment", level=Level.WARN, text=facts.environment_fault)
     gpu = facts.device.startswith("cuda")
-    if config.optimizer == memory.PAGED and not gpu:
+    if config.optimizer == PAGED and not gpu:
         yield findings.refused(
             config, "optimizer", "adamw", f"Paged 8-bit AdamW needs a CUDA card; this run is on {facts.device}."
         )
@@ -55,7 +55,7 @@ def machine(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
         yield findings.refused(config, "gradient_checkpointing", False, text)
     if config.method == "full" and not facts.full_sft:
         yield findings.refused(config, "method", "lora", f"{config.backend} cannot be trained in full.")
-    if config.method == "full" and gpu and config.optimizer != memory.PAGED and not config.gradient_checkpointing:
+    if config.method == "full" and gpu and config.optimizer != PAGED and not config.gradient_checkpointing:
         text = "Full fine-tuning on a card usually needs gradient checkpointing and the paged 8-bit optimizer together."
         yield PreflightItem(
             check="memory stack",
@@ -63,7 +63,7 @@ def machine(config: RunConfig, facts: Facts) -> Iterator[PreflightItem]:
             text=text,
             changes=(
                 findings.change(config, "gradient_checkpointing", True, "keeps few activations"),
-                findings.change(config, "optimizer", memory.PAGED, "a quarter of the state, paged"),
+                findings.change(config, "optimizer", PAGED, "a quarter of the state, paged"),
             ),
         )
 

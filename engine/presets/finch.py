@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.presets.making import INSTAVAR
 from engine.types import Preset, RunConfig
 
 CARD = "Finch's model card, assets/finch/README.md"
-INSTAVAR = "Instavar, LoRA or full SFT for voice models on a 24 GB GPU (2026)"
 
 _DEFAULT = RunConfig(backend="finch", rank=16, alpha=32.0, epochs=12)
 # Batches of 500 tokens, three a step: as many tokens a step as the default's, in a third of the activations.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.run_config import PAGED
 from engine.types import Preset, RunConfig
 
-PAGED = "paged_adamw_8bit"
 INSTAVAR = "Instavar, LoRA or full SFT for voice models on a 24 GB GPU (2026)"
 ALL_STEPS = 100  # epochs, where the steps end the run
 

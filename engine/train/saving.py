@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WEIGHT_BYTES = 4
-BYTES_OF_JSON = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +108,7 @@ def publish(session: Session, snapshot: Snapshot) -> None:
 def needed_bytes(session: Session) -> int:
     """Room for the next two checkpoints with their states."""
     each = WEIGHT_BYTES + optimizers.STATE_BYTES[session.config.optimizer]
-    return 2 * (parameter_count(session.parts) * each + BYTES_OF_JSON)
+    return 2 * (parameter_count(session.parts) * each + checkpoints.BYTES_OF_JSON)
 
 
 def making_room(session: Session) -> Callable[[DiskFull], None]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import disk, memory, preflight
+from engine import checkpoints, disk, memory, preflight
 from engine.backends import sizes
 from engine.device import Card, DeviceMemory
 from engine.preflight import forecast
@@ -182,7 +182,7 @@ def test_the_disk_is_counted_checkpoint_by_checkpoint() -> None:
     assert estimate is not None
     trained = memory.trained_tensors(CONFIG, FACTS.size)
     assert estimate.checkpoints == 12
-    assert estimate.checkpoint_bytes - forecast.BYTES_OF_JSON == 4 * sum(trained)
+    assert estimate.checkpoint_bytes - checkpoints.BYTES_OF_JSON == 4 * sum(trained)
     assert estimate.resume_bytes == 2 * memory.optimizer_bytes(trained, "adamw")[0]
     assert estimate.features_bytes == 0
     assert forecast.disk_estimate(CONFIG, FACTS).features_bytes == 1000 * FACTS.size.feature_bytes_a_second
