@@ -50,7 +50,8 @@ def take(
 def _show(page: Page, path: str) -> None:
     """Bring what matters into view."""
     if path.startswith("/sweep"):
-        page.locator("[data-cell]").nth(5).click()
+        page.locator("[data-cell]").last.click()  # the last checkpoint at the highest scale: what the marks are for
+        page.locator("[data-take-of]", has_text="medium").first.click()
         page.wait_for_selector(".em-clip [data-at]")
         if "form" in path:
             page.click("[data-act=ask]")
