@@ -17,12 +17,13 @@ import torch
 import torchaudio
 from numpy.typing import NDArray
 
+from benchmarks.aligned_words import HeardWord, words
 from benchmarks.edited_speech import RATE, Said, quietest
 from engine import audio, backends, harness
 from engine.adapter_files import load_adapter
 from engine.adapters import AdapterHost
 from engine.backends.finch import phonemes, weights
-from engine.backends.finch.ear import HeardWord, Listener
+from engine.backends.finch.ear import Listener
 from engine.backends.finch.info import ASSETS
 from engine.screeners.hama_ear import HamaEar
 from engine.types import SpeakRow
@@ -86,10 +87,10 @@ def verified(listener: Listener, samples: NDArray[np.float32], text: str, voice:
     errors = listener.errors(waveform, spoken.symbols)
     if 100 * errors.rate > CLEAN_PERCENT or errors.insertions > CLEAN_INSERTIONS:
         return None
-    words = listener.words(waveform, spoken)
-    if len(words) < len(text.split()) or min(w.mean_log_posterior for w in words) < CLEAN_WORD:
+    found = words(listener, waveform, spoken)
+    if len(found) < len(text.split()) or min(w.mean_log_posterior for w in found) < CLEAN_WORD:
         return None
-    return Said(voice=voice, group=group, samples=samples, text=text, edges=edges(samples, words))
+    return Said(voice=voice, group=group, samples=samples, text=text, edges=edges(samples, found))
 
 
 def edges(samples: NDArray[np.float32], words: Sequence[HeardWord]) -> tuple[int, ...]:

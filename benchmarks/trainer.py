@@ -18,7 +18,7 @@ import torch
 from benchmarks import prepared
 from benchmarks.measure import Row, Table, spread
 from benchmarks.prepared import Place
-from engine import dataset, runs
+from engine import backends, dataset, runs, speaking_settings
 from engine.train import batches, loop, seeds
 from engine.train.listening import Ear
 from engine.train.session import Session, epoch_batches
@@ -88,7 +88,8 @@ def _against_plain(place: Place, turns: int, base_model: str) -> Table:
     ):
         session = replace(session, validation=(), validation_lengths=(), validation_weights=())
         texts = [utterance.text for utterance in dataset.utterances(place.dataset)]
-        session = replace(session, ear=Ear(texts, clock=told.now))
+        settings = speaking_settings.usual(backends.info(session.config.backend, session.config.base_model))
+        session = replace(session, ear=Ear(texts, settings, clock=told.now))
         for turn in range(1 + turns + turns % 2):  # the first one warms up; the others are as many of either order
             todo = epoch_batches(session, state.epoch)
             end_step = state.step + len(todo)

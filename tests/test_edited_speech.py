@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks import screening_texts
+from benchmarks.aligned_words import HeardWord
 from benchmarks.edited_speech import RATE, Edited, Said, cut, doubled, edited, merged
 from benchmarks.screening_clips import edges
 from benchmarks.screening_counts import Counts
-from engine.backends.finch.ear import HeardWord
 from engine.types import WordScore
 
 WORD = round(0.3 * RATE)
