@@ -4,7 +4,7 @@
 const PAUSE_MS = 350; // after the last key, before preflight is asked
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-const GIVE_UP_MS = 8000; // on settings that were asked for: they were refused, and a message says why
+const GIVE_UP_MS = 30000; // on settings that were asked for: they were refused, and a message says why
 let timer = 0;
 let checks = 0; // how often preflight was asked
 
@@ -120,9 +120,16 @@ function pointAt() {
     wanted = names.find((name) => $(`[data-field=${name}][data-on-demand]`, form())) || wanted;
   }
   for (const field of $$("[data-on-demand]", form())) field.hidden = !wanted && !value(field);
-  const note = $("[data-submit-note]", form());
   count();
-  note.textContent = card.dataset.level === "refuse" ? "Preflight refuses it; see what mends it." : "";
+  note();
+}
+
+/* What stands beside the button. */
+function note() {
+  const refused = $(".em-preflight")?.dataset.level === "refuse";
+  const waits = coming.start && areComing();
+  $("[data-submit-note]", form()).textContent = waits ? "It starts once the settings that were asked for are here."
+    : refused ? "Preflight refuses it; see what mends it." : "";
 }
 
 function propose(event) {
@@ -149,7 +156,7 @@ function submit(event) {
   event.preventDefault();
   if (areComing()) {
     coming.start = true;
-    $("[data-submit-note]", form()).textContent = "It starts once the settings that were asked for are here.";
+    note();
     return;
   }
   begin();

@@ -58,7 +58,7 @@ def test_a_cell_opens_its_evidence(page: Page, address: str, judged: FakeStudio)
     told = card.inner_text()
     for piece in ("dropped word", "Ana", "three-tiers version 2", "flag: dropped word", "nobody was asked yet"):
         assert piece in told
-    assert page.locator("[data-cell][aria-current=true]").count() == 1
+    page.wait_for_function("document.querySelectorAll('[data-cell][aria-current=true]').length === 1")
     page.locator("#gate-tier input").click()
     page.get_by_role("option", name="long").click()
     page.wait_for_function("() => !document.querySelector('.em-matrix').innerText.includes('short')")

@@ -92,7 +92,7 @@ def test_the_answer_tells_what_was_played(judged: FakeStudio, address: str, quic
     open_sitting(quick, address, session)
     places = [quick.evaluate(PLACES)]
     hear_all(quick)
-    for key in ("2", "k", "j", "l", "s", "c", " "):
+    for key in ("l", "2", "k", "j", "s", "c", " "):  # in a loop, so that it does not end before the pause
         quick.keyboard.press(key)
     quick.keyboard.press("ArrowLeft")
     quick.wait_for_selector("text=2 of 3")
@@ -341,7 +341,7 @@ def test_the_loop_by_keyboard_and_pointer(judged: FakeStudio, address: str, page
     open_sitting(page, address, session)
     assert not page.locator("[data-region]").is_visible()
     page.keyboard.press(" ")
-    page.wait_for_timeout(300)
+    page.wait_for_function("document.querySelector('[data-place=at]').value > 20")
     page.keyboard.press("s")
     page.wait_for_selector("[data-region]:visible")
     start = int(page.locator("[data-place=from]").input_value())
