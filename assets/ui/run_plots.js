@@ -118,7 +118,7 @@ export class Plots {
   }
 
   svg(name) {
-    return this.frame.querySelector(`[data-plot=${name}] svg`);
+    return this.frame.querySelector(`[data-plot=${name}] > svg`); // not a sign of the legend above it
   }
 
   legend(several, weight) {

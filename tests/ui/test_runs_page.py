@@ -165,11 +165,17 @@ def test_the_queue_is_reordered_and_cancelled_from_the_list(page: Page, at: str,
 
 # ---- a run
 def test_what_the_trainer_tells_is_on_the_page_without_a_reload(page: Page, at: str, busy: FakeStudio) -> None:
-    """A step is read out, an alert hangs on the curve with its sentence."""
+    """A step is read out and drawn, in the plot whose legend has signs too; an alert hangs on the curve."""
     opened(page, f"{at}/runs?run=lark-001")
     page.wait_for_selector("[data-readout]:has-text('step 150')")
+    norms = page.locator("[data-plot=grad] > svg path.em-line-path").first
+    norms.scroll_into_view_if_needed()
+    drawn = norms.get_attribute("d")
     busy.tell_step("lark-001", 151)
     page.wait_for_selector("[data-readout]:has-text('step 151')")
+    page.wait_for_function(
+        "d => document.querySelector('[data-plot=grad] > svg path.em-line-path').getAttribute('d') !== d", arg=drawn
+    )
     busy.tell("lark-001", "alert", monitor="drift", step=151, epoch=4, text="Speech grows faster.", stops=False)
     page.wait_for_selector("[data-told='step 151: Speech grows faster.']")
     page.wait_for_selector(".em-alerts:has-text('Speech grows faster.')")
