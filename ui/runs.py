@@ -76,8 +76,9 @@ def _bind_form(studio: Studio, settings: gr.HTML, found: gr.HTML, opened: gr.HTM
         checked.asked(event.turn)
         try:
             config, swept = form.read(event.values), form_sweep.read(event.values)
+            runs = 1 + len(form.other_rates(event.values))
             each = studio.each_checkpoint(swept, config.backend) if swept else None
-            found = view_preflight.card(studio.preflight(config), swept, each)
+            found = view_preflight.card(studio.preflight(config), swept, each, runs=runs)
         except EngineError as error:  # half a number while somebody types is no fault: it is said here
             found = view_preflight.refused(str(error))
         return checked.unless_late(event.turn, found)

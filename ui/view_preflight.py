@@ -37,22 +37,27 @@ WAITING = (
 )
 
 
-def card(found: Preflight, swept: AutomaticSweep | None = None, each: EachCheckpoint | None = None) -> str:
-    """Everything that is known of a run before it starts; with `swept`, what `each` of its checkpoints will be."""
+def card(
+    found: Preflight, swept: AutomaticSweep | None = None, each: EachCheckpoint | None = None, *, runs: int = 1
+) -> str:
+    """Everything that is known of a run before it starts; with `swept`, what `each` of its checkpoints will be. Several
+    `runs` differ in their learning rates alone.
+    """
     shape, word = VERDICTS[found.level]
     items = sorted(found.items, key=lambda item: WORST_FIRST.index(item.level))
     open_ones = "".join(_item(item) for item in items if item.level is not Level.OK)
     fine = "".join(_item(item) for item in items if item.level is Level.OK)
-    steps = f'<span class="em-quiet">about {view.plural(found.steps, "step")}</span>' if found.steps else ""
+    many = f"{runs} runs, each " if runs > 1 else ""
+    steps = f'<span class="em-quiet">{many}about {view.plural(found.steps, "step")}</span>' if found.steps else ""
     parts = [
         f'<div class="em-row em-between"><h2>Before the start</h2>{steps}</div>',
         f'<p class="em-outlook" role="status">{view.state(shape, word)}</p>',
         f'<ul class="em-items">{open_ones}{fine}</ul>' if items else "",
         _memory(found.memory) if found.memory else "",
-        _disk(found.disk) if found.disk else "",
+        _disk(found.disk, runs) if found.disk else "",
         _swept(swept, each, found.disk.checkpoints if found.disk else 0) if swept and each else "",
         _advice(found.advice) if found.advice else "",
-        _copyable("The command that will run", found.command),
+        _copyable("The command that will run, once a run" if runs > 1 else "The command that will run", found.command),
         _copyable("run.json", found.record, folded=True),
     ]
     return f'<div class="em-preflight em-stack" data-level="{found.level}">{"".join(filter(None, parts))}</div>'
@@ -121,11 +126,12 @@ def _memory(found: MemoryEstimate) -> str:
 
 
 # ---- disk
-def _disk(found: DiskEstimate) -> str:
-    """What the run writes, against what is free."""
-    share = min(100.0, 100 * found.needed_bytes / max(found.free_bytes, 1))
-    over = found.needed_bytes > found.free_bytes
-    told = f"{view.size(found.needed_bytes)} to write, {view.size(found.free_bytes)} free"
+def _disk(found: DiskEstimate, runs: int) -> str:
+    """What the run writes, or all of several that share their cached features, against what is free."""
+    needed = runs * (found.needed_bytes - found.features_bytes) + found.features_bytes
+    share = min(100.0, 100 * needed / max(found.free_bytes, 1))
+    over = needed > found.free_bytes
+    told = f"{view.size(needed)} to write{f' by {runs} runs' if runs > 1 else ''}, {view.size(found.free_bytes)} free"
     parts = [f"{view.plural(found.checkpoints, 'checkpoint')} of {view.size(found.checkpoint_bytes)}"]
     parts += [f"{view.size(found.resume_bytes)} to resume from"] if found.resume_bytes else []
     parts += [f"{view.size(found.features_bytes)} of cached features"] if found.features_bytes else []

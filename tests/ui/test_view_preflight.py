@@ -72,3 +72,16 @@ def test_what_people_wrote_is_escaped(studio: FakeStudio) -> None:
     item = PreflightItem(check=BAD, level=Level.REFUSE, text=BAD, changes=(change,), override=BAD)
     told = view_preflight.card(replace(found(studio), items=(item,), command=BAD, record=BAD))
     assert "<script" not in told + view_preflight.refused(BAD)
+
+
+def test_several_runs_say_what_all_of_them_take(studio: FakeStudio) -> None:
+    """Who queues a run at several rates sees before the start how many there are and what they write together."""
+    one = found(studio)
+    assert one.disk is not None
+    disk = replace(one.disk, features_bytes=7_000_000)
+    told = view_preflight.card(replace(one, disk=disk), runs=3)
+    alone = view_preflight.card(replace(one, disk=disk))
+    assert "63.0 MB to write, " in alone
+    assert " runs" not in alone
+    assert "175.0 MB to write by 3 runs" in told
+    assert "3 runs, each about" in told
