@@ -1,7 +1,7 @@
 """`events.jsonl`: what a run tells, one JSON object a line, appended by its trainer alone.
 
 Knows the format and how to read it while it grows: a line counts once its line feed is there, so a torn last line is
-not seen and is cut off by the next writer. Knows nothing of what the kinds mean; `progress` does.
+not seen and is cut off by the next writer. Knows nothing of what the kinds mean; `runs.progress` does.
 
     kind        data
     start       pid, step, epoch, total_steps, epochs, train_count, validation_count, voice, device, parameters,
