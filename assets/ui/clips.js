@@ -81,6 +81,11 @@ async function fillWords() {
 
 const nextWords = () => document.querySelector("[data-words]:not([data-asked])");
 
+/* The second half of a double click on a button of a form is no second act: no second test, link or sitting. */
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest("button.lg")) event.stopPropagation();
+}, true);
+
 /* The name of the person who confirms is asked for on several pages: this browser remembers it. */
 const NAME = "earmark-name";
 document.addEventListener("change", (event) => {

@@ -77,6 +77,19 @@ def test_an_invited_reviewer_comes_in_by_the_link(page: Page, at: str, studio: F
     other.close()
 
 
+def test_a_double_click_is_one_act(page: Page, at: str, studio: FakeStudio) -> None:
+    """However fast the first click is answered, the second one of a pair makes no second invitation."""
+    page.goto(f"{at}/tests")
+    page.locator("#invite-name").wait_for()
+    write(page, "person", "Ed")
+    write(page, "invite-name", "Cleo")
+    page.click("#invite")
+    page.locator("[data-invite]").wait_for()
+    page.locator("#invite").dispatch_event("click", {"detail": 2})
+    page.wait_for_timeout(500)
+    assert [invitation.reviewer for invitation in studio.invitations()].count("Cleo") == 1
+
+
 def test_the_page_fits_a_telephone(browser: Browser, at: str) -> None:
     """Nothing lies beyond the edge at 390 pixels."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
