@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import machine, planted
 from engine import audit, needs, readers
-from engine.audit.transcripts import Recogniser
+from engine.recogniser import Recogniser
 from engine.types import AuditReport, EngineError, Manifest
 
 COPIES = 5  # each with a fifth of the faults, so that most of its rows are sound

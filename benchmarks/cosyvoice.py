@@ -135,7 +135,7 @@ def _adapter(version: str, base: Path, folder: Path, seed: int) -> Adapter:
     part = model.lora_parts()[0]
     torch.manual_seed(seed)
     told = peft.LoraConfig(r=4, lora_alpha=4, target_modules=list(part.target_modules), init_lora_weights=False)
-    peft.get_peft_model(model.part(part.name), told).save_pretrained(str(folder / part.name))  # type: ignore[arg-type]
+    peft.get_peft_model(model.part(part.name), told).save_pretrained(str(folder / part.name))
     return write_adapter(
         folder,
         backend=version,

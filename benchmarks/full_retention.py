@@ -166,7 +166,7 @@ def _disturbed(scene: Scene, studio: Studio, expected: dict[int, str]) -> dict[i
         ended = scene.until(studio, started.id, _is_over)
     if ended.state is not RunState.COMPLETED:
         raise Refused(f"The run is {ended.state}: {ended.error}")
-    kept = small_disk.weights(ended.path)
+    kept: dict[int, str] = small_disk.weights(ended.path)
     wanted = {s: w for s, w in expected.items() if f"{started.id}@{s:06d}" not in own[:3]}
     if kept != wanted:
         raise Refused(f"The weights at the end are not the undisturbed run's: {kept} instead of {wanted}.")
@@ -203,7 +203,7 @@ def _fill_during_a_save(scene: Scene, studio: Studio, started: Run) -> None:
     if scene.told["disk"] == QUOTA:
         return
     folder, ballast = RunFolder(started.path).checkpoints, studio.workspace.root.parent / "ballast"
-    while not (checkpoints.listing(started.path) and list(folder.glob(".tmp-*"))):
+    while not (checkpoints.listing(started.path) and any(folder.glob(".tmp-*"))):
         if studio.run(started.id).state.is_over:
             raise Refused(f"{started.id} ended: {studio.run(started.id).error}")
         time.sleep(LOOK_SEC)

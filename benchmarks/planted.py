@@ -143,13 +143,13 @@ def _audio(change: Callable[[Samples, int], Samples]) -> Callable[[Copy, str], N
 
 
 def _half_clipped(samples: Samples, rate: int) -> Samples:
-    return samples / max(float(np.median(np.abs(samples[np.abs(samples) > 1e-3]))), 1e-3)
+    return samples / np.float32(max(float(np.median(np.abs(samples[np.abs(samples) > 1e-3]))), 1e-3))
 
 
 def _noisy(samples: Samples, rate: int) -> Samples:
     noise = np.random.default_rng(1).standard_normal(len(samples)).astype(np.float32)
     power = float(np.square(samples[np.abs(samples) > 1e-3]).mean())
-    return 0.5 * (samples + noise * np.float32(np.sqrt(power / 10**0.5)))
+    return np.asarray(0.5 * (samples + noise * np.sqrt(power / 10**0.5)), np.float32)
 
 
 def _late(samples: Samples, rate: int) -> Samples:
@@ -168,9 +168,8 @@ def _music(samples: Samples, rate: int) -> Samples:
     time = np.arange(len(samples)) / rate
     beat = np.exp(-4 * (time * 2 % 1.0))
     roots = np.array([220.0, 262.0, 294.0, 330.0])[(time // 2).astype(int) % 4]
-    return (0.08 * beat * sum(np.sin(2 * np.pi * roots * ratio * time) for ratio in (1, 1.25, 1.5, 2))).astype(
-        np.float32
-    )
+    chord = np.sin(2 * np.pi * np.multiply.outer((1, 1.25, 1.5, 2), roots * time)).sum(axis=0)
+    return np.asarray(0.08 * beat * chord, np.float32)
 
 
 def _stereo(samples: Samples, rate: int) -> Samples:

@@ -75,12 +75,12 @@ def _trained(work: Path, config: RunConfig) -> tuple[float, int, int]:
             model.part(part.name).requires_grad_(True)
         elif part.name in config.parts:
             told = peft.LoraConfig(r=config.rank, target_modules=list(part.target_modules))
-            peft.get_peft_model(model.part(part.name), told)  # type: ignore[arg-type]
+            peft.get_peft_model(model.part(part.name), told)
     learned = [p for name in config.parts for p in model.part(name).parameters() if p.requires_grad]
     optimizer, took = torch.optim.AdamW(learned, lr=1e-4), []
     for step in range(STEPS):
         begin = time.perf_counter()
-        torch.stack(list(model.loss(examples, info.VOICE, config.parts, step).values())).sum().backward()
+        torch.stack(list(model.loss(examples, info.VOICE, config.parts, step).values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         took.append(time.perf_counter() - begin)
@@ -139,7 +139,7 @@ def _adapter(work: Path, name: str) -> Adapter:
     model = speech_model.load(NAME, work / "model", "cpu")
     part = model.lora_parts()[0]
     told = peft.LoraConfig(r=16, lora_alpha=32, target_modules=list(part.target_modules))
-    wrapped = peft.get_peft_model(model.part(part.name), told)  # type: ignore[arg-type]
+    wrapped = peft.get_peft_model(model.part(part.name), told)
     with torch.no_grad():
         for key, parameter in wrapped.named_parameters():
             if "lora_B" in key:

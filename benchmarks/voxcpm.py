@@ -95,9 +95,9 @@ def _adapter(model: speech_model.VoxcpmModel, folder: Path) -> Adapter:
     other = speech_model.load(SECOND, model._folder.path, "cpu")
     for part in other.lora_parts():
         told = peft.LoraConfig(r=32, lora_alpha=32, target_modules=list(part.target_modules), init_lora_weights=False)
-        peft.get_peft_model(other.part(part.name), told).save_pretrained(str(folder / part.name))  # type: ignore[arg-type]
+        peft.get_peft_model(other.part(part.name), told).save_pretrained(str(folder / part.name))
     described = {"backend": SECOND, "base_sha256": model.base_sha256, "voice": "default", "voice_settings": {}}
-    return write_adapter(folder, **described, parts=info.PARTS, rank=32, alpha=32.0)  # type: ignore[arg-type]
+    return write_adapter(folder, **described, parts=info.PARTS, rank=32, alpha=32.0)
 
 
 # ------------------------------------------------------------------------------------------------------------- memory
@@ -152,7 +152,7 @@ def _write_header(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 # ------------------------------------------------------------------------------------------------------------- shared
 def _config(lm: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
-    told = voxcpm_factory.config(SECOND)
+    told: dict[str, Any] = voxcpm_factory.config(SECOND)
     half = int(lm["kv_channels"]) // 2
     rope = {**ROPE, "long_factor": [1.0] * half, "short_factor": [1.0] * half}
     told["lm_config"] = {**told["lm_config"], **lm, "rope_scaling": rope, "max_position_embeddings": 32_768}

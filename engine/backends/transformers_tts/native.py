@@ -82,6 +82,14 @@ class NativeModel(ABC):
         return {}
 
     @abstractmethod
+    def length(self, example: Any) -> int:
+        """Positions of an example, for packing batches."""
+
+    @abstractmethod
+    def loss(self, examples: Sequence[Any], voice: str, parts: Sequence[str], seed: int | None) -> Mapping[str, Tensor]:
+        """The scalar losses of a batch by name; nothing is random where the seed is None."""
+
+    @abstractmethod
     def _training_prompt(self, utterance: Utterance, voice: Path | None) -> Path | None:
         """The audio prompt that a row is trained after."""
 
