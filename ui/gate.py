@@ -270,6 +270,9 @@ def _bind_retention(studio: Studio, retention: dict[str, Any], of_whom: list[Any
         studio.trash(ids, by=_person(by))
         return _panels(studio, looking)
 
+    def _ticked(ids: list[str]) -> object:
+        return gr.update(value=f"Move {len(ids)} to the trash", interactive=bool(ids))
+
     def _pin(checkpoint_id: str | None, by: str, looking: Looking) -> tuple[object, ...]:
         studio.pin(checkpoint_id or "", by=_person(by))
         return _panels(studio, looking)
@@ -283,7 +286,9 @@ def _bind_retention(studio: Studio, retention: dict[str, Any], of_whom: list[Any
 
     going, pinned = [retention["going"], *of_whom], [retention["pinned"], *of_whom]
     on(retention["inspect"].click, _inspect, outputs=[retention["found"]], long=True, name="gate_inspect")
-    on(retention["confirm"].click, _trash, inputs=going, outputs=outputs, name="gate_trash")
+    ticked, confirm = retention["going"], retention["confirm"]
+    on(ticked.change, _ticked, inputs=[ticked], outputs=[confirm], latest=True, name="gate_ticked")
+    on(confirm.click, _trash, inputs=going, outputs=outputs, name="gate_trash")
     on(retention["pin"].click, _pin, inputs=pinned, outputs=outputs, name="gate_pin")
     on(retention["unpin"].click, _unpin, inputs=pinned, outputs=outputs, name="gate_unpin")
 
@@ -327,7 +332,7 @@ def _panels_of(studio: Studio, look: Look, offers: Offers) -> tuple[object, ...]
         view.heading("Retention, if you confirm", view_retention.preview(answers)),
         view_retention.budget(studio.spent(), studio.free_bytes()),
         offers.update("going", going, value=going, visible=bool(going)),
-        gr.update(value=f"Move {len(going)} to the trash", visible=bool(going)),
+        gr.update(visible=bool(going)),
         offers.update("kept", [r.checkpoint_id for r in answers], value=None),
         gr.update(visible=bool(stones)),
         view.heading("Trash", view_retention.trash(stones)),

@@ -179,3 +179,17 @@ def test_a_slow_act_leaves_what_was_opened_and_chosen_meanwhile(
     page.wait_for_timeout(300)
     assert page.locator(f"h2:text-is('{row.label}, long tier')").count() == 1
     assert page.locator("#ask-about .token").first.inner_text() == chosen
+
+
+def test_the_button_says_how_many_are_ticked(page: Page, address: str) -> None:
+    """What goes to the trash is what is ticked, and the button counts that; with nothing ticked it does nothing."""
+    opened(page, address)
+    boxes = page.locator("#going input")
+    boxes.first.wait_for()
+    many = boxes.count()
+    page.wait_for_selector(f"#trash:text-is('Move {many} to the trash')")
+    for place in range(many):
+        boxes.nth(place).uncheck()
+    page.wait_for_selector("#trash:text-is('Move 0 to the trash'):disabled")
+    boxes.first.check()
+    page.wait_for_selector("#trash:text-is('Move 1 to the trash'):enabled")

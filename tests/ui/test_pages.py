@@ -17,7 +17,7 @@ from ui import listen, pages
 # Every event of every page. A new one is added here on purpose, never by accident.
 ENDPOINTS = """
 gate_ask gate_cell gate_choose gate_copy gate_inspect gate_judge gate_look gate_open gate_pin gate_promote gate_purge
-gate_save gate_trash gate_try gate_undo gate_unpin
+gate_save gate_ticked gate_trash gate_try gate_undo gate_unpin
 results_confirm results_open results_show results_unblind
 runs_act runs_copy runs_open runs_preflight runs_preset runs_start
 tests_add tests_dry tests_end tests_invite tests_kind tests_lines tests_make tests_open tests_outline tests_revoke
