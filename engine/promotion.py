@@ -73,14 +73,13 @@ def promote(
     holder: Promotion | None = None,
     reference_sha256: str = "",
     trainer_version: str = "",
-    doubt: str = "",
 ) -> Promotion:
     """Point `alias` at `candidate`. `verdict` is the one in force about it, `adapter` its checkpoint's, `holder` what
-    the alias points at now. `doubt` is what speaks against the base that it was trained on, and nobody answered for.
+    the alias points at now.
 
-    Raises Refused for the base model, without a verdict, unless every tier of the verdict passed, where there is a
-    doubt, and for moving a protected alias without a reason; BadInput for an alias that is not `stage/voice`, or
-    without the name of who promotes.
+    Raises Refused for the base model, without a verdict, unless every tier of the verdict passed, and for moving a
+    protected alias without a reason; BadInput for an alias that is not `stage/voice`, or without the name of who
+    promotes.
     """
     _check_alias(alias)
     _check_move(alias, candidate, holder, reason)
@@ -89,11 +88,6 @@ def promote(
     if candidate.is_base or adapter is None:
         raise Refused(f"{candidate.id} is the base model, the control of every gate; promote a tuned candidate.")
     passed = _passing(candidate, verdict)
-    if doubt:
-        raise Refused(
-            f"{candidate.id} cannot be promoted: its run was marked when it began. {doubt} Train it anew; if the "
-            "weights are right all the same, say so with your name under Weights accepted by."
-        )
     identity = f"{alias}\0{candidate.id}\0{passed.id}\0{by}\0{now!r}"
     return Promotion(
         id=hashlib.sha256(identity.encode()).hexdigest()[:12],

@@ -34,6 +34,7 @@ class BackendInfo:
     usual: GenerationSettings = field(default_factory=GenerationSettings)  # where nothing else is asked for
     own_settings: tuple[SpeakingSetting, ...] = ()  # what it can be told beside the settings that all have
     unloaded_loss: Mapping[str, float] = field(default_factory=dict)  # by part: a model's without its weights
+    refuses_unloaded: bool = False  # such a base is not trained: for a model whose losses on real speech lie well below
     tells_tokens: bool = False  # what it speaks comes with the discrete tokens that it was made of
     instructs: bool = False  # a voice followed by INSTRUCTION and some words is one that was told these words
 

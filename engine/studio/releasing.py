@@ -71,7 +71,6 @@ class Releasing(Keeping):
             now=self._clock(),
             holder=self.store.promotion(alias),
             trainer_version=self._trainer_version(checkpoint.run_id) if checkpoint else "",
-            doubt=self._doubt(checkpoint.run_id) if checkpoint else "",
         )
         self.store.add_promotion(made)
         return made
@@ -260,10 +259,6 @@ class Releasing(Keeping):
         found = [one.text for one in runs.series(run.path).alerts if one.monitor == monitors.UNLOADED]
         return (found[0], run.config.weights_accepted_by) if found else ("", "")
 
-    def _doubt(self, run_id: str) -> str:
-        text, accepted_by = self._marked_at_first(run_id)
-        return "" if accepted_by else text
-
     def _evidence_of(self, made: Promotion, run_id: str, consent: str, licence: str) -> Evidence:
         own = [v for v in self.store.verdict_history() if v.id == made.verdict_id]
         others = [
@@ -299,7 +294,8 @@ class Releasing(Keeping):
         except (EngineError, KeyError, TypeError):
             return {}
         marked, accepted_by = self._marked_at_first(run_id)
-        doubt = {"Base weights": f"{marked} Accepted by {accepted_by}."} if marked else {}
+        answered = f" Accepted by {accepted_by}." if accepted_by else ""
+        doubt = {"Base weights": marked + answered} if marked else {}
         return {
             **doubt,
             "Dataset": found.id,

@@ -21,7 +21,6 @@ from engine.types import (
     Tier,
 )
 from engine.workspace import Workspace
-from tests import run_factory
 from tests.test_references import recording
 from tests.test_studio import BASE, TUNED, answer_all, put_clip
 
@@ -106,31 +105,6 @@ def test_passes_that_are_spread_over_settings_release_nothing(studio: Studio) ->
     judge(studio, {})
     with pytest.raises(Refused, match="by themselves"):
         studio.promote(TUNED, alias="production/reed", by="Ada")
-
-
-def test_a_voice_of_a_base_that_looked_unloaded_is_released_only_where_somebody_answered_for_it(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What reviewers pass is not enough where the run's first loss said that the base's weights were not loaded."""
-    for tier in Tier:
-        put_clip(studio, TUNED, tier, duration_sec=SECONDS[tier])
-    judge(studio, {})
-    mark = {
-        "step": 0,
-        "epoch": 0,
-        "monitor": "unloaded_weights",
-        "text": "The first loss of llm is 8.80.",
-        "stops": False,
-    }
-    for by in ("", "Grace"):
-        run = run_factory.create(studio.workspace, f"steph{by}", weights_accepted_by=by)
-        run_factory.tell(run, ("start", {"step": 0}), ("alert", mark))
-        monkeypatch.setattr(Studio, "checkpoint", lambda *_, run=run: replace(CHECKPOINT, run_id=run.id))
-        if by:
-            assert studio.promote(TUNED, alias="production/reed", by="Ada").candidate == TUNED
-        else:
-            with pytest.raises(Refused, match=r"first loss of llm is 8\.80.*Weights accepted by"):
-                studio.promote(TUNED, alias="production/reed", by="Ada")
 
 
 def test_the_matrix_counts_what_the_gate_asks_about(studio: Studio) -> None:

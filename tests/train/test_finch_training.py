@@ -18,8 +18,6 @@ from engine.types import AuditReport, GenerationSettings, PrepareSettings, Run, 
 from engine.workspace import Workspace
 from tests import finch_factory
 
-ANSWERABLE = "Ana, who made these weights up"  # they are random: training would refuse them
-
 
 @pytest.fixture(name="weights")
 def tiny_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -43,7 +41,6 @@ def make_run(workspace: Workspace, weights: Path, epochs: int) -> Run:
     prepared = dataset.listing(workspace.datasets)[0]
     config = RunConfig(
         dataset=prepared.id, base_model=str(weights), epochs=epochs, batch_tokens=150, device="cpu",
-        weights_accepted_by=ANSWERABLE,
     )  # fmt: skip
     return making.create(workspace.runs, config, now=1.0, dataset=prepared)
 
@@ -98,7 +95,6 @@ def test_all_weights_are_trained_and_spoken(
         precision="bf16",
         accumulation=2,
         device="cpu",
-        weights_accepted_by=ANSWERABLE,
     )
     run = making.create(workspace.runs, config, now=1.0, dataset=prepared)
     assert worker.work(run.path) == 0, runs.get(run.path).error

@@ -156,6 +156,7 @@ def info(name: str, folder: Path) -> BackendInfo:
         languages=found.version.languages,
         usual=GenerationSettings(temperature=1.0, top_k=25, top_p=0.8),  # upstream's
         unloaded_loss=unloaded_loss(found),
+        refuses_unloaded=True,
         instructs=found.instructs,
         own_settings=own_settings(found.version),
         tells_tokens=True,

@@ -7,7 +7,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,6 @@ def info(folder: Path = ASSETS) -> BackendInfo:
         version=SPEAKING_VERSION,
         full_sft=True,
         languages=LANGUAGES,
-        unloaded_loss={"lm": math.log(_vocabulary_size(config))},  # nats a token when every id is as likely
     )
 
 
@@ -109,12 +107,6 @@ def _decoder_saves(codec: dict[str, Any]) -> sizes.Saved:
         boundary=tokens + frames,
         outputs=6 * frames,
     )
-
-
-def _vocabulary_size(config: dict[str, Any]) -> int:
-    """Phonemes, speakers, the three marks and speech tokens, as in `language_model.Vocabulary`."""
-    lm = config["language_model"]
-    return len(config["symbols"]) + int(lm["speakers"]) + 3 + int(lm["tokens"])
 
 
 def stored_config(folder: Path) -> dict[str, Any]:
