@@ -169,6 +169,7 @@ export class Rows {
     const { told } = await send(this.page.url("/decide"), asked);
     rows.forEach((row) => this.selected.delete(row)); // what was selected meanwhile stays so
     this.all = false;
+    this.drawSelection(); // a box that is off already can be ticked while the table is on its way
     await this.afterDeciding(told);
   }
 

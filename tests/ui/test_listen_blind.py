@@ -56,6 +56,13 @@ def rendered(folder: Path, *, swapped: bool) -> FakeStudio:
     return studio
 
 
+def of_restarts(events: list[list[str]]) -> list[list[str]]:
+    """Events without what was heard of a side before it was begun anew: on a busy machine a clip is over by then."""
+    anew = {label: place for place, (name, label) in enumerate(events) if name == "restart"}
+    over = ("heard", "end")
+    return [e for place, e in enumerate(events) if e[0] not in over or place > anew.get(e[1], -1)]
+
+
 class Watcher:
     """All that a browser sees of a sitting, in order, with the address and times taken out; audio apart."""
 
@@ -78,7 +85,7 @@ class Watcher:
         self.seen.append(("request", self._plain(f"{request.method} {request.url} {sorted(request.headers.items())}")))
         if request.post_data:
             told = json.loads(request.post_data)
-            events = [[name, label] for _, name, label, _ in told.get("events", [])]
+            events = of_restarts([[name, label] for _, name, label, _ in told.get("events", [])])
             heard = {label: place for place, (name, label) in reversed(list(enumerate(events))) if name == "heard"}
             # Up to where all were heard once: rating one plays it again, and how far it comes is the hands' own pace.
             told["events"] = events[: max(heard.values(), default=len(events)) + 1]
