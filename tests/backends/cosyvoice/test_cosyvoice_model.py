@@ -116,10 +116,10 @@ def test_a_voice_without_a_reference_has_its_own_speaker(model: speech_model.Cos
 
 
 def test_a_flow_without_weights_is_known_by_the_runs_own_clips(
-    model: speech_model.CosyVoiceModel, tmp_path: Path
+    model: speech_model.CosyVoiceModel, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     """Zero, one mean and a mean a bin lose what they are computed to lose under upstream's own draw of noise, so that a
-    first loss can be held against them.
+    first loss can be held against them: a base that starts there is refused.
     """
     examples = model.features(cosyvoice_factory.make_utterances(tmp_path / "clips"), "default", tmp_path / "cache")
     told = sequences.ladder(examples)
@@ -132,6 +132,7 @@ def test_a_flow_without_weights_is_known_by_the_runs_own_clips(
     assert lost == pytest.approx({"zero": told.zero, "mean": told.mean, "bins": told.bins}, rel=0.01)
     assert told.zero > told.mean > told.bins
     assert model.unloaded_loss(examples) == {"flow": told.bins}
+    assert info.info(model.name, folders[model.name]).refuses_unloaded
 
 
 def test_sizes_are_those_of_the_loaded_model(model: speech_model.CosyVoiceModel, folders: dict[str, Path]) -> None:
